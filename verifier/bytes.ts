@@ -1,0 +1,29 @@
+// Plain byte helpers. Nothing here is secret, so comparisons need not be constant in time.
+import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+
+/** Text to UTF-8. The text must hold no lone surrogates (our parsers refuse them). */
+export function utf8(text: string): Uint8Array {
+  return utf8ToBytes(text);
+}
+
+/** Joins byte strings in order. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(...parts);
+}
+
+/** Whether two byte strings are the same. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Byte-wise lexicographic order: negative, zero or positive. A prefix comes first. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const difference = (a[i] ?? 0) - (b[i] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return a.length - b.length;
+}
