@@ -1,0 +1,125 @@
+// The port between whoever orders batches (the embedded consensus driver, or another engine) and the
+// ledger. Everything is asynchronous and everything that crosses is plain data, so that the ledger and
+// its database can live in a worker thread.
+import type { Hash } from '../../verifier/merkle/hash.ts';
+import type { LedgerErrorCode } from '../../verifier/ledger/errors.ts';
+import type { VerifyErrorCode } from '../../verifier/errors.ts';
+import type { Header } from '../consensus/types.ts';
+
+/** Where the log stands after its last durable batch. */
+export interface Tip {
+  readonly epoch: number;
+  /** 0 before the first batch. */
+  readonly height: number;
+  /** Leaves in the log. */
+  readonly size: number;
+  readonly root: Hash;
+  /** Digest of the last header: the next one's `parent`. All zero before the first batch. */
+  readonly headerDigest: Hash;
+  /** Timestamp of the last header, milliseconds; 0 before the first. */
+  readonly timeMs: number;
+  readonly map: Hash;
+  /** Leaf hash of the last commit entry; `null` before the first batch. */
+  readonly commitLeaf: Hash | null;
+}
+
+/** A submission that the consensus core may pool and order. */
+export interface LedgerRequest {
+  /** SHA-256 of the statement's payload, lower-case hex: the identity of a submission. */
+  readonly id: string;
+  /** The canonical envelope as it came in. */
+  readonly bytes: Uint8Array;
+}
+
+/** What became of a submission when it came in. A refusal is thrown. */
+export type Admission =
+  | { readonly kind: 'accepted'; readonly request: LedgerRequest }
+  | { readonly kind: 'committed'; readonly id: string; readonly index: number };
+
+/** Why a submission was refused, as data that can be sent to its publisher. */
+export interface Refusal {
+  readonly code: LedgerErrorCode | VerifyErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+  /** The leaf that stands against it, if any. */
+  readonly index?: number;
+  /** The artifacts that are missing (SHA-512, hex). */
+  readonly artifacts: readonly string[];
+  /** The same bytes may be accepted later: keep the request pooled. Otherwise drop it (CONSENSUS Q6). */
+  readonly temporary: boolean;
+}
+
+/** How much a batch may hold; agreed by all replicas. */
+export interface BatchLimits {
+  /** Statement entries, the commit entry not counted. */
+  readonly entriesMax: number;
+  /** Bytes of all entries together, the commit entry included. */
+  readonly bytesMax: number;
+}
+
+/** A batch ready to be proposed, and what was left out of it. */
+export interface BuiltBatch {
+  /** `null` when no request is valid now: propose nothing. */
+  readonly proposal: { readonly header: Header; readonly body: readonly Uint8Array[] } | null;
+  /** Requests that are in the proposal, in order. */
+  readonly included: readonly string[];
+  readonly refused: readonly { readonly id: string; readonly refusal: Refusal }[];
+  // Requests in neither list did not fit: they stay pooled.
+}
+
+/** The outcome of checking somebody else's batch (CONSENSUS N4). */
+export type Validation =
+  | { readonly ok: true }
+  | {
+      readonly ok: false;
+      readonly code: LedgerErrorCode | VerifyErrorCode;
+      readonly reason: string;
+      /**
+       * Artifacts to fetch by digest before asking again (SHA-512, hex). Not empty only with code
+       * `ARTIFACT_MISSING`, in which case everything else about the batch is right.
+       */
+      readonly missingArtifacts: readonly string[];
+    };
+
+/** Ids of the statements in a body, for pools to drop what has been committed. */
+export interface CommittedStatement {
+  readonly id: string;
+  readonly index: number;
+}
+
+/** The deterministic ledger, as the driver uses it. */
+export interface Application {
+  tip(): Promise<Tip>;
+  /**
+   * Checks a submission against the present state: shape, rules, signatures, artifacts held.
+   *
+   * @throws {VerifyError} malformed or badly signed
+   * @throws {LedgerError} breaks a rule; `temporary` ones may be sent again
+   */
+  admit(envelopeBytes: Uint8Array): Promise<Admission>;
+  /**
+   * Executes requests on a scratch copy of the state and makes a header and body of the valid ones,
+   * in the order given. Leaves the state alone.
+   *
+   * @param timeMs timestamp of the batch; raised to just above the tip's when it is not larger
+   */
+  build(
+    requests: readonly LedgerRequest[],
+    timeMs: number,
+    limits: BatchLimits,
+  ): Promise<BuiltBatch>;
+  /**
+   * Executes a proposed body on the present state and compares every result with the header. Does not
+   * judge the timestamp against any clock (CONSENSUS N5 is the voter's).
+   *
+   * @param options.artifacts `held` (default) asks that each release's artifact be here and equal to its
+   *        statement: needed before a vote. `skip` is for a body that already has a commit certificate:
+   *        a quorum held the artifacts, and this replica fetches them afterwards.
+   */
+  validate(
+    header: Header,
+    body: readonly Uint8Array[],
+    limits: BatchLimits,
+    options?: { readonly artifacts: 'held' | 'skip' },
+  ): Promise<Validation>;
+}
