@@ -20,3 +20,10 @@ export function decodeUtf8(bytes: Uint8Array): string {
     throw new VerifyError('ENCODING_MALFORMED', 'not well-formed UTF-8', { cause });
   }
 }
+
+const LONE_SURROGATE = /[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/;
+
+/** Whether the text has a UTF-8 form: a lone surrogate would silently become U+FFFD when signed. */
+export function isWellFormed(text: string): boolean {
+  return !LONE_SURROGATE.test(text);
+}
