@@ -7,7 +7,7 @@ import semver from 'semver';
 import { compareVersions, isPrerelease, isVersion, parseVersion } from './version.ts';
 
 const component = fc.oneof(
-  fc.integer({ min: 0, max: 3 }).map(String),
+  { arbitrary: fc.integer({ min: 0, max: 3 }).map(String), weight: 4 },
   fc.constantFrom('00', '01', '9007199254740991', '9007199254740992', '', '-1', '1e3'),
 );
 const identifier = fc.oneof(
