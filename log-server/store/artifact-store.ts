@@ -1,0 +1,47 @@
+// The port for the artifacts' bytes.
+import type { JsonObject } from '../../verifier/json.ts';
+
+/** What a held and checked artifact says about itself. */
+export interface ArtifactFacts {
+  /** Lower-case hex SHA-512 of the bytes. */
+  readonly sha512: string;
+  /** Bytes. */
+  readonly size: number;
+  /** From the package.json inside. */
+  readonly name: string;
+  readonly version: string;
+  /** Canonical manifest of that package.json. */
+  readonly manifest: JsonObject;
+}
+
+/** The outcome of an upload. A refusal is thrown. */
+export interface ArtifactPut {
+  readonly kind: 'created' | 'present';
+  readonly facts: ArtifactFacts;
+}
+
+/** An artifact's bytes, checked against their digest as a whole before the first byte is given out. */
+export interface ArtifactContent {
+  readonly size: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Artifacts by digest. Only bytes that have the digest and pass the archive rules are ever held; an
+ * upload that is refused, aborted or crashed leaves nothing behind.
+ */
+export interface ArtifactStore {
+  /**
+   * Takes an upload.
+   *
+   * @param source the bytes as they come; reading stops at the limit
+   * @throws {VerifyError} `ARTIFACT_DIGEST_MISMATCH`, `ARTIFACT_SIZE_MISMATCH` (above 256 MiB),
+   *         `ARCHIVE_UNSAFE`, `MANIFEST_MALFORMED`
+   * @throws {ArtifactQuotaError} no room for artifacts that no log entry names yet
+   */
+  put(sha512: string, source: AsyncIterable<Uint8Array>): Promise<ArtifactPut>;
+  /** What a held artifact says about itself; `undefined` when it is not held. */
+  facts(sha512: string): Promise<ArtifactFacts | undefined>;
+  /** The bytes; `undefined` when not held, or when the file no longer has its digest. */
+  read(sha512: string): Promise<ArtifactContent | undefined>;
+}
