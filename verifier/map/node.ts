@@ -1,0 +1,138 @@
+// The nodes of the authenticated map, a Merkle Patricia trie (DESIGN section 4.6):
+//
+//   empty  H("")
+//   leaf   H(00 || uvarint(len key) || key || uvarint(len value) || value)
+//   inner  H(01 || uvarint(bit) || left || right)
+//
+// An inner node exists only where two keys part, and `bit` is the first bit in which they do (bit 0
+// is the most significant one of the first byte). So the shape, and with it the root, depends on
+// the set of pairs alone, never on the order in which they came.
+import { sha256 } from '@noble/hashes/sha2.js';
+
+import { concat } from '../bytes.ts';
+import { VerifyError } from '../errors.ts';
+import { HASH_LENGTH, type Hash } from '../merkle/hash.ts';
+import { ByteCursor, encodeUvarint } from './uvarint.ts';
+
+/** Keys are SHA-256 hashes (keys.ts): all of one length, so that none is a prefix of another. */
+export const MAP_KEY_BYTES = 32;
+
+/** Number of bits in a key: no inner node is deeper, so walks and recursions end. */
+export const MAP_KEY_BITS: number = 8 * MAP_KEY_BYTES;
+
+/** Records (records.ts) stay below 500 bytes; more than twice that is no record of ours. */
+export const MAP_VALUE_BYTES_MAX = 1024;
+
+const LEAF_TAG = 0x00;
+const INNER_TAG = 0x01;
+
+/** One pair of the map. */
+export interface MapLeaf {
+  readonly kind: 'leaf';
+  readonly hash: Hash;
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** Where the keys below part: those with a 0 at `bit` are left, those with a 1 right. */
+export interface MapInner {
+  readonly kind: 'inner';
+  readonly hash: Hash;
+  /** 0 to 255, greater than the `bit` of every node above. */
+  readonly bit: number;
+  readonly left: Hash;
+  readonly right: Hash;
+}
+
+export type MapNode = MapLeaf | MapInner;
+
+/** The root of a map without pairs: SHA-256 of nothing. */
+export const EMPTY_MAP_ROOT: Hash = sha256(new Uint8Array(0));
+
+/** Hash of a leaf. Both parts carry their length, so no two pairs share a preimage. */
+export function mapLeafHash(key: Uint8Array, value: Uint8Array): Hash {
+  return sha256(leafBytes(key, value));
+}
+
+/** Hash of an inner node. */
+export function mapInnerHash(bit: number, left: Hash, right: Hash): Hash {
+  return sha256(innerBytes(bit, left, right));
+}
+
+/** A leaf with its hash. */
+export function mapLeaf(key: Uint8Array, value: Uint8Array): MapLeaf {
+  return { kind: 'leaf', hash: mapLeafHash(key, value), key, value };
+}
+
+/** An inner node with its hash. */
+export function mapInner(bit: number, left: Hash, right: Hash): MapInner {
+  return { kind: 'inner', hash: mapInnerHash(bit, left, right), bit, left, right };
+}
+
+/** Bit `bit` of `key`, most significant first; bits beyond the end count as 0. */
+export function bitAt(key: Uint8Array, bit: number): 0 | 1 {
+  return (((key[bit >> 3] ?? 0) >> (7 - (bit & 7))) & 1) === 1 ? 1 : 0;
+}
+
+/** The first bit in which two keys of one length differ, or `undefined` when they are the same. */
+export function firstDifferentBit(a: Uint8Array, b: Uint8Array): number | undefined {
+  for (let i = 0; i < a.length; i++) {
+    const difference = (a[i] ?? 0) ^ (b[i] ?? 0);
+    if (difference !== 0) return 8 * i + Math.clz32(difference) - 24;
+  }
+  return undefined;
+}
+
+/**
+ * A node as a node store keeps it: exactly the bytes that its hash covers. What a store returns can
+ * therefore be checked against the name under which it was asked for.
+ */
+export function formatMapNode(node: MapNode): Uint8Array {
+  return node.kind === 'leaf'
+    ? leafBytes(node.key, node.value)
+    : innerBytes(node.bit, node.left, node.right);
+}
+
+/**
+ * Reads what `formatMapNode` wrote.
+ *
+ * @throws {VerifyError} `MAP_MALFORMED`
+ */
+export function parseMapNode(bytes: Uint8Array): MapNode {
+  const cursor = new ByteCursor(bytes);
+  const tag = cursor.byte();
+  if (tag !== LEAF_TAG && tag !== INNER_TAG) {
+    throw new VerifyError('MAP_MALFORMED', `malformed map bytes: unknown node kind ${tag}`);
+  }
+  const node = tag === LEAF_TAG ? readLeaf(cursor) : readInner(cursor);
+  if (!cursor.atEnd) {
+    throw new VerifyError('MAP_MALFORMED', 'malformed map bytes: bytes after the node');
+  }
+  return node;
+}
+
+/** The body of a leaf, after its tag. @throws {VerifyError} `MAP_MALFORMED` */
+export function readLeaf(cursor: ByteCursor): MapLeaf {
+  if (cursor.uvarint(MAP_KEY_BYTES) !== MAP_KEY_BYTES) {
+    throw new VerifyError(
+      'MAP_MALFORMED',
+      `malformed map bytes: key not of ${MAP_KEY_BYTES} bytes`,
+    );
+  }
+  const key = cursor.take(MAP_KEY_BYTES);
+  return mapLeaf(key, cursor.take(cursor.uvarint(MAP_VALUE_BYTES_MAX)));
+}
+
+function readInner(cursor: ByteCursor): MapInner {
+  const bit = cursor.uvarint(MAP_KEY_BITS - 1);
+  return mapInner(bit, cursor.take(HASH_LENGTH), cursor.take(HASH_LENGTH));
+}
+
+function leafBytes(key: Uint8Array, value: Uint8Array): Uint8Array {
+  const tag = Uint8Array.of(LEAF_TAG);
+  return concat(tag, encodeUvarint(key.length), key, encodeUvarint(value.length), value);
+}
+
+function innerBytes(bit: number, left: Hash, right: Hash): Uint8Array {
+  return concat(Uint8Array.of(INNER_TAG), encodeUvarint(bit), left, right);
+}

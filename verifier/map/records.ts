@@ -1,0 +1,102 @@
+// The values of the map (DESIGN section 4.6): what the log says now about a package or a release.
+import { utf8 } from '../bytes.ts';
+import { VerifyError } from '../errors.ts';
+import { ObjectReader, canonicalJson, parseCanonicalJson } from '../json.ts';
+import { MAP_VALUE_BYTES_MAX } from './node.ts';
+
+const HASH_HEX_LENGTH = 64;
+const VERSION_LENGTH_MAX = 256;
+const HASH_HEX = /^[0-9a-f]{64}$/;
+
+/** The present state of a package. */
+export interface PackageRecord {
+  /** Leaf index of the maintainer set in force. */
+  readonly maintainers: number;
+  /** Sequence number of that set, from 0. */
+  readonly sequence: number;
+  /** How many releases the log holds, withdrawn ones included. */
+  readonly releases: number;
+  /** The version that `latest` stands for; `null` before the first release. */
+  readonly latest: string | null;
+}
+
+const STATUSES = ['active', 'yanked', 'revoked'] as const;
+
+/** Yanked: not for new installs, can be taken back. Revoked: a hard stop for ever. */
+export type ReleaseStatus = (typeof STATUSES)[number];
+
+/** The present state of a release. */
+export interface ReleaseRecord {
+  /** Leaf index of the release's entry. */
+  readonly index: number;
+  /** Hex SHA-256 of the release statement's payload. */
+  readonly statement: string;
+  readonly status: ReleaseStatus;
+  /** Leaf index of the last withdrawal (or taking back of one); `null` when there was none. */
+  readonly withdrawal: number | null;
+}
+
+/** The canonical bytes of a package's record. */
+export function formatPackageRecord(record: PackageRecord): Uint8Array {
+  const { maintainers, sequence, releases, latest } = record;
+  return utf8(canonicalJson({ maintainers, sequence, releases, latest }));
+}
+
+/** The canonical bytes of a release's record. */
+export function formatReleaseRecord(record: ReleaseRecord): Uint8Array {
+  const { index, statement, status, withdrawal } = record;
+  return utf8(canonicalJson({ index, statement, status, withdrawal }));
+}
+
+/**
+ * Reads a package's record.
+ *
+ * @throws {VerifyError} `MAP_MALFORMED`
+ */
+export function parsePackageRecord(bytes: Uint8Array): PackageRecord {
+  return parseRecord(bytes, 'package record', (reader) => {
+    const latest = reader.required('latest');
+    return {
+      maintainers: reader.integer('maintainers', 0),
+      sequence: reader.integer('sequence', 0),
+      releases: reader.integer('releases', 0),
+      latest: latest === null ? null : reader.string('latest', VERSION_LENGTH_MAX),
+    };
+  });
+}
+
+/**
+ * Reads a release's record.
+ *
+ * @throws {VerifyError} `MAP_MALFORMED`
+ */
+export function parseReleaseRecord(bytes: Uint8Array): ReleaseRecord {
+  return parseRecord(bytes, 'release record', (reader) => {
+    const statement = reader.string('statement', HASH_HEX_LENGTH);
+    if (!HASH_HEX.test(statement)) throw malformed('release record: statement is not a hash');
+    const status = reader.oneOf('status', STATUSES);
+    const withdrawal =
+      reader.required('withdrawal') === null ? null : reader.integer('withdrawal', 0);
+    // A status without the entry that made it so could not be explained to anybody.
+    if (status !== 'active' && withdrawal === null) {
+      throw malformed(`release record: ${status} without a withdrawal`);
+    }
+    return { index: reader.integer('index', 0), statement, status, withdrawal };
+  });
+}
+
+function parseRecord<T>(bytes: Uint8Array, what: string, read: (reader: ObjectReader) => T): T {
+  try {
+    const reader = new ObjectReader(parseCanonicalJson(bytes, MAP_VALUE_BYTES_MAX), what);
+    const record = read(reader);
+    reader.end();
+    return record;
+  } catch (cause) {
+    if (!(cause instanceof VerifyError) || cause.code === 'MAP_MALFORMED') throw cause;
+    throw malformed(cause.message, cause);
+  }
+}
+
+function malformed(detail: string, cause?: unknown): VerifyError {
+  return new VerifyError('MAP_MALFORMED', `malformed map value: ${detail}`, { cause });
+}

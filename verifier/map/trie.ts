@@ -1,0 +1,201 @@
+// Reading and updating the map over a store of nodes. The trie is persistent: an update makes new
+// nodes and changes none, so that a batch can be executed on the side and thrown away, and readers
+// of an older root are never disturbed.
+import { equalBytes } from '../bytes.ts';
+import { encodeHex } from '../encoding.ts';
+import { assert } from '../errors.ts';
+import type { Hash } from '../merkle/hash.ts';
+import {
+  EMPTY_MAP_ROOT,
+  MAP_KEY_BYTES,
+  MAP_VALUE_BYTES_MAX,
+  bitAt,
+  firstDifferentBit,
+  mapInner,
+  mapLeaf,
+  type MapInner,
+  type MapLeaf,
+  type MapNode,
+} from './node.ts';
+
+/** Where nodes are kept, by their hash. */
+export interface MapNodes {
+  /** The node of that hash, or `undefined` when the store does not have it. */
+  get(hash: Hash): MapNode | undefined;
+}
+
+/** A new value for a key. Deletion does not exist: nothing ever leaves the log. */
+export interface MapChange {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** What an update did. */
+export interface MapUpdate {
+  readonly root: Hash;
+  /** New nodes, children before parents: a store that writes in order never dangles. */
+  readonly added: readonly MapNode[];
+  /**
+   * Nodes of the old root that the new one does not use. They may be dropped once nobody reads the
+   * old root, but not before: a later update can bring the same node back.
+   */
+  readonly removed: readonly Hash[];
+}
+
+/** The node of that hash. @throws {AssertionError} when our own store lost it: nothing can go on */
+export function requireNode(nodes: MapNodes, hash: Hash): MapNode {
+  const node = nodes.get(hash);
+  assert(node !== undefined, `the map store holds node ${encodeHex(hash)}`);
+  return node;
+}
+
+/** The value of `key`, or `undefined` when the map of that root does not have the key. */
+export function lookupMap(nodes: MapNodes, root: Hash, key: Uint8Array): Uint8Array | undefined {
+  assert(key.length === MAP_KEY_BYTES, 'a map key has 32 bytes');
+  if (equalBytes(root, EMPTY_MAP_ROOT)) return undefined;
+  // At most 257 rounds: the bits of inner nodes grow on the way down.
+  let node = requireNode(nodes, root);
+  while (node.kind === 'inner') {
+    node = requireNode(nodes, bitAt(key, node.bit) === 0 ? node.left : node.right);
+  }
+  return equalBytes(node.key, key) ? node.value : undefined;
+}
+
+/**
+ * Sets values. When a key comes several times the last one wins, as if the changes had been made
+ * one after the other.
+ *
+ * Each stored node on the way to a changed key is read once and each new node hashed once: O(log N)
+ * per key, less for many keys at once.
+ *
+ * @param root a root whose nodes are all in `nodes`, or `EMPTY_MAP_ROOT`
+ */
+export function updateMap(nodes: MapNodes, root: Hash, changes: readonly MapChange[]): MapUpdate {
+  const draft = new Draft(nodes, root);
+  for (const change of changes) draft.set(change);
+  return draft.finish();
+}
+
+// A part of the trie that has been opened for change. `stored` is the node it was read from.
+type DraftNode = DraftLeaf | DraftInner;
+interface DraftLeaf {
+  readonly kind: 'leaf';
+  readonly key: Uint8Array;
+  value: Uint8Array;
+  readonly stored: MapLeaf | undefined;
+}
+interface DraftInner {
+  readonly kind: 'inner';
+  readonly bit: number;
+  left: DraftChild;
+  right: DraftChild;
+  readonly stored: MapInner | undefined;
+}
+// A hash stands for a subtree that nobody has looked into.
+type DraftChild = DraftNode | Hash;
+
+class Draft {
+  readonly #nodes: MapNodes;
+  #root: DraftChild | undefined;
+  readonly #added: MapNode[] = [];
+  readonly #removed: Hash[] = [];
+
+  constructor(nodes: MapNodes, root: Hash) {
+    this.#nodes = nodes;
+    this.#root = equalBytes(root, EMPTY_MAP_ROOT) ? undefined : root;
+  }
+
+  set({ key, value }: MapChange): void {
+    assert(key.length === MAP_KEY_BYTES, 'a map key has 32 bytes');
+    assert(
+      value.length <= MAP_VALUE_BYTES_MAX,
+      `a map value has at most ${MAP_VALUE_BYTES_MAX} bytes`,
+    );
+    if (this.#root === undefined) {
+      this.#root = newLeaf(key, value);
+      return;
+    }
+    const nearest = this.#nearestLeaf(key);
+    const bit = firstDifferentBit(nearest.key, key);
+    if (bit === undefined) nearest.value = value;
+    else this.#insert(key, value, bit);
+  }
+
+  // The leaf at which the look-up of `key` ends. It shares the longest prefix with `key` of all
+  // leaves, because every branch on the way was taken as `key` says.
+  #nearestLeaf(key: Uint8Array): DraftLeaf {
+    let node = this.#openRoot();
+    while (node.kind === 'inner') node = this.#openChild(node, bitAt(key, node.bit));
+    return node;
+  }
+
+  // Puts a new leaf above the first node that parts keys at a later bit than `bit`.
+  #insert(key: Uint8Array, value: Uint8Array, bit: number): void {
+    let parent: DraftInner | undefined;
+    let node = this.#openRoot();
+    while (node.kind === 'inner' && node.bit < bit) {
+      parent = node;
+      node = this.#openChild(node, bitAt(key, node.bit));
+    }
+    const leaf = newLeaf(key, value);
+    const [left, right] = bitAt(key, bit) === 0 ? [leaf, node] : [node, leaf];
+    const inner: DraftInner = { kind: 'inner', bit, left, right, stored: undefined };
+    if (parent === undefined) this.#root = inner;
+    else if (bitAt(key, parent.bit) === 0) parent.left = inner;
+    else parent.right = inner;
+  }
+
+  #openRoot(): DraftNode {
+    assert(this.#root !== undefined, 'an empty map is not opened');
+    const node = this.#open(this.#root);
+    this.#root = node;
+    return node;
+  }
+
+  #openChild(parent: DraftInner, side: 0 | 1): DraftNode {
+    const node = this.#open(side === 0 ? parent.left : parent.right);
+    if (side === 0) parent.left = node;
+    else parent.right = node;
+    return node;
+  }
+
+  #open(child: DraftChild): DraftNode {
+    if (!(child instanceof Uint8Array)) return child;
+    const stored = requireNode(this.#nodes, child);
+    return stored.kind === 'leaf'
+      ? { kind: 'leaf', key: stored.key, value: stored.value, stored }
+      : { kind: 'inner', bit: stored.bit, left: stored.left, right: stored.right, stored };
+  }
+
+  finish(): MapUpdate {
+    const root = this.#root === undefined ? EMPTY_MAP_ROOT : this.#settle(this.#root);
+    return { root, added: this.#added, removed: this.#removed };
+  }
+
+  // Recursion is as deep as the trie: at most 257.
+  #settle(child: DraftChild): Hash {
+    if (child instanceof Uint8Array) return child;
+    if (child.kind === 'leaf') {
+      const { key, value, stored } = child;
+      if (stored !== undefined && equalBytes(stored.value, value)) return stored.hash;
+      return this.#replace(stored, mapLeaf(key, value));
+    }
+    const left = this.#settle(child.left);
+    const right = this.#settle(child.right);
+    const { bit, stored } = child;
+    if (stored !== undefined && equalBytes(stored.left, left) && equalBytes(stored.right, right)) {
+      return stored.hash;
+    }
+    return this.#replace(stored, mapInner(bit, left, right));
+  }
+
+  #replace(stored: MapNode | undefined, node: MapNode): Hash {
+    if (stored !== undefined) this.#removed.push(stored.hash);
+    this.#added.push(node);
+    return node.hash;
+  }
+}
+
+function newLeaf(key: Uint8Array, value: Uint8Array): DraftLeaf {
+  return { kind: 'leaf', key, value, stored: undefined };
+}
