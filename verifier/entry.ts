@@ -1,0 +1,151 @@
+// Entries: the content of the log's leaves (DESIGN 4.5). A batch is its statement entries and then one
+// commit entry, so the last leaf under a checkpoint always says the root of the map.
+import { utf8 } from './bytes.ts';
+import { envelopeJson, readEnvelope, type Envelope } from './dsse.ts';
+import { encodeHex } from './encoding.ts';
+import { VerifyError, quote } from './errors.ts';
+import { ObjectReader, canonicalJson, parseCanonicalJson, type JsonObject } from './json.ts';
+import { HASH_LENGTH, type Hash } from './merkle/hash.ts';
+import { readingAs } from './refusals.ts';
+import { ROSTER_PAYLOAD_TYPE } from './roster.ts';
+import { MAINTAINERS_PAYLOAD_TYPE } from './statements/maintainers.ts';
+import { RELEASE_PAYLOAD_TYPE } from './statements/release.ts';
+import { WITHDRAWAL_PAYLOAD_TYPE } from './statements/withdrawal.ts';
+
+const ENTRY_FORMAT = 'bftpkg-entry/v1';
+
+/** Most bytes of an entry: its length is 16 bits in an entry bundle (C2SP tlog-tiles). */
+export const ENTRY_BYTES_MAX = 65_535;
+
+/**
+ * Latest time of an entry, in Unix seconds: the end of the year 9999, the last that ISO 8601 can
+ * write with four digits.
+ */
+export const ENTRY_TIME_MAX = 253_402_300_799;
+
+/** What each kind of statement entry holds. The order is that of reports. */
+export const STATEMENT_PAYLOAD_TYPES = {
+  maintainers: MAINTAINERS_PAYLOAD_TYPE,
+  release: RELEASE_PAYLOAD_TYPE,
+  withdrawal: WITHDRAWAL_PAYLOAD_TYPE,
+  roster: ROSTER_PAYLOAD_TYPE,
+} as const;
+
+/** The kinds of entries that hold a signed statement. */
+export type StatementKind = keyof typeof STATEMENT_PAYLOAD_TYPES;
+
+const KINDS = ['maintainers', 'release', 'withdrawal', 'roster', 'commit'] as const;
+
+/** An entry that carries a statement somebody signed. Reading it checks neither. */
+export interface StatementEntry {
+  readonly kind: StatementKind;
+  /** Agreed time of the batch, Unix seconds, 0 to `ENTRY_TIME_MAX`. */
+  readonly time: number;
+  /** Its payload type is the one of `kind`. */
+  readonly envelope: Envelope;
+}
+
+/** The last entry of a batch: what the batch was and the map's root after it. */
+export interface CommitEntry {
+  readonly kind: 'commit';
+  /** Agreed time of the batch, Unix seconds, 0 to `ENTRY_TIME_MAX`. */
+  readonly time: number;
+  /** Epoch of the roster that committed the batch. */
+  readonly epoch: number;
+  /** Place of the batch in the order, from 1. */
+  readonly height: number;
+  /** Number of statement entries before this one in the batch. */
+  readonly entries: number;
+  /** Root of the map after the batch. */
+  readonly map: Hash;
+  /** Leaf hash of the commit entry before; `null` exactly at height 1. */
+  readonly previous: Hash | null;
+}
+
+/** What a leaf of the log holds. */
+export type Entry = StatementEntry | CommitEntry;
+
+/** The kind of statement entry for a payload type, `undefined` when there is none. */
+export function statementKindOf(payloadType: string): StatementKind | undefined {
+  return KINDS.find(
+    (kind) => kind !== 'commit' && STATEMENT_PAYLOAD_TYPES[kind] === payloadType,
+  ) as StatementKind | undefined;
+}
+
+/**
+ * Reads an entry.
+ *
+ * @param data the leaf's bytes, or their text
+ * @throws {VerifyError} `ENTRY_MALFORMED`; `FORMAT_UNSUPPORTED`
+ */
+export function parseEntry(data: Uint8Array | string): Entry {
+  return readingAs('ENTRY_MALFORMED', 'entry', () => {
+    const reader = new ObjectReader(parseCanonicalJson(data, ENTRY_BYTES_MAX), '');
+    reader.format('format', ENTRY_FORMAT);
+    const kind = reader.oneOf('kind', KINDS);
+    const time = reader.integer('time', 0, ENTRY_TIME_MAX);
+    const entry = kind === 'commit' ? readCommit(reader, time) : readStatement(reader, kind, time);
+    reader.end();
+    // A text's characters are bounded above; its bytes may be more. Our own fields are ASCII.
+    if (typeof data === 'string' && utf8(data).length > ENTRY_BYTES_MAX) {
+      throw malformed(`longer than ${ENTRY_BYTES_MAX} bytes`);
+    }
+    return entry;
+  });
+}
+
+function readStatement(reader: ObjectReader, kind: StatementKind, time: number): StatementEntry {
+  const envelope = readEnvelope(reader.required('envelope'), 'envelope');
+  const expected = STATEMENT_PAYLOAD_TYPES[kind];
+  // Otherwise a withdrawal could be logged as something that no client looks for.
+  if (envelope.payloadType !== expected) {
+    throw malformed(`a ${kind} entry with the payload type ${quote(envelope.payloadType)}`);
+  }
+  return { kind, time, envelope };
+}
+
+function readCommit(reader: ObjectReader, time: number): CommitEntry {
+  const epoch = reader.integer('epoch', 0);
+  const height = reader.integer('height', 1);
+  const entries = reader.integer('entries', 0);
+  const map = reader.hex('map', HASH_LENGTH);
+  const previous =
+    reader.required('previous') === null ? null : reader.hex('previous', HASH_LENGTH);
+  if ((previous === null) !== (height === 1)) {
+    throw malformed('previous is null exactly at height 1');
+  }
+  return { kind: 'commit', time, epoch, height, entries, map, previous };
+}
+
+/**
+ * The entry's bytes: the leaf's data.
+ *
+ * @throws {VerifyError} `ENTRY_MALFORMED` for an entry that no reader would accept, such as one with
+ *         so many signatures that it exceeds `ENTRY_BYTES_MAX`
+ */
+export function formatEntry(entry: Entry): Uint8Array {
+  const data = readingAs('ENTRY_MALFORMED', 'entry', () => utf8(canonicalJson(entryJson(entry))));
+  parseEntry(data);
+  return data;
+}
+
+function entryJson(entry: Entry): JsonObject {
+  const { kind, time } = entry;
+  if (entry.kind !== 'commit') {
+    return { format: ENTRY_FORMAT, kind, time, envelope: envelopeJson(entry.envelope) };
+  }
+  return {
+    format: ENTRY_FORMAT,
+    kind,
+    time,
+    epoch: entry.epoch,
+    height: entry.height,
+    entries: entry.entries,
+    map: encodeHex(entry.map),
+    previous: entry.previous === null ? null : encodeHex(entry.previous),
+  };
+}
+
+function malformed(detail: string): VerifyError {
+  return new VerifyError('ENTRY_MALFORMED', `malformed entry: ${detail}`);
+}
