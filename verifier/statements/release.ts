@@ -229,7 +229,9 @@ function findSet(
   if (set === undefined) {
     throw new VerifyError('MAINTAINER_CHAIN_BROKEN', `${purl} has no maintainer set`);
   }
-  assert(set.package === purl, 'the maintainer set is of the package that was asked for');
+  if (set.package !== purl) {
+    throw new VerifyError('MAINTAINER_CHAIN_BROKEN', `${set.package} has no say about ${purl}`);
+  }
   return set;
 }
 

@@ -1,7 +1,7 @@
 // Withdrawals: what maintainers say about a release that should no longer be used (DESIGN 4.4).
 import { planSigners, type Envelope } from '../dsse.ts';
 import type { PublicKey } from '../ed25519.ts';
-import { VerifyError, assert } from '../errors.ts';
+import { VerifyError } from '../errors.ts';
 import { parseVersion, VERSION_LENGTH_MAX } from '../npm/version.ts';
 import type { SignaturePlan } from '../signatures.ts';
 import { requirePrintable } from './labels.ts';
@@ -104,14 +104,14 @@ export function formatWithdrawal(withdrawal: Withdrawal): Uint8Array {
  * Plans the check of a withdrawal. Whether the release exists and has not been revoked is the
  * ledger's business, and so is refusing the same withdrawal twice.
  *
- * @param sets the maintainer set in force of a package, by purl
+ * @param set the maintainer set of the package that has to have signed
  * @throws {VerifyError} (already when planning) what `parseWithdrawal` throws,
- *         `MAINTAINER_CHAIN_BROKEN` when there is no set; when finishing
+ *         `MAINTAINER_CHAIN_BROKEN` when the set is of another package; when finishing
  *         `MAINTAINER_SIGNATURES_MISSING`
  */
 export function planWithdrawal(
   envelope: Envelope,
-  sets: (packagePurl: string) => MaintainerSet | undefined,
+  set: MaintainerSet,
 ): SignaturePlan<VerifiedWithdrawal> {
   const { statement: withdrawal, hash } = openStatement(
     envelope,
@@ -119,11 +119,10 @@ export function planWithdrawal(
     parseWithdrawal,
   );
   const purl = withdrawal.package;
-  const set = sets(purl);
-  if (set === undefined) {
-    throw new VerifyError('MAINTAINER_CHAIN_BROKEN', `${purl} has no maintainer set`);
+  // The maintainers of one package must not be able to withdraw another's releases.
+  if (set.package !== purl) {
+    throw new VerifyError('MAINTAINER_CHAIN_BROKEN', `${set.package} has no say about ${purl}`);
   }
-  assert(set.package === purl, 'the maintainer set is of the package that was asked for');
   const plan = planSigners(envelope, maintainerKeys(set));
   const needed = maintainerThreshold(set);
   return {
