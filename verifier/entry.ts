@@ -23,18 +23,23 @@ export const ENTRY_BYTES_MAX = 65_535;
  */
 export const ENTRY_TIME_MAX = 253_402_300_799;
 
-/** What each kind of statement entry holds. The order is that of reports. */
-export const STATEMENT_PAYLOAD_TYPES = {
+/** The kinds of entries that hold a signed statement. */
+export type StatementKind = 'maintainers' | 'release' | 'withdrawal' | 'roster';
+
+const STATEMENT_KINDS: readonly StatementKind[] = [
+  'maintainers',
+  'release',
+  'withdrawal',
+  'roster',
+];
+
+/** The payload type of the statement in each kind of entry. */
+export const STATEMENT_PAYLOAD_TYPES: Readonly<Record<StatementKind, string>> = {
   maintainers: MAINTAINERS_PAYLOAD_TYPE,
   release: RELEASE_PAYLOAD_TYPE,
   withdrawal: WITHDRAWAL_PAYLOAD_TYPE,
   roster: ROSTER_PAYLOAD_TYPE,
-} as const;
-
-/** The kinds of entries that hold a signed statement. */
-export type StatementKind = keyof typeof STATEMENT_PAYLOAD_TYPES;
-
-const KINDS = ['maintainers', 'release', 'withdrawal', 'roster', 'commit'] as const;
+};
 
 /** An entry that carries a statement somebody signed. Reading it checks neither. */
 export interface StatementEntry {
@@ -67,9 +72,7 @@ export type Entry = StatementEntry | CommitEntry;
 
 /** The kind of statement entry for a payload type, `undefined` when there is none. */
 export function statementKindOf(payloadType: string): StatementKind | undefined {
-  return KINDS.find(
-    (kind) => kind !== 'commit' && STATEMENT_PAYLOAD_TYPES[kind] === payloadType,
-  ) as StatementKind | undefined;
+  return STATEMENT_KINDS.find((kind) => STATEMENT_PAYLOAD_TYPES[kind] === payloadType);
 }
 
 /**
@@ -82,7 +85,7 @@ export function parseEntry(data: Uint8Array | string): Entry {
   return readingAs('ENTRY_MALFORMED', 'entry', () => {
     const reader = new ObjectReader(parseCanonicalJson(data, ENTRY_BYTES_MAX), '');
     reader.format('format', ENTRY_FORMAT);
-    const kind = reader.oneOf('kind', KINDS);
+    const kind = reader.oneOf('kind', [...STATEMENT_KINDS, 'commit']);
     const time = reader.integer('time', 0, ENTRY_TIME_MAX);
     const entry = kind === 'commit' ? readCommit(reader, time) : readStatement(reader, kind, time);
     reader.end();

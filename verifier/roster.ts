@@ -24,7 +24,7 @@ export const ROSTER_PAYLOAD_TYPE = 'application/vnd.bftpkg.roster+json';
 const ROSTER_FORMAT = 'bftpkg-roster/v1';
 
 /** Most bytes of a roster. With its signatures it has to fit into an entry of 65,535 bytes. */
-export const ROSTER_BYTES_MAX = 48 * 1024;
+export const ROSTER_BYTES_MAX: number = 48 * 1024;
 
 /**
  * Most replicas. A checkpoint note has at most 64 signature lines (C2SP signed-note, DESIGN 4.2) and

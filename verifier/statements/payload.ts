@@ -11,7 +11,7 @@ import { readingAs } from '../refusals.ts';
  * Most bytes of a statement. In base64 and with signatures it has to fit into an entry of 65,535
  * bytes, so that 48 KiB is already more than can be logged.
  */
-export const STATEMENT_BYTES_MAX = 48 * 1024;
+export const STATEMENT_BYTES_MAX: number = 48 * 1024;
 
 /** Longest purl that is read at all, before npm's own and tighter limits. */
 const PURL_LENGTH_MAX = 512;
