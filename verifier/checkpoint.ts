@@ -15,13 +15,14 @@ export interface Checkpoint {
   readonly root: Hash;
 }
 
-/** Longest origin in UTF-16 units. It is used as a key name in the C2SP world: same limit. */
-export const ORIGIN_LENGTH_MAX = 255;
+// As long as a key name, which it often is in the C2SP world. A roster of ours allows less (origin.ts);
+// here any line that can be one is read, so that a foreign log is named and not merely malformed.
+const ORIGIN_LENGTH_MAX = 255;
 // Origin, 16 digits, base64 of 32 bytes, three newlines.
 const TEXT_LENGTH_MAX = ORIGIN_LENGTH_MAX + 16 + 44 + 3;
 
-/** Whether a line can name a log: no control character (a newline would add a line), valid UTF-8. */
-export function isOrigin(text: string): boolean {
+/** No control character (a newline would add a line), and a UTF-8 form. */
+function isOriginLine(text: string): boolean {
   return (
     text.length >= 1 &&
     text.length <= ORIGIN_LENGTH_MAX &&
@@ -32,7 +33,7 @@ export function isOrigin(text: string): boolean {
 
 /** The one text of a checkpoint, ending in a newline: what a note of it signs. */
 export function formatCheckpoint(checkpoint: Checkpoint): string {
-  assert(isOrigin(checkpoint.origin), 'a checkpoint has a one-line origin');
+  assert(isOriginLine(checkpoint.origin), 'a checkpoint has a one-line origin');
   assert(Number.isSafeInteger(checkpoint.size) && checkpoint.size >= 0, 'a tree has a size');
   assert(isHash(checkpoint.root), 'a root has 32 bytes');
   return `${checkpoint.origin}\n${checkpoint.size}\n${encodeBase64(checkpoint.root)}\n`;
@@ -52,7 +53,7 @@ export function parseCheckpoint(text: string): Checkpoint {
   if (lines.length !== 4 || end !== '') {
     throw malformed('not exactly three lines, each with its newline');
   }
-  if (origin === undefined || !isOrigin(origin)) throw malformed('bad origin line');
+  if (origin === undefined || !isOriginLine(origin)) throw malformed('bad origin line');
   const size = readLine('tree size', () => parseUint(sizeLine ?? ''));
   const root = readLine('root hash', () => decodeBase64(rootLine ?? ''));
   if (!isHash(root)) throw malformed('root hash is not 32 bytes');

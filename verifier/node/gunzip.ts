@@ -1,0 +1,81 @@
+// Strict, bounded gzip decompression (RFC 1952). Node's own `gunzip` reads on over further members and
+// over zeros behind them, so that one file could be two archives to two readers.
+import { crc32, inflateRaw } from 'node:zlib';
+
+import { VerifyError } from '../errors.ts';
+
+const FLAG_HEADER_CRC = 0x02;
+const FLAG_EXTRA = 0x04;
+const FLAG_NAME = 0x08;
+const FLAG_COMMENT = 0x10;
+const FLAGS_RESERVED = 0xe0;
+const TRAILER_LENGTH = 8;
+
+/**
+ * Decompresses exactly one gzip member that fills `bytes`.
+ *
+ * @param bytes     the whole file
+ * @param outputMax most bytes that may come out; more is a bomb
+ * @throws {VerifyError} `ARCHIVE_UNSAFE` for anything but one whole member with right sums
+ */
+export async function gunzip(bytes: Uint8Array, outputMax: number): Promise<Uint8Array> {
+  const start = headerLength(bytes);
+  const trailer = bytes.length - TRAILER_LENGTH;
+  if (trailer <= start) throw unsafe('cut off');
+  const { output, consumed } = await inflate(bytes.subarray(start), outputMax);
+  if (start + consumed !== trailer) throw unsafe('bytes after the first member');
+  const sums = new DataView(bytes.buffer, bytes.byteOffset + trailer, TRAILER_LENGTH);
+  if (sums.getUint32(0, true) !== crc32(output)) throw unsafe('wrong CRC-32');
+  if (sums.getUint32(4, true) !== output.length % 2 ** 32) throw unsafe('wrong length');
+  return output;
+}
+
+/** RFC 1952 section 2.3.1. The optional fields are skipped: their content means nothing here. */
+function headerLength(bytes: Uint8Array): number {
+  const flags = bytes[3];
+  if (bytes[0] !== 0x1f || bytes[1] !== 0x8b || bytes[2] !== 8 || flags === undefined) {
+    throw unsafe('not gzip');
+  }
+  if ((flags & FLAGS_RESERVED) !== 0) throw unsafe('reserved flags are set');
+  let at = 10;
+  if ((flags & FLAG_EXTRA) !== 0) at += 2 + (bytes[at] ?? 0) + 256 * (bytes[at + 1] ?? 0);
+  if ((flags & FLAG_NAME) !== 0) at = afterZero(bytes, at);
+  if ((flags & FLAG_COMMENT) !== 0) at = afterZero(bytes, at);
+  if ((flags & FLAG_HEADER_CRC) !== 0) at += 2;
+  return at;
+}
+
+function afterZero(bytes: Uint8Array, from: number): number {
+  const zero = bytes.indexOf(0, from);
+  if (zero < 0) throw unsafe('cut off');
+  return zero + 1;
+}
+
+async function inflate(
+  bytes: Uint8Array,
+  outputMax: number,
+): Promise<{ output: Uint8Array; consumed: number }> {
+  return new Promise((resolve, reject) => {
+    inflateRaw(bytes, { maxOutputLength: outputMax, info: true }, (cause, result) => {
+      if (cause !== null) {
+        const tooLarge = 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE';
+        reject(unsafe(tooLarge ? `over ${outputMax} bytes when unpacked` : 'bad data', cause));
+        return;
+      }
+      const { buffer, engine } = result as unknown as InflateInfo;
+      const output = new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.length);
+      resolve({ output, consumed: engine.bytesWritten });
+    });
+  });
+}
+
+/** What `info: true` makes of the result, which @types/node doesn't know. */
+interface InflateInfo {
+  readonly buffer: Buffer;
+  /** `bytesWritten` is the number of compressed bytes that were used. */
+  readonly engine: { readonly bytesWritten: number };
+}
+
+function unsafe(detail: string, cause?: unknown): VerifyError {
+  return new VerifyError('ARCHIVE_UNSAFE', `gzip: ${detail}`, { cause });
+}

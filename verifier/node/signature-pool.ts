@@ -1,0 +1,230 @@
+// Ed25519 verification on all cores. Jobs travel in coarse chunks: handing over a single one costs a
+// third of verifying it.
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+
+import { SIGNATURE_LENGTH } from '../ed25519.ts';
+import { assert } from '../errors.ts';
+import type { SignatureJob, SignatureVerifier } from '../signatures.ts';
+import { verifyNative } from './ed25519.ts';
+import { packJobs, packedLength } from './packed-jobs.ts';
+
+/** How a pool is to work. */
+export interface SignaturePoolOptions {
+  /** Worker threads, 1 to 64; as many as there are cores when absent. Started when first needed. */
+  readonly workers?: number;
+  /**
+   * Whether this thread verifies chunks too instead of only waiting. For a program that has nothing
+   * else to do; a server would be deaf meanwhile. Off when absent.
+   */
+  readonly helping?: boolean;
+}
+
+const WORKERS_MAX = 64;
+// Below this, verifying here (1.6 ms) is quicker than waking a worker and packing.
+const INLINE_JOBS_MAX = 23;
+// Half a millisecond per message of a thread's time is lost in small chunks; large ones leave other
+// cores idle at the end.
+const CHUNK_JOBS_MIN = 50;
+const CHUNK_JOBS_MAX = 200;
+// A chunk of large messages is closed early, so that copies in flight stay small.
+const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
+// A caller who comes while this many jobs wait is refused. 10 s of one core's work.
+const WAITING_JOBS_MAX = 131_072;
+// A thread that dies (out of memory) is replaced, but not for ever.
+const REPLACEMENTS_MAX = 8;
+
+/** The pool can't take the work: it is closed or overloaded. Nothing was verified, nothing refused. */
+export class SignaturePoolError extends Error {
+  override readonly name = 'SignaturePoolError';
+  readonly code: 'POOL_CLOSED' | 'POOL_OVERLOADED';
+
+  constructor(code: SignaturePoolError['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Some of one caller's jobs. */
+interface Chunk {
+  readonly jobs: readonly SignatureJob[];
+  /** Takes the answers, in the order of `jobs`. */
+  readonly resolve: (answers: readonly boolean[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Member {
+  readonly worker: Worker;
+  /** What it is busy with. One chunk at a time: the queue is here, not in the thread's mailbox. */
+  chunk: Chunk | undefined;
+}
+
+/**
+ * Verifies on worker threads; small batches at once in this thread. An idle pool does not keep the
+ * process alive.
+ */
+export class SignaturePool implements SignatureVerifier {
+  readonly #workersMax: number;
+  readonly #helping: boolean;
+  readonly #members = new Set<Member>();
+  readonly #queue: Chunk[] = [];
+  #waitingJobs = 0;
+  #started = 0;
+  #helpScheduled = false;
+  #closed = false;
+
+  constructor(options: SignaturePoolOptions = {}) {
+    const workers = options.workers ?? Math.min(availableParallelism(), WORKERS_MAX);
+    assert(
+      Number.isSafeInteger(workers) && workers >= 1 && workers <= WORKERS_MAX,
+      '1 to 64 workers',
+    );
+    this.#workersMax = workers;
+    this.#helping = options.helping ?? false;
+  }
+
+  /**
+   * @throws {SignaturePoolError} `POOL_CLOSED`; `POOL_OVERLOADED` when over 131,072 jobs wait already
+   */
+  async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
+    if (this.#closed) throw new SignaturePoolError('POOL_CLOSED', 'the signature pool is closed');
+    if (jobs.length <= INLINE_JOBS_MAX) return jobs.map(verifyNative);
+    if (this.#waitingJobs > WAITING_JOBS_MAX) {
+      throw new SignaturePoolError(
+        'POOL_OVERLOADED',
+        `${this.#waitingJobs} signatures are waiting`,
+      );
+    }
+    // What isn't 64 bytes is no signature, and has no place in a packed chunk.
+    const positions = [...jobs.keys()].filter((i) => isPackable(jobs[i]));
+    const packable = jobs.filter(isPackable);
+    const lanes = this.#workersMax + (this.#helping ? 1 : 0);
+    const answers = (
+      await Promise.all(split(packable, lanes).map(async (part) => this.#enqueue(part)))
+    ).flat();
+    const result = jobs.map(() => false);
+    for (const [i, position] of positions.entries()) result[position] = answers[i] === true;
+    return result;
+  }
+
+  /** Ends the threads. Callers that still wait get `POOL_CLOSED`. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const error = new SignaturePoolError('POOL_CLOSED', 'the signature pool was closed');
+    const members = [...this.#members];
+    this.#members.clear();
+    for (const chunk of this.#queue.splice(0)) chunk.reject(error);
+    for (const { chunk } of members) chunk?.reject(error);
+    this.#waitingJobs = 0;
+    await Promise.all(members.map(({ worker }) => worker.terminate()));
+  }
+
+  async #enqueue(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ jobs, resolve, reject });
+      this.#waitingJobs += jobs.length;
+      this.#dispatch();
+    });
+  }
+
+  /** Gives waiting chunks to idle threads, starting threads as long as there are fewer than asked. */
+  #dispatch(): void {
+    while (this.#queue.length > 0) {
+      const member = this.#idleMember();
+      if (member === undefined) break;
+      const chunk = this.#dequeue();
+      if (chunk === undefined) break;
+      member.chunk = chunk;
+      // While it works, the process must stay for the answer.
+      member.worker.ref();
+      const packed = packJobs(chunk.jobs);
+      member.worker.postMessage(packed, [packed.buffer]);
+    }
+    // With no thread left this one does the work, rather than let callers wait for ever.
+    if (this.#queue.length > 0 && (this.#helping || this.#members.size === 0)) this.#help();
+  }
+
+  #dequeue(): Chunk | undefined {
+    const chunk = this.#queue.shift();
+    if (chunk !== undefined) this.#waitingJobs -= chunk.jobs.length;
+    return chunk;
+  }
+
+  /** Verifies a chunk here, then lets the event loop have its turn. */
+  #help(): void {
+    if (this.#helpScheduled) return;
+    this.#helpScheduled = true;
+    setImmediate(() => {
+      this.#helpScheduled = false;
+      const chunk = this.#dequeue();
+      chunk?.resolve(chunk.jobs.map(verifyNative));
+      if (!this.#closed) this.#dispatch();
+    });
+  }
+
+  #idleMember(): Member | undefined {
+    for (const member of this.#members) if (member.chunk === undefined) return member;
+    const maySpawn = this.#started < this.#workersMax + REPLACEMENTS_MAX;
+    return this.#members.size < this.#workersMax && maySpawn ? this.#startMember() : undefined;
+  }
+
+  #startMember(): Member {
+    this.#started += 1;
+    const member: Member = { worker: new Worker(workerUrl()), chunk: undefined };
+    this.#members.add(member);
+    member.worker.on('message', (answers: Uint8Array) => {
+      const { chunk } = member;
+      assert(chunk !== undefined, 'a thread answers what it was asked');
+      member.chunk = undefined;
+      member.worker.unref();
+      chunk.resolve(Array.from(answers, (answer) => answer === 1));
+      this.#dispatch();
+    });
+    // A thread that fails is an accident of ours: its chunk is verified again, never called invalid.
+    member.worker.on('error', () => this.#lose(member));
+    member.worker.on('exit', () => this.#lose(member));
+    return member;
+  }
+
+  #lose(member: Member): void {
+    if (!this.#members.delete(member)) return;
+    const { chunk } = member;
+    member.chunk = undefined;
+    if (chunk !== undefined) {
+      this.#queue.unshift(chunk);
+      this.#waitingJobs += chunk.jobs.length;
+    }
+    this.#dispatch();
+  }
+}
+
+function isPackable(job: SignatureJob | undefined): boolean {
+  return job !== undefined && job.signature.length === SIGNATURE_LENGTH;
+}
+
+/** Cuts jobs into chunks of 50 to 200 (the last may be smaller), evenly over `lanes`, bounded in bytes. */
+function split(jobs: readonly SignatureJob[], lanes: number): readonly (readonly SignatureJob[])[] {
+  const even = Math.ceil(jobs.length / lanes);
+  const countMax = Math.min(Math.max(even, CHUNK_JOBS_MIN), CHUNK_JOBS_MAX);
+  const chunks: SignatureJob[][] = [];
+  let current: SignatureJob[] = [];
+  let bytes = 0;
+  for (const job of jobs) {
+    const length = packedLength(job);
+    if (current.length === countMax || (current.length > 0 && bytes + length > CHUNK_BYTES_MAX)) {
+      chunks.push(current);
+      current = [];
+      bytes = 0;
+    }
+    current.push(job);
+    bytes += length;
+  }
+  if (current.length > 0) chunks.push(current);
+  return chunks;
+}
+
+/** The worker's file beside this one: compiled next to compiled, source next to source. */
+function workerUrl(): URL {
+  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+  return new URL(`./signature-worker.${extension}`, import.meta.url);
+}
