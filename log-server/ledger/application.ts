@@ -4,7 +4,8 @@
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import type { LedgerErrorCode } from '../../verifier/ledger/errors.ts';
 import type { VerifyErrorCode } from '../../verifier/errors.ts';
-import type { Header } from '../consensus/types.ts';
+import type { Roster } from '../../verifier/roster.ts';
+import type { Body, Digest, Header } from '../consensus/types.ts';
 
 /** Where the log stands after its last durable batch. */
 export interface Tip {
@@ -14,8 +15,8 @@ export interface Tip {
   /** Leaves in the log. */
   readonly size: number;
   readonly root: Hash;
-  /** Digest of the last header: the next one's `parent`. All zero before the first batch. */
-  readonly headerDigest: Hash;
+  /** Digest of the last header, hex: the next one's `parent`. The genesis header's before the first. */
+  readonly headerDigest: Digest;
   /** Timestamp of the last header, milliseconds; 0 before the first. */
   readonly timeMs: number;
   readonly map: Hash;
@@ -57,19 +58,25 @@ export interface BatchLimits {
   readonly bytesMax: number;
 }
 
+/** What is in a valid body, for the consensus core. */
+export interface BatchContent {
+  /** Ids of its statements, in the order of their entries. */
+  readonly ids: readonly Digest[];
+  /** The roster that it puts in force; its hash is `header.nextRoster`. */
+  readonly nextRoster: Roster | undefined;
+}
+
 /** A batch ready to be proposed, and what was left out of it. */
 export interface BuiltBatch {
-  /** `null` when no request is valid now: propose nothing. */
-  readonly proposal: { readonly header: Header; readonly body: readonly Uint8Array[] } | null;
-  /** Requests that are in the proposal, in order. */
-  readonly included: readonly string[];
-  readonly refused: readonly { readonly id: string; readonly refusal: Refusal }[];
-  // Requests in neither list did not fit: they stay pooled.
+  /** Absent when no request is valid now: propose nothing. */
+  readonly proposal: (BatchContent & { readonly header: Header; readonly body: Body }) | undefined;
+  /** Drop those that are not `temporary`. Requests neither here nor in the proposal did not fit. */
+  readonly refused: readonly { readonly id: Digest; readonly refusal: Refusal }[];
 }
 
 /** The outcome of checking somebody else's batch (CONSENSUS N4). */
 export type Validation =
-  | { readonly ok: true }
+  | ({ readonly ok: true } & BatchContent)
   | {
       readonly ok: false;
       readonly code: LedgerErrorCode | VerifyErrorCode;
@@ -80,12 +87,6 @@ export type Validation =
        */
       readonly missingArtifacts: readonly string[];
     };
-
-/** Ids of the statements in a body, for pools to drop what has been committed. */
-export interface CommittedStatement {
-  readonly id: string;
-  readonly index: number;
-}
 
 /** The deterministic ledger, as the driver uses it. */
 export interface Application {
@@ -118,7 +119,7 @@ export interface Application {
    */
   validate(
     header: Header,
-    body: readonly Uint8Array[],
+    body: Body,
     limits: BatchLimits,
     options?: { readonly artifacts: 'held' | 'skip' },
   ): Promise<Validation>;

@@ -6,16 +6,13 @@ import type { PackageRecord, ReleaseRecord } from '../../verifier/map/records.ts
 import type { Subject } from '../../verifier/evidence/format.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import type { Roster } from '../../verifier/roster.ts';
-import type { CommitCertificate, DurableState, Header, Write } from '../consensus/types.ts';
-
-/** A committed batch as peers fetch it (CONSENSUS S2). */
-export interface CommittedBatch {
-  readonly height: number;
-  readonly header: Header;
-  readonly certificate: CommitCertificate;
-  /** Leaf contents in order, the commit entry last. */
-  readonly body: readonly Uint8Array[];
-}
+import type {
+  Certificate,
+  CommittedRecord,
+  DurableState,
+  Header,
+  Write,
+} from '../consensus/types.ts';
 
 /** What became of a submission that was committed. */
 export interface CommittedSubmission {
@@ -74,8 +71,8 @@ export interface Store {
   consensusState(): Promise<DurableState>;
 
   /** Committed batches from `fromHeight` upwards: at least one if there is one, at most `bytesMax` of bodies. */
-  batches(fromHeight: number, bytesMax: number): Promise<readonly CommittedBatch[]>;
-  header(height: number): Promise<{ header: Header; certificate: CommitCertificate } | undefined>;
+  batches(fromHeight: number, bytesMax: number): Promise<readonly CommittedRecord[]>;
+  header(height: number): Promise<{ header: Header; certificate: Certificate } | undefined>;
 
   /** The newest checkpoint with a quorum of cosignatures. */
   checkpoint(): Promise<StoredCheckpoint | undefined>;

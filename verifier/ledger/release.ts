@@ -1,0 +1,75 @@
+// The rules for releases (DESIGN 5, rules 1 to 4): each name@version is bound once and for ever.
+import { encodeHex } from '../encoding.ts';
+import { quote } from '../errors.ts';
+import { parsePurl } from '../npm/purl.ts';
+import { planRelease, type ReleaseSubject } from '../statements/release.ts';
+import type { CheckedSubmission } from './effect.ts';
+import { LedgerError } from './errors.ts';
+import { requireRate } from './limits.ts';
+import { requireObserved } from './observed.ts';
+import type { Submission } from './submission.ts';
+import type { LedgerView } from './view.ts';
+
+type ReleaseSubmission = Extract<Submission, { kind: 'release' }>;
+
+/**
+ * Judges a release of one package or several. One subject that breaks a rule refuses the whole
+ * statement: its signers signed all of it or nothing.
+ *
+ * @throws {LedgerError} `PACKAGE_UNCLAIMED`, `RELEASE_CONFLICT`, `SEQUENCE_WRONG`, `RATE_LIMITED`,
+ *         `OBSERVED_…`
+ * @throws {VerifyError} what planning its signatures finds wrong
+ */
+export function checkRelease(
+  view: LedgerView,
+  { envelope, release, id }: ReleaseSubmission,
+  timeSeconds: number,
+): CheckedSubmission {
+  for (const subject of release.subjects) requireFree(view, subject);
+  requireObserved(view, release.observed);
+  for (const name of new Set(release.subjects.map((subject) => subject.name))) {
+    requireRate(view, name, timeSeconds);
+  }
+  const plan = planRelease(envelope, (purl) => view.maintainerSet(parsePurl(purl).name)?.set);
+  return {
+    plan,
+    effect: {
+      kind: 'release',
+      statement: id,
+      releases: release.subjects.map(({ name, version }) => ({ name, version })),
+    },
+    artifacts: release.subjects.map(({ sha512, size, name, version, manifest }) => ({
+      sha512: encodeHex(sha512),
+      size,
+      name,
+      version,
+      manifest,
+    })),
+  };
+}
+
+function requireFree(view: LedgerView, { name, version, maintainers }: ReleaseSubject): void {
+  const inForce = view.maintainerSet(name);
+  if (inForce === undefined) {
+    throw new LedgerError('PACKAGE_UNCLAIMED', `${quote(name)} has no maintainer set in the log`, {
+      hint: 'submit its maintainer set first',
+    });
+  }
+  // A release signed under an older set would count keys that have since been removed.
+  if (maintainers !== inForce.set.sequence) {
+    throw new LedgerError(
+      'SEQUENCE_WRONG',
+      `${quote(name)}: signed under maintainer set ${maintainers}, in force is ${inForce.set.sequence}`,
+      { index: inForce.index },
+    );
+  }
+  const bound = view.releaseRecord(name, version);
+  // Also when it was withdrawn: the name@version never gets other bytes (promise P2).
+  if (bound !== undefined) {
+    throw new LedgerError(
+      'RELEASE_CONFLICT',
+      `${quote(`${name}@${version}`)} is bound by entry ${bound.index} to another statement`,
+      { index: bound.index, hint: 'publish the change under a new version' },
+    );
+  }
+}
