@@ -88,7 +88,11 @@ describe('parseConfig', () => {
   });
 
   const environments: readonly [string, Record<string, string>, string][] = [
-    ['a variable it does not know', { BFTPKG_SERVER_PUBLICPORT: '1' }, '"BFTPKG_SERVER_PUBLICPORT"'],
+    [
+      'a variable it does not know',
+      { BFTPKG_SERVER_PUBLICPORT: '1' },
+      '"BFTPKG_SERVER_PUBLICPORT"',
+    ],
     ['a port in hexadecimal', { BFTPKG_SERVER_PUBLIC_PORT: '0x1' }, 'publicPort'],
     ['a number with a leading zero', { BFTPKG_SERVER_PUBLIC_PORT: '01' }, 'publicPort'],
   ];

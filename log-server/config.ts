@@ -61,9 +61,19 @@ export class ConfigError extends Error {
 }
 
 type Field =
-  | { readonly kind: 'text'; readonly pattern: RegExp; readonly what: string; readonly byDefault?: string }
+  | {
+      readonly kind: 'text';
+      readonly pattern: RegExp;
+      readonly what: string;
+      readonly byDefault?: string;
+    }
   | { readonly kind: 'path'; readonly byDefault?: string }
-  | { readonly kind: 'integer'; readonly min: number; readonly max: number; readonly byDefault?: number };
+  | {
+      readonly kind: 'integer';
+      readonly min: number;
+      readonly max: number;
+      readonly byDefault?: number;
+    };
 
 const HOST: Field = {
   kind: 'text',
@@ -73,7 +83,11 @@ const HOST: Field = {
 };
 
 const FIELDS: Readonly<Record<keyof Config, Field>> = {
-  replica: { kind: 'text', pattern: /^[\x21-\x7e]{1,100}$/, what: 'the replica’s name in the roster' },
+  replica: {
+    kind: 'text',
+    pattern: /^[\x21-\x7e]{1,100}$/,
+    what: 'the replica’s name in the roster',
+  },
   pin: { kind: 'text', pattern: /^[0-9a-f]{64}$/, what: '64 lower-case hexadecimal digits' },
   rostersFile: { kind: 'path', byDefault: 'rosters.json' },
   keyFile: { kind: 'path', byDefault: 'replica-key.json' },
@@ -144,7 +158,9 @@ function readObject(text: string, file: string): JsonObject {
   try {
     value = JSON.parse(text) as JsonValue;
   } catch (cause) {
-    throw new ConfigError(file, [`not JSON: ${cause instanceof Error ? quote(cause.message) : ''}`]);
+    throw new ConfigError(file, [
+      `not JSON: ${cause instanceof Error ? quote(cause.message) : ''}`,
+    ]);
   }
   if (value === null || typeof value !== 'object' || Array.isArray(value)) {
     throw new ConfigError(file, ['not a JSON object']);
@@ -183,21 +199,20 @@ type FieldResult = { readonly value: string | number } | { readonly problem: str
 function readField(field: Field, value: JsonValue | undefined, folder: string): FieldResult {
   const given = value ?? field.byDefault;
   if (given === undefined) return { problem: 'is missing' };
-  switch (field.kind) {
-    case 'text':
-      return typeof given === 'string' && field.pattern.test(given)
-        ? { value: given }
-        : { problem: `must be ${field.what}` };
-    case 'path':
-      if (typeof given !== 'string' || given === '' || given.includes('\0')) {
-        return { problem: 'must be a path' };
-      }
-      return { value: isAbsolute(given) ? given : join(folder, given) };
-    case 'integer':
-      return Number.isSafeInteger(given) && Number(given) >= field.min && Number(given) <= field.max
-        ? { value: Number(given) }
-        : { problem: `must be an integer from ${field.min} to ${field.max}` };
+  if (field.kind === 'integer') {
+    return Number.isSafeInteger(given) && Number(given) >= field.min && Number(given) <= field.max
+      ? { value: Number(given) }
+      : { problem: `must be an integer from ${field.min} to ${field.max}` };
   }
+  if (field.kind === 'text') {
+    return typeof given === 'string' && field.pattern.test(given)
+      ? { value: given }
+      : { problem: `must be ${field.what}` };
+  }
+  if (typeof given !== 'string' || given === '' || given.includes('\0')) {
+    return { problem: 'must be a path' };
+  }
+  return { value: isAbsolute(given) ? given : join(folder, given) };
 }
 
 function relationProblems(config: Config): string[] {

@@ -25,7 +25,13 @@ describe('createLog', () => {
   }
 
   it('writes one line per event, whatever the fields hold', () => {
-    const line = formatLogLine('info', 'r0', 'peer_refused', { reason: 'a\nb\u001b[31m\u202e' }, NOW);
+    const line = formatLogLine(
+      'info',
+      'r0',
+      'peer_refused',
+      { reason: 'a\nb\u001b[31m\u202e' },
+      NOW,
+    );
     assert.ok(!line.includes('\n') && !line.includes('\u001b') && !line.includes('\u202e'));
     const parsed = JSON.parse(line) as Record<string, unknown>;
     assert.equal(parsed['reason'], 'a\\u000ab\\u001b[31m\\u202e');

@@ -109,7 +109,7 @@ export function formatLogLine(
 
 // Control characters and bidi marks are escaped a second time on purpose: a terminal that shows the
 // log through `jq -r` would otherwise obey them.
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/gu;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
 
 function clean(value: LogField): LogField {
   if (typeof value === 'string') return cleanText(value);
@@ -118,8 +118,7 @@ function clean(value: LogField): LogField {
 }
 
 function cleanText(text: string): string {
-  const cut =
-    text.length > LOG_FIELD_LENGTH_MAX ? `${text.slice(0, LOG_FIELD_LENGTH_MAX)}…` : text;
+  const cut = text.length > LOG_FIELD_LENGTH_MAX ? `${text.slice(0, LOG_FIELD_LENGTH_MAX)}…` : text;
   return cut.replace(UNSAFE, (c) => `\\u${(c.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`);
 }
 

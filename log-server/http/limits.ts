@@ -1,0 +1,129 @@
+// Limits on what strangers may ask of a replica. Each is a named number with its reason; what is over
+// is refused at once with a hint when to come back, never queued without bound.
+
+/** Largest small document that anyone may send us: an envelope (65,535 bytes) with air. */
+export const DOCUMENT_BYTES_MAX: number = 64 * 1024;
+
+/** Largest evidence request: 10,000 subjects of up to 400 characters. */
+export const EVIDENCE_REQUEST_BYTES_MAX: number = 4 * 1024 * 1024;
+
+/** Most subjects in one evidence request (the contract of the evidence format). */
+export const EVIDENCE_SUBJECTS_MAX = 10_000;
+
+/** Largest artifact: no package of npm's thousand most used is larger than 160 MB unpacked. */
+export const ARTIFACT_BYTES_MAX: number = 256 * 1024 * 1024;
+
+/** How long a small body may take to arrive: a slow sender is cut, not waited for. */
+export const DOCUMENT_TIMEOUT_MS = 10_000;
+
+/** How long an artifact's body may pause between two chunks. */
+export const ARTIFACT_IDLE_TIMEOUT_MS = 10_000;
+
+/** How long an artifact may take altogether: 256 MiB at 1 MB/s. */
+export const ARTIFACT_TIMEOUT_MS = 300_000;
+
+/** Longest `?wait=` of a submission, seconds: below the idle timeouts of common proxies. */
+export const WAIT_SECONDS_MAX = 30;
+
+/** Submissions that wait for their commit at one time; each holds a socket and a timer. */
+export const WAITING_MAX = 2000;
+
+/** Submissions in admission at one time: twice what one batch holds, so overload shows up as 503. */
+export const ADMISSIONS_MAX = 1000;
+
+/** Artifacts that arrive at one time: each holds a file and, at the end, its bytes in memory. */
+export const UPLOADS_MAX = 4;
+
+/** Evidence documents made at one time: each may hold tens of megabytes. */
+export const EVIDENCE_BUILDS_MAX = 4;
+
+/** Submissions and uploads per second from one address, with bursts of ten seconds' worth. */
+export const WRITES_PER_SECOND = 200;
+
+/** Addresses remembered for rate limits; the least recently seen is forgotten. */
+export const ADDRESSES_MAX = 10_000;
+
+/** A bucket of tokens that fills with time. */
+export class TokenBucket {
+  readonly #capacity: number;
+  readonly #perSecond: number;
+  readonly #nowMs: () => number;
+  #tokens: number;
+  #filledMs: number;
+
+  /** @param nowMs a monotonic clock */
+  constructor(capacity: number, perSecond: number, nowMs: () => number) {
+    this.#capacity = capacity;
+    this.#perSecond = perSecond;
+    this.#nowMs = nowMs;
+    this.#tokens = capacity;
+    this.#filledMs = nowMs();
+  }
+
+  /** Takes one token; `false` when there is none. */
+  take(): boolean {
+    const now = this.#nowMs();
+    const earned = ((now - this.#filledMs) / 1000) * this.#perSecond;
+    this.#tokens = Math.min(this.#capacity, this.#tokens + Math.max(0, earned));
+    this.#filledMs = now;
+    if (this.#tokens < 1) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}
+
+/** One bucket per address, for a bounded number of addresses. */
+export class AddressLimiter {
+  readonly #buckets = new Map<string, TokenBucket>();
+  readonly #make: () => TokenBucket;
+
+  constructor(perSecond: number, nowMs: () => number) {
+    this.#make = () => new TokenBucket(10 * perSecond, perSecond, nowMs);
+  }
+
+  /** Whether this address may do one more thing now. */
+  allows(address: string): boolean {
+    const bucket = this.#buckets.get(address) ?? this.#make();
+    // Put at the end again: a Map keeps its order, so the first is the least recently seen.
+    this.#buckets.delete(address);
+    this.#buckets.set(address, bucket);
+    if (this.#buckets.size > ADDRESSES_MAX) {
+      const oldest = this.#buckets.keys().next();
+      if (oldest.done !== true) this.#buckets.delete(oldest.value);
+    }
+    return bucket.take();
+  }
+
+  get size(): number {
+    return this.#buckets.size;
+  }
+}
+
+/** Counts how many of something run at one time, up to a limit. */
+export class Gate {
+  readonly #limit: number;
+  #running = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /**
+   * Runs `work` unless the gate is full.
+   *
+   * @returns its result, or `undefined` when there was no room and nothing was started
+   */
+  async run<T>(work: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
+    if (this.#running >= this.#limit) return undefined;
+    this.#running++;
+    try {
+      return { value: await work() };
+    } finally {
+      this.#running--;
+    }
+  }
+
+  get running(): number {
+    return this.#running;
+  }
+}

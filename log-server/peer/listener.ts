@@ -1,0 +1,220 @@
+// The responder's side on the network: three routes on a listener of its own, nothing else. Bodies are
+// read only after their first bytes name a live session, so that a stranger can't fill our memory.
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+import { encodeHex } from '../../verifier/encoding.ts';
+import { VerifyError, quote } from '../../verifier/errors.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
+import { TokenBucket } from '../http/limits.ts';
+import type { Log } from '../log.ts';
+import { FRAME_BYTES_MAX, FRAME_HEADER_LENGTH, acknowledge } from './frames.ts';
+import { ChallengeBook, HANDSHAKE_LENGTH_MAX, PeerRefusal, respond } from './handshake.ts';
+import type { HandshakeContext } from './handshake.ts';
+import { SessionTable } from './sessions.ts';
+
+/**
+ * Handshakes answered per second, for all strangers together: each costs a signature verification and
+ * two key exchanges, about half a millisecond. Live sessions never need one.
+ */
+const HELLOS_PER_SECOND_MAX = 50;
+
+/** Sockets: each peer needs one; the rest is for reconnecting ones and for strangers to be told no. */
+const CONNECTIONS_MAX = 512;
+
+/** A peer that sends a frame has it ready; a body that takes longer is a stalled connection. */
+const REQUEST_TIMEOUT_MS = 20_000;
+
+/** Who may talk to us; asked anew for each handshake, since rosters change. */
+export interface PeerDirectory {
+  readonly context: HandshakeContext;
+  /** Vote keys of the other replicas, hex. */
+  readonly peers: ReadonlySet<string>;
+}
+
+/** What the listener reports to. */
+export interface PeerEvents {
+  /** Authentic messages of one peer, in the order it sent them. */
+  received(peer: string, messages: readonly Uint8Array[]): void;
+  /** A peer's session has spoken for the first time. */
+  connected(peer: string): void;
+}
+
+/** Listens for other replicas. */
+export class PeerListener {
+  readonly #server: Server;
+  readonly #sessions = new SessionTable();
+  readonly #challenges: ChallengeBook;
+  readonly #hellos: TokenBucket;
+  readonly #directory: () => PeerDirectory;
+  readonly #events: PeerEvents;
+  readonly #log: Log;
+
+  /** @param nowMs a monotonic clock */
+  constructor(
+    directory: () => PeerDirectory,
+    events: PeerEvents,
+    log: Log,
+    nowMs: () => number = () => performance.now(),
+  ) {
+    this.#directory = directory;
+    this.#events = events;
+    this.#log = log;
+    this.#challenges = new ChallengeBook(nowMs);
+    this.#hellos = new TokenBucket(HELLOS_PER_SECOND_MAX, HELLOS_PER_SECOND_MAX, nowMs);
+    this.#server = createServer(
+      {
+        headersTimeout: 5000,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        keepAliveTimeout: 60_000,
+        connectionsCheckingInterval: 1000,
+        maxHeaderSize: 4096,
+        noDelay: true,
+      },
+      (request, response) => void this.#handle(request, response),
+    );
+    this.#server.maxConnections = CONNECTIONS_MAX;
+  }
+
+  /** Starts listening; port 0 lets the system choose. @returns the port */
+  async listen(host: string, port: number): Promise<number> {
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(port, host, () => resolve());
+    });
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Forgets sessions of replicas that have left the roster. */
+  directoryChanged(): void {
+    this.#sessions.retain(this.#directory().peers);
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const body = await this.#route(request);
+      response.writeHead(200, { 'content-length': body.length });
+      response.end(body);
+    } catch (error) {
+      this.#refuse(request, response, error);
+    }
+  }
+
+  #refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const isExpected = error instanceof PeerRefusal || error instanceof VerifyError;
+    const message = error instanceof Error ? error.message : String(error);
+    this.#log.debug('peer_refused', { address: remoteAddress(request), reason: message });
+    if (response.headersSent || response.destroyed) return;
+    // 401 tells an honest peer to greet again. What is left of the body is not read.
+    response.writeHead(isExpected ? 401 : 500, {
+      connection: 'close',
+      'content-type': 'text/plain',
+    });
+    response.end(isExpected ? quote(message) : '');
+  }
+
+  async #route(request: IncomingMessage): Promise<Uint8Array> {
+    if (request.method !== 'POST') throw new PeerRefusal('only POST is answered here');
+    switch (request.url) {
+      case '/peer/challenge':
+        return Buffer.from(encodeHex(this.#challenges.issue()));
+      case '/peer/hello':
+        return Buffer.from(this.#hello(await readBody(request, HANDSHAKE_LENGTH_MAX)));
+      case '/peer/frames':
+        return this.#frames(await this.#readFrame(request));
+      case undefined:
+      default:
+        throw new PeerRefusal('no such route');
+    }
+  }
+
+  #hello(body: Uint8Array): string {
+    if (!this.#hellos.take()) throw new PeerRefusal('too many handshakes');
+    const { context, peers } = this.#directory();
+    const { welcome, keys, challenge } = respond(
+      decodeUtf8(body),
+      context,
+      this.#challenges,
+      (key) => peers.has(encodeHex(key)),
+    );
+    this.#sessions.open(keys, challenge);
+    return welcome;
+  }
+
+  async #readFrame(request: IncomingMessage): Promise<Uint8Array> {
+    return readBody(request, FRAME_BYTES_MAX, {
+      length: FRAME_HEADER_LENGTH,
+      check: (start) => {
+        if (!this.#sessions.knows(start.subarray(0, 16))) throw new PeerRefusal('unknown session');
+      },
+    });
+  }
+
+  #frames(body: Uint8Array): Uint8Array {
+    const { peer, session, counter, messages, isFirst } = this.#sessions.accept(body);
+    if (isFirst) this.#events.connected(peer);
+    this.#events.received(peer, messages);
+    return acknowledge(session.id, counter, session.responseKey);
+  }
+}
+
+/** The sender's address; a socket that is already gone has none. */
+function remoteAddress(request: IncomingMessage): string | undefined {
+  const socket = request.socket as IncomingMessage['socket'] | null;
+  return socket?.remoteAddress;
+}
+
+interface EarlyCheck {
+  /** How many first bytes the check needs. */
+  readonly length: number;
+  /** Throws to stop reading. */
+  readonly check: (start: Uint8Array) => void;
+}
+
+/**
+ * Reads a body of at most `lengthMax` bytes; counts what arrives, whatever the headers claim. Not by
+ * `for await`: leaving that loop destroys the socket, and with it the 401 that makes an honest peer
+ * greet again.
+ */
+function readBody(
+  request: IncomingMessage,
+  lengthMax: number,
+  early?: EarlyCheck,
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    let isChecked = early === undefined;
+    const stop = (error: unknown): void => {
+      request.off('data', onData);
+      request.pause();
+      reject(error instanceof Error ? error : new PeerRefusal('request failed'));
+    };
+    const onData = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length > lengthMax) return stop(new PeerRefusal('body too long'));
+      chunks.push(chunk);
+      if (isChecked || early === undefined || length < early.length) return undefined;
+      isChecked = true;
+      try {
+        early.check(Buffer.concat(chunks));
+      } catch (error) {
+        stop(error);
+      }
+      return undefined;
+    };
+    request.on('data', onData);
+    request.once('end', () => resolve(Buffer.concat(chunks)));
+    request.once('error', stop);
+    // Without an end: the socket was cut or timed out.
+    request.once('close', () => reject(new PeerRefusal('the connection was lost')));
+  });
+}
