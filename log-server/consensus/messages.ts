@@ -70,6 +70,9 @@ export interface Certificate {
   readonly signatures: readonly VoteSignature[];
 }
 
+/** A certificate of COMMITs: the replicas' proof of a batch (O2). */
+export type CommitCertificate = Certificate;
+
 /** A header with the certificate for its digest. */
 export interface CertifiedHeader {
   readonly header: Header;
