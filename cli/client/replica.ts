@@ -1,0 +1,161 @@
+// The public HTTP interface of one replica. What comes back is parsed but not believed.
+import { parseEvidence, type Evidence } from '../../verifier/evidence/format.ts';
+import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
+import { parseNote, type SignedNote } from '../../verifier/note.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
+import { TransportError } from '../errors.ts';
+import type { HttpClient } from './http.ts';
+
+const MEBIBYTE = 1024 * 1024;
+/** As large as evidence may be; the parser has the same bound. */
+const EVIDENCE_BYTES_MAX = 64 * MEBIBYTE;
+/** A note has at most 64 lines of at most some hundred bytes. */
+const CHECKPOINT_BYTES_MAX = 64 * 1024;
+const STATUS_BYTES_MAX = 16 * 1024;
+/** As large as an artifact may be (rule of the log). */
+export const ARTIFACT_BYTES_MAX: number = 256 * MEBIBYTE;
+
+const SMALL_TIMEOUT_MS = 8_000;
+const EVIDENCE_TIMEOUT_MS = 40_000;
+// 256 MiB at 1.5 MB/s.
+const ARTIFACT_TIMEOUT_MS = 180_000;
+
+/** Where a submission stands, as a replica says. */
+export type SubmissionStatus =
+  | { readonly kind: 'committed'; readonly id: string; readonly index: number }
+  | { readonly kind: 'pending'; readonly id: string };
+
+/** What evidence is asked for. */
+export interface EvidenceQuery {
+  /** Hash of the roster that the client knows, hex. */
+  readonly pin: string;
+  /** Size of the tree that the client has accepted, 0 for none. */
+  readonly since: number;
+  /** Purls. */
+  readonly subjects: readonly string[];
+}
+
+/** One replica as a server. */
+export class ReplicaClient {
+  readonly url: string;
+  readonly #http: HttpClient;
+
+  /** @param url base address without a final slash */
+  constructor(url: string, http: HttpClient) {
+    this.url = url;
+    this.#http = http;
+  }
+
+  /** The newest checkpoint note that it has. */
+  async checkpoint(signal: AbortSignal): Promise<SignedNote> {
+    const { body } = await this.#http.exchange({
+      method: 'GET',
+      url: `${this.url}/checkpoint`,
+      bytesMax: CHECKPOINT_BYTES_MAX,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    return parseNote(decodeUtf8(body));
+  }
+
+  /** Evidence for the subjects, with the bytes that it was read from. */
+  async evidence(
+    query: EvidenceQuery,
+    signal: AbortSignal,
+  ): Promise<{ readonly evidence: Evidence; readonly source: Uint8Array }> {
+    const { body } = await this.#http.exchange({
+      method: 'POST',
+      url: `${this.url}/v1/evidence`,
+      contentType: 'application/json',
+      body: canonicalJson({ roster: query.pin, since: query.since, subjects: query.subjects }),
+      bytesMax: EVIDENCE_BYTES_MAX,
+      timeoutMs: EVIDENCE_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    return { evidence: parseEvidence(body), source: body };
+  }
+
+  /**
+   * Submits a statement.
+   *
+   * @param envelope   canonical JSON of the signed envelope
+   * @param waitSeconds how long the replica may hold the answer until the entry is committed, 0 to 30
+   * @throws {TransportError} `STATUS` 409 (bound to something else), 422 (refused), 429, 5xx
+   */
+  async submit(
+    envelope: string,
+    waitSeconds: number,
+    signal: AbortSignal,
+  ): Promise<SubmissionStatus> {
+    const { body } = await this.#http.exchange({
+      method: 'POST',
+      url: `${this.url}/v1/entries?wait=${waitSeconds}`,
+      contentType: 'application/json',
+      body: envelope,
+      bytesMax: STATUS_BYTES_MAX,
+      timeoutMs: (waitSeconds + 10) * 1000,
+      statuses: [200, 202],
+      signal,
+    });
+    return readStatus(body);
+  }
+
+  /** Whether it has the artifact. */
+  async hasArtifact(sha512Hex: string, signal: AbortSignal): Promise<boolean> {
+    const { status } = await this.#http.exchange({
+      method: 'HEAD',
+      url: `${this.url}/v1/artifacts/${sha512Hex}`,
+      bytesMax: 0,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200, 404],
+      signal,
+    });
+    return status === 200;
+  }
+
+  /** Uploads an artifact. */
+  async putArtifact(sha512Hex: string, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    await this.#http.exchange({
+      method: 'PUT',
+      url: `${this.url}/v1/artifacts/${sha512Hex}`,
+      contentType: 'application/octet-stream',
+      body: bytes,
+      bytesMax: STATUS_BYTES_MAX,
+      timeoutMs: ARTIFACT_TIMEOUT_MS,
+      statuses: [200, 201, 204],
+      signal,
+    });
+  }
+
+  /**
+   * Fetches the bytes that it has under a digest. They are *not* checked here.
+   *
+   * @param bytesMax the size that the signed statement gives: more is never read
+   */
+  async artifact(sha512Hex: string, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
+    const { body } = await this.#http.exchange({
+      method: 'GET',
+      url: `${this.url}/v1/artifacts/${sha512Hex}`,
+      bytesMax: Math.min(bytesMax, ARTIFACT_BYTES_MAX),
+      timeoutMs: ARTIFACT_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    return body;
+  }
+}
+
+function readStatus(body: Uint8Array): SubmissionStatus {
+  const reader = new ObjectReader(parseCanonicalJson(body, STATUS_BYTES_MAX), '');
+  const id = reader.string('id', 64);
+  const status = reader.oneOf('status', ['committed', 'pending'] as const);
+  if (status === 'pending') return { kind: 'pending', id };
+  return { kind: 'committed', id, index: reader.integer('index', 0) };
+}
+
+/** Whether a refusal is the log's decision, so that asking another replica is of no use. */
+export function isRuling(error: unknown): error is TransportError {
+  return error instanceof TransportError && (error.status === 409 || error.status === 422);
+}

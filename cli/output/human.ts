@@ -1,0 +1,194 @@
+// The report for people. Every piece of text that came from outside goes through `printable` here and
+// nowhere later, so colour codes are the only escape sequences that can reach the terminal.
+import type { Style } from './color.ts';
+import { countVerdicts, type RunFacts } from './json.ts';
+import type { Diagnostic, Report, SubjectReport, Verification } from './report.ts';
+import { printable, printableLines } from './sanitize.ts';
+
+/** What goes where: results to stdout, everything else to stderr. */
+export interface HumanText {
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How much to show. */
+export interface HumanOptions {
+  readonly verbose: boolean;
+  readonly quiet: boolean;
+}
+
+function mark(found: Diagnostic, style: Style): string {
+  switch (found.severity) {
+    case 'error':
+      return style.bad(`${style.marks.fail} error[${found.code}]`);
+    case 'inconclusive':
+      return style.warn(`${style.marks.unknown} ${found.code}`);
+    case 'warning':
+      return style.warn(`${style.marks.warn} warning[${found.code}]`);
+  }
+}
+
+function diagnosticLines(found: Diagnostic, style: Style): readonly string[] {
+  const [first = '', ...rest] = printableLines(found.message);
+  const width = Math.max(0, ...found.details.map(([label]) => Math.min(label.length, 32)));
+  return [
+    `${mark(found, style)} ${first}`,
+    ...rest.map((line) => `  ${line}`),
+    ...found.details.map(
+      ([label, text]) => `  ${style.dim(printable(label, 80).padEnd(width))}  ${printable(text)}`,
+    ),
+    ...found.hints.map((hint) => `  ${style.dim('next')}  ${printable(hint)}`),
+  ];
+}
+
+/** A duration in the largest unit that keeps it readable. */
+export function formatAge(seconds: number): string {
+  if (seconds < 0) return `${-seconds}s in the future`;
+  if (seconds < 120) return `${seconds}s`;
+  if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
+  return `${Math.floor(seconds / 86_400)}d`;
+}
+
+function count(n: number, one: string, many: string): string {
+  return `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;
+}
+
+function header(verification: Verification, facts: RunFacts): readonly string[] {
+  const { checkpoint, policy, subjects } = verification;
+  const lines = [
+    [
+      `bftpkg ${facts.version}`,
+      printable(verification.source),
+      count(subjects.length, 'package', 'packages'),
+      ...(checkpoint === null ? [] : [`log ${printable(checkpoint.origin)}`]),
+    ].join(' · '),
+  ];
+  if (policy !== null) {
+    lines.push(
+      `policy attestations ≥ ${policy.attestations} of ${policy.total}, checkpoint ≤ ` +
+        `${formatAge(policy.maxCheckpointAgeSeconds)}   (${printable(policy.source)})`,
+    );
+  }
+  if (checkpoint !== null) {
+    const parts = [
+      `checkpoint ${checkpoint.size.toLocaleString('en-US')}`,
+      `${formatAge(checkpoint.ageSeconds)} old`,
+      `epoch ${checkpoint.epoch}`,
+      `signed by ${checkpoint.signers.map((name) => printable(name, 60)).join(' ')}`,
+    ];
+    if (checkpoint.consistentWith !== null) {
+      parts.push(`consistent with ${checkpoint.consistentWith.toLocaleString('en-US')}`);
+    }
+    lines.push(parts.join(' · '));
+  }
+  return lines;
+}
+
+const ROWS: readonly (readonly [SubjectReport['verdict'], keyof Style['marks'], string])[] = [
+  ['verified', 'ok', 'verified'],
+  ['rejected', 'fail', 'refused'],
+  ['inconclusive', 'unknown', 'could not be checked'],
+  ['bundled', 'skip', 'bundled in a package above'],
+  ['local', 'skip', 'your own sources'],
+];
+
+function table(verification: Verification, style: Style): readonly string[] {
+  const counts = countVerdicts(verification.subjects);
+  const lines = ['', `  ${style.dim('RESULT'.padEnd(32))} ${style.dim('PACKAGES')}`];
+  for (const [verdict, markName, label] of ROWS) {
+    if (counts[verdict] === 0) continue;
+    const text = `${style.marks[markName]} ${label}`.padEnd(32);
+    lines.push(`  ${text} ${counts[verdict].toLocaleString('en-US').padStart(8)}`);
+  }
+  lines.push('');
+  return lines;
+}
+
+function subjectName(subject: SubjectReport): string {
+  return printable(subject.version === null ? subject.name : `${subject.name}@${subject.version}`);
+}
+
+function verifiedLine(subject: SubjectReport, style: Style): string {
+  const parts = [`${style.good(style.marks.ok)} ${subjectName(subject)}`];
+  if (subject.entry !== null) parts.push(`entry ${subject.entry.toLocaleString('en-US')}`);
+  if (subject.maintainers !== null) {
+    const { required, signers } = subject.maintainers;
+    const names = signers.map((signer) => printable(signer.label, 40)).join(' + ');
+    parts.push(`signed by ${names} (${required} needed)`);
+  }
+  if (subject.digest.logged !== null) parts.push(shortDigest(subject.digest.logged));
+  return `  ${parts.join(' · ')}`;
+}
+
+/** `sha512-` and the first characters: enough to compare by eye, the whole is in `--json`. */
+export function shortDigest(sri: string): string {
+  return sri.length > 24 ? `${printable(sri.slice(0, 14))}…${printable(sri.slice(-4))}` : sri;
+}
+
+// Few enough to read; more are counted in the table.
+const LISTED_MAX = 10;
+
+function summary(report: Report, verification: Verification, style: Style, facts: RunFacts): string {
+  const counts = countVerdicts(verification.subjects);
+  const time = `in ${(facts.durationMs / 1000).toFixed(1)}s`;
+  const fetched =
+    verification.bytesFetched === 0
+      ? ''
+      : ` (${Math.ceil(verification.bytesFetched / 1024).toLocaleString('en-US')} KiB fetched)`;
+  const { installed } = verification;
+  const after =
+    installed === null ? '' : `, ${count(installed.packages, 'package', 'packages')} installed`;
+  if (report.verdict === 'verified') {
+    return style.good(
+      `${style.marks.ok} ${counts.verified.toLocaleString('en-US')} verified${after}, ` +
+        `0 problems ${time}${fetched}`,
+    );
+  }
+  const bad = counts.rejected + counts.inconclusive;
+  const problems = count(Math.max(bad, report.diagnostics.length), 'problem', 'problems');
+  const nothing = report.command === 'verify' ? '' : '; nothing was installed';
+  return style.bad(
+    `${style.marks.fail} ${problems}, ${counts.verified.toLocaleString('en-US')} verified${nothing} ` +
+      `(exit ${report.exit.code}) ${time}`,
+  );
+}
+
+/** The report for people, split by stream. */
+export function renderHuman(
+  report: Report,
+  facts: RunFacts,
+  style: Style,
+  options: HumanOptions,
+): HumanText {
+  const { verification } = report;
+  const out: string[] = [];
+  const err: string[] = [];
+  if (verification !== null) {
+    if (!options.quiet) out.push(...header(verification, facts), ...table(verification, style));
+    const verified = verification.subjects.filter((subject) => subject.verdict === 'verified');
+    if (options.verbose || (!options.quiet && verified.length <= LISTED_MAX)) {
+      out.push(...verified.map((subject) => verifiedLine(subject, style)));
+      if (verified.length > 0) out.push('');
+    }
+    const found = [
+      ...report.diagnostics,
+      ...verification.subjects.flatMap((subject) => subject.diagnostics),
+    ];
+    for (const each of found) out.push(...diagnosticLines(each, style), '');
+    for (const { url, problem } of verification.replicas) {
+      err.push(`bftpkg: replica ${printable(url)}: ${printable(problem)}`);
+    }
+    for (const file of report.evidence) out.push(`  evidence  ${printable(file)}`);
+    out.push(summary(report, verification, style, facts));
+  } else {
+    for (const each of report.diagnostics) err.push(...diagnosticLines(each, style));
+    for (const file of report.evidence) err.push(`  evidence  ${printable(file)}`);
+  }
+  if (report.result !== null) out.push(...report.result.lines.map((line) => printable(line, 4000)));
+  return { stdout: asText(out), stderr: asText(err) };
+}
+
+function asText(lines: readonly string[]): string {
+  return lines.length === 0 ? '' : `${lines.join('\n')}\n`;
+}

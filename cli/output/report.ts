@@ -1,0 +1,211 @@
+// The one typed result of a run. Verdict, exit code, human text and JSON are all made from it, so
+// they cannot disagree.
+import type { JsonObject } from '../../verifier/json.ts';
+import { codeEntry, type DiagnosticCode } from './codes.ts';
+import { combineExits, EXIT, type ExitCode } from './exit-codes.ts';
+
+/** Something that was found, about one subject or about the run. */
+export interface Diagnostic {
+  readonly code: DiagnosticCode;
+  /** `error` refuses; `inconclusive` could not be checked; `warning` changes nothing. */
+  readonly severity: 'error' | 'inconclusive' | 'warning';
+  /** What was found and what was needed. May hold strangers' text: renderers make it printable. */
+  readonly message: string;
+  /** Lines under the message: `label  text`. */
+  readonly details: readonly (readonly [label: string, text: string])[];
+  /** What to type or do next. */
+  readonly hints: readonly string[];
+}
+
+/** One signature on a release, as far as it counts. */
+export interface SignerReport {
+  readonly keyId: string;
+  readonly label: string;
+}
+
+/** What happened to one subject. */
+export interface SubjectReport {
+  readonly name: string;
+  readonly version: string | null;
+  /** Where it was asked for: the lockfile and its line. */
+  readonly location: { readonly file: string; readonly line: number | null } | null;
+  /** `local` is the user's own code, `bundled` is inside another subject's tarball. */
+  readonly verdict: 'verified' | 'rejected' | 'inconclusive' | 'local' | 'bundled';
+  readonly digest: {
+    readonly logged: string | null;
+    readonly found: string | null;
+  };
+  readonly entry: number | null;
+  /** When the log took it in, seconds. */
+  readonly loggedAt: number | null;
+  readonly maintainers: {
+    readonly required: number;
+    readonly signers: readonly SignerReport[];
+  } | null;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** The checkpoint under which everything was proven. */
+export interface CheckpointReport {
+  readonly origin: string;
+  readonly size: number;
+  /** Base64, as in the note. */
+  readonly root: string;
+  /** Certified by at least one correct replica, seconds. */
+  readonly certifiedTime: number;
+  readonly ageSeconds: number;
+  readonly epoch: number;
+  readonly signers: readonly string[];
+  readonly consistentWith: number | null;
+}
+
+/** What a checkpoint had to satisfy. */
+export interface PolicyReport {
+  readonly source: string;
+  readonly attestations: number;
+  readonly total: number;
+  readonly faulty: number;
+  readonly maxCheckpointAgeSeconds: number;
+}
+
+/** What was checked with which outcome. */
+export interface Verification {
+  /** The lockfile, tarball or command line that named the subjects. */
+  readonly source: string;
+  readonly policy: PolicyReport | null;
+  readonly checkpoint: CheckpointReport | null;
+  readonly subjects: readonly SubjectReport[];
+  /** Replicas that failed or gave bad answers while others served. */
+  readonly replicas: readonly { readonly url: string; readonly problem: string }[];
+  readonly bytesFetched: number;
+  /** What was done with what was verified, for `install`. */
+  readonly installed: { readonly packages: number; readonly folder: string } | null;
+}
+
+/** The outcome of commands that are not verifications. */
+export interface CommandResult {
+  /** For machines. */
+  readonly data: JsonObject;
+  /** For people, one line each. May hold strangers' text: renderers make it printable. */
+  readonly lines: readonly string[];
+}
+
+export type Verdict = 'verified' | 'rejected' | 'inconclusive' | 'done' | 'error';
+
+/** A whole run. */
+export interface Report {
+  readonly command: string;
+  readonly verdict: Verdict;
+  readonly exit: { readonly code: ExitCode; readonly reason: DiagnosticCode | null };
+  /** About the run as a whole. */
+  readonly diagnostics: readonly Diagnostic[];
+  /** Files with proofs of misbehaviour that this run wrote. */
+  readonly evidence: readonly string[];
+  readonly verification: Verification | null;
+  readonly result: CommandResult | null;
+}
+
+/** Makes a diagnostic. */
+export function diagnostic(
+  code: DiagnosticCode,
+  message: string,
+  options: {
+    readonly severity?: Diagnostic['severity'];
+    readonly details?: Diagnostic['details'];
+    readonly hints?: readonly string[];
+  } = {},
+): Diagnostic {
+  const inconclusive = codeEntry(code).exit === EXIT.inconclusive;
+  return {
+    code,
+    severity: options.severity ?? (inconclusive ? 'inconclusive' : 'error'),
+    message,
+    details: options.details ?? [],
+    hints: options.hints ?? [],
+  };
+}
+
+/** The exit of everything that was found: the most severe code, and the diagnostic that decided. */
+export function exitOf(diagnostics: readonly Diagnostic[]): Report['exit'] {
+  const counted = diagnostics.filter((found) => found.severity !== 'warning');
+  const code = combineExits(counted.map((found) => codeEntry(found.code).exit));
+  const decisive = counted.find((found) => codeEntry(found.code).exit === code);
+  return { code, reason: decisive?.code ?? null };
+}
+
+function verdictOf(code: ExitCode): Verdict {
+  if (code === EXIT.verified) return 'verified';
+  if (code === EXIT.inconclusive) return 'inconclusive';
+  return code === EXIT.usage || code === EXIT.internal || code === EXIT.locked ? 'error' : 'rejected';
+}
+
+/**
+ * The report of a verification. "Verified" needs at least one verified subject and no subject that
+ * is anything but verified, local or bundled: an empty set or a forgotten diagnostic never is exit 0.
+ */
+export function verificationReport(
+  command: string,
+  verification: Verification,
+  about: {
+    readonly diagnostics?: readonly Diagnostic[];
+    readonly evidence?: readonly string[];
+  } = {},
+): Report {
+  const { subjects } = verification;
+  const all = [...(about.diagnostics ?? []), ...subjects.flatMap((subject) => subject.diagnostics)];
+  const extra: Diagnostic[] = [];
+  if (exitOf(all).code === EXIT.verified) {
+    if (subjects.some((s) => s.verdict === 'rejected' || s.verdict === 'inconclusive')) {
+      extra.push(diagnostic('BP9999', 'a subject was not verified and no reason was recorded'));
+    } else if (!subjects.some((subject) => subject.verdict === 'verified')) {
+      extra.push(diagnostic('BP9001', `${verification.source}: nothing to verify`));
+    }
+  }
+  const exit = exitOf([...all, ...extra]);
+  return {
+    command,
+    verdict: verdictOf(exit.code),
+    exit,
+    diagnostics: [...(about.diagnostics ?? []), ...extra],
+    evidence: about.evidence ?? [],
+    verification,
+    result: null,
+  };
+}
+
+/** The report of a command that did its work. */
+export function doneReport(
+  command: string,
+  result: CommandResult,
+  warnings: readonly Diagnostic[] = [],
+): Report {
+  return {
+    command,
+    verdict: 'done',
+    exit: { code: EXIT.verified, reason: null },
+    diagnostics: warnings,
+    evidence: [],
+    verification: null,
+    result,
+  };
+}
+
+/** The report of a run that ended early. Never exit 0. */
+export function failureReport(
+  command: string,
+  diagnostics: readonly Diagnostic[],
+  evidence: readonly string[] = [],
+): Report {
+  const exit = exitOf(diagnostics);
+  const safe =
+    exit.code === EXIT.verified ? { code: EXIT.internal, reason: 'BP9999' as const } : exit;
+  return {
+    command,
+    verdict: verdictOf(safe.code),
+    exit: safe,
+    diagnostics,
+    evidence,
+    verification: null,
+    result: null,
+  };
+}
