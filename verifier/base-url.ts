@@ -2,6 +2,8 @@
 // in every runtime); one spelling per address is accepted and everything else is refused, so that two
 // replicas can't have one address in two spellings.
 
+import { parseUint } from './encoding.ts';
+
 /** Longest address, in characters. */
 export const BASE_URL_LENGTH_MAX = 200;
 
@@ -28,7 +30,7 @@ export function isBaseUrl(text: string): boolean {
   if (match === null) return false;
   const [, scheme = '', host = '', port, path = ''] = match;
   if (port !== undefined) {
-    const number = Number(port);
+    const number = parseUint(port);
     if (number > PORT_MAX || DEFAULT_PORTS.get(scheme) === number) return false;
   }
   // URL parsers take these two segments out, which would be a second spelling.
