@@ -1,0 +1,173 @@
+// Makes evidence: the counterpart of verify.ts, used by replicas, for offline bundles and in tests.
+import { statementHash, type Envelope } from '../dsse.ts';
+import { parseEntry, type Entry } from '../entry.ts';
+import { VerifyError, assert } from '../errors.ts';
+import { packageKey, releaseKey } from '../map/keys.ts';
+import { prunedMap } from '../map/pruned-map.ts';
+import { parseReleaseRecord } from '../map/records.ts';
+import { lookupMap, type MapNodes } from '../map/trie.ts';
+import type { Hash } from '../merkle/hash.ts';
+import { prunedRanges } from '../merkle/pruned-tree.ts';
+import { consistencyRanges, rangeRoot, type LeafRange } from '../merkle/ranges.ts';
+import { parsePurl } from '../npm/purl.ts';
+import { parseRelease } from '../statements/release.ts';
+import { decodeUtf8 } from '../text.ts';
+import {
+  EVIDENCE_BYTES_MAX,
+  EVIDENCE_ENTRIES_MAX,
+  type ConsistencyProof,
+  type Evidence,
+} from './format.ts';
+import type { Subject } from './subject.ts';
+
+/** A log at one checkpoint. All reads must be of the same moment. */
+export interface EvidenceSource {
+  /** Leaves under the checkpoint, at least 1. */
+  readonly size: number;
+  /** The note, with cosignatures that were verified: see `planCheckpoint`. */
+  readonly checkpointNote: string;
+  /** All rosters known, from epoch 0; those after the checkpoint's epoch are left out. */
+  readonly rosters: readonly Envelope[];
+  /** Root of the map in the checkpoint's commit entry. */
+  readonly mapRoot: Hash;
+  readonly mapNodes: MapNodes;
+  /** The leaf's data, 0 <= index < size. */
+  entry(index: number): Uint8Array;
+  /** Root of the perfect subtree of `2^level` leaves from `index * 2^level`, all below `size`. */
+  hash(level: number, index: number): Hash;
+  /** Leaf indexes below `size` of a package's maintainer sets, by sequence from 0. */
+  maintainerChain(name: string): readonly number[];
+}
+
+/** What a client asks for. */
+export interface EvidenceQuery {
+  /** Hash of the roster that the client has pinned, hex. */
+  readonly pin: string;
+  /** Size of the tree that the client knows; 0 when it knows none. */
+  readonly since: number;
+  readonly subjects: readonly Subject[];
+}
+
+/**
+ * Collects everything that a client needs to judge the subjects. Those that the log does not know
+ * come out as proofs of absence.
+ *
+ * @throws {VerifyError} `ROSTER_NOT_PINNED` when the pinned roster is none of this log's, or not in
+ *         force yet; `EVIDENCE_MALFORMED` when the document would exceed its bounds: ask for fewer
+ *         subjects at a time
+ */
+export function buildEvidence(source: EvidenceSource, query: EvidenceQuery): Evidence {
+  const { size } = source;
+  const commit = parseEntry(source.entry(size - 1));
+  assert(commit.kind === 'commit', 'the last entry under a checkpoint is a commit entry');
+  const wanted = new Wanted(source);
+  for (const subject of query.subjects) wanted.add(subject);
+  const entries = wanted.entries();
+  const indexes = entries.map(({ index }) => index);
+  return {
+    rosters: rostersFrom(source, query.pin, commit.epoch),
+    checkpoint: source.checkpointNote,
+    consistency: consistencyFrom(source, query.since),
+    entries,
+    log: rootsOf(source, prunedRanges(size, indexes)),
+    map: prunedMap(source.mapNodes, source.mapRoot, wanted.keys()),
+  };
+}
+
+// Which leaves and which keys of the map the subjects need.
+class Wanted {
+  readonly #source: EvidenceSource;
+  readonly #indexes = new Set<number>();
+  readonly #keys = new Map<string, Uint8Array>();
+  readonly #packages = new Set<string>();
+
+  constructor(source: EvidenceSource) {
+    this.#source = source;
+    this.#indexes.add(source.size - 1);
+  }
+
+  add(subject: Subject): void {
+    this.#addPackage(subject.name);
+    if (subject.kind === 'release') this.#addRelease(subject.name, subject.version);
+  }
+
+  keys(): readonly Uint8Array[] {
+    return [...this.#keys.values()];
+  }
+
+  entries(): Evidence['entries'] {
+    const sorted = [...this.#indexes].sort((a, b) => a - b);
+    let bytes = 0;
+    return sorted.map((index) => {
+      const data = this.#source.entry(index);
+      bytes += data.length;
+      if (bytes > EVIDENCE_BYTES_MAX) throw tooLarge();
+      return { index, data: decodeUtf8(data) };
+    });
+  }
+
+  #addPackage(name: string): void {
+    if (this.#packages.has(name)) return;
+    this.#packages.add(name);
+    this.#keys.set(`package ${name}`, packageKey(name));
+    for (const index of this.#source.maintainerChain(name)) this.#addIndex(index);
+  }
+
+  #addRelease(name: string, version: string): void {
+    const id = `release ${name}@${version}`;
+    if (this.#keys.has(id)) return;
+    const key = releaseKey(name, version);
+    this.#keys.set(id, key);
+    const value = lookupMap(this.#source.mapNodes, this.#source.mapRoot, key);
+    if (value === undefined) return;
+    const { index, withdrawal } = parseReleaseRecord(value);
+    this.#addIndex(index);
+    // Not needed for the verdict, but a revocation without its reason helps nobody.
+    if (withdrawal !== null) this.#addIndex(withdrawal);
+    for (const one of packagesOf(parseEntry(this.#source.entry(index)))) this.#addPackage(one);
+  }
+
+  #addIndex(index: number): void {
+    this.#indexes.add(index);
+    if (this.#indexes.size > EVIDENCE_ENTRIES_MAX) throw tooLarge();
+  }
+}
+
+// A statement that releases several packages is checked against the maintainers of all of them.
+function packagesOf(entry: Entry): readonly string[] {
+  assert(entry.kind === 'release', 'a release record points to a release entry');
+  const { subjects } = parseRelease(entry.envelope.payload);
+  return subjects.map((subject) => parsePurl(subject.package).name);
+}
+
+function rostersFrom(source: EvidenceSource, pin: string, epoch: number): readonly Envelope[] {
+  // A roster may be in the log already and in force only from the next batch on.
+  const inForce = source.rosters.slice(0, epoch + 1);
+  const start = inForce.findIndex(({ payload }) => statementHash(payload) === pin);
+  if (start < 0) {
+    throw new VerifyError('ROSTER_NOT_PINNED', 'the pinned roster is none of this log', {
+      expected: pin,
+    });
+  }
+  return inForce.slice(start);
+}
+
+function consistencyFrom(source: EvidenceSource, since: number): ConsistencyProof | null {
+  // A client that knows more than this log can't be helped with a proof; it will see that itself.
+  if (since === 0 || since >= source.size) return null;
+  return { size: since, hashes: rootsOf(source, consistencyRanges(since, source.size)) };
+}
+
+function rootsOf(source: EvidenceSource, ranges: readonly LeafRange[]): readonly Hash[] {
+  return ranges.map(({ start, end }) =>
+    rangeRoot(start, end, (level, index) => source.hash(level, index)),
+  );
+}
+
+function tooLarge(): VerifyError {
+  return new VerifyError(
+    'EVIDENCE_MALFORMED',
+    'evidence for so many subjects is larger than its format allows',
+    { hint: 'ask for fewer subjects at a time' },
+  );
+}

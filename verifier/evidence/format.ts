@@ -1,0 +1,149 @@
+// Evidence: one document that holds everything a client needs to judge any number of subjects
+// (DESIGN section 4.7). It is what replicas answer and what an offline bundle is. Nothing in it is
+// trusted: verify.ts checks it against a pin and a clock.
+import { utf8 } from '../bytes.ts';
+import { envelopeJson, readEnvelope, type Envelope } from '../dsse.ts';
+import { encodeBase64 } from '../encoding.ts';
+import { ENTRY_BYTES_MAX } from '../entry.ts';
+import { VerifyError, assert } from '../errors.ts';
+import { ObjectReader, canonicalJson, parseCanonicalJson, type JsonValue } from '../json.ts';
+import { PRUNED_MAP_BYTES_MAX } from '../map/pruned-map.ts';
+import { HASH_LENGTH, TREE_SIZE_MAX, type Hash } from '../merkle/hash.ts';
+import { NOTE_LENGTH_MAX } from '../note.ts';
+import { readingAs } from '../refusals.ts';
+import { ROSTER_CHAIN_MAX } from '../roster.ts';
+
+// Who asks for evidence needs both.
+export type { Subject } from './subject.ts';
+
+const EVIDENCE_FORMAT = 'bftpkg-evidence/v1';
+
+/** The largest document read: 10,000 subjects of 4 KB each are 40 MB. */
+export const EVIDENCE_BYTES_MAX: number = 64 * 1024 * 1024;
+
+/** Most entries: for each of 10,000 subjects its release and a chain of 19 maintainer sets. */
+export const EVIDENCE_ENTRIES_MAX = 200_000;
+
+/** One hash a level of a tree of 2^53 leaves, and the node to start from (merkle/consistency.ts). */
+const CONSISTENCY_HASHES_MAX = 54;
+
+/** A leaf that is shown whole. */
+export interface ShownEntry {
+  /** Leaf index, 0 to size - 1. */
+  readonly index: number;
+  /** The leaf's data: the entry's JSON text. */
+  readonly data: string;
+}
+
+/** Why the tree of the checkpoint contains an older tree. */
+export interface ConsistencyProof {
+  /** Number of leaves of the older tree. */
+  readonly size: number;
+  /** RFC 6962 section 2.1.4. */
+  readonly hashes: readonly Hash[];
+}
+
+/** The document, well formed and otherwise unchecked. */
+export interface Evidence {
+  /** From the roster that the client pinned to the one of the checkpoint. */
+  readonly rosters: readonly Envelope[];
+  /** The checkpoint with its cosignatures, as a signed note. */
+  readonly checkpoint: string;
+  /** From the checkpoint that the client knew; `null` when there was none to connect. */
+  readonly consistency: ConsistencyProof | null;
+  /** By index, without repetition; the last one is the commit entry of the checkpoint. */
+  readonly entries: readonly ShownEntry[];
+  /** What is missing of the log's tree, in the order of merkle/pruned-tree.ts. */
+  readonly log: readonly Hash[];
+  /** The packed map of map/pruned-map.ts. */
+  readonly map: Uint8Array;
+}
+
+/**
+ * Reads evidence.
+ *
+ * @throws {VerifyError} `EVIDENCE_MALFORMED`; `FORMAT_UNSUPPORTED`
+ */
+export function parseEvidence(source: Uint8Array | string): Evidence {
+  return readingAs('EVIDENCE_MALFORMED', 'evidence', () => {
+    const reader = new ObjectReader(parseCanonicalJson(source, EVIDENCE_BYTES_MAX), '');
+    reader.format('format', EVIDENCE_FORMAT);
+    const evidence = {
+      rosters: reader.array('rosters', ROSTER_CHAIN_MAX, readEnvelope),
+      checkpoint: reader.string('checkpoint', NOTE_LENGTH_MAX),
+      consistency: readConsistency(reader),
+      entries: reader.array('entries', EVIDENCE_ENTRIES_MAX, readShownEntry),
+      log: splitHashes(reader.base64('log', EVIDENCE_BYTES_MAX), 'log'),
+      map: reader.base64('map', PRUNED_MAP_BYTES_MAX),
+    };
+    reader.end();
+    requireAscending(evidence.entries);
+    return evidence;
+  });
+}
+
+/** The document's bytes. */
+export function formatEvidence(evidence: Evidence): Uint8Array {
+  const { consistency } = evidence;
+  return utf8(
+    canonicalJson({
+      format: EVIDENCE_FORMAT,
+      rosters: evidence.rosters.map(envelopeJson),
+      checkpoint: evidence.checkpoint,
+      consistency:
+        consistency === null
+          ? null
+          : { size: consistency.size, hashes: encodeBase64(joinHashes(consistency.hashes)) },
+      entries: evidence.entries.map(({ index, data }) => ({ index, data })),
+      log: encodeBase64(joinHashes(evidence.log)),
+      map: encodeBase64(evidence.map),
+    }),
+  );
+}
+
+function readConsistency(reader: ObjectReader): ConsistencyProof | null {
+  if (reader.required('consistency') === null) return null;
+  const proof = reader.object('consistency');
+  const size = proof.integer('size', 0, TREE_SIZE_MAX);
+  const bytes = proof.base64('hashes', CONSISTENCY_HASHES_MAX * HASH_LENGTH);
+  proof.end();
+  return { size, hashes: splitHashes(bytes, 'consistency.hashes') };
+}
+
+function readShownEntry(value: JsonValue, path: string): ShownEntry {
+  const reader = new ObjectReader(value, path);
+  const entry = {
+    index: reader.integer('index', 0, TREE_SIZE_MAX - 1),
+    data: reader.string('data', ENTRY_BYTES_MAX),
+  };
+  reader.end();
+  return entry;
+}
+
+function requireAscending(entries: readonly ShownEntry[]): void {
+  let before = -1;
+  for (const [i, { index }] of entries.entries()) {
+    if (index <= before) throw malformed(`entries[${i}] does not come after the one before it`);
+    before = index;
+  }
+}
+
+function splitHashes(bytes: Uint8Array, path: string): Hash[] {
+  if (bytes.length % HASH_LENGTH !== 0) throw malformed(`${path} is not a row of hashes`);
+  return Array.from({ length: bytes.length / HASH_LENGTH }, (_, i) =>
+    bytes.subarray(i * HASH_LENGTH, (i + 1) * HASH_LENGTH),
+  );
+}
+
+function joinHashes(hashes: readonly Hash[]): Uint8Array {
+  const bytes = new Uint8Array(hashes.length * HASH_LENGTH);
+  for (const [i, hash] of hashes.entries()) {
+    assert(hash.length === HASH_LENGTH, 'a hash has 32 bytes');
+    bytes.set(hash, i * HASH_LENGTH);
+  }
+  return bytes;
+}
+
+function malformed(detail: string): VerifyError {
+  return new VerifyError('EVIDENCE_MALFORMED', `malformed evidence: ${detail}`);
+}

@@ -1,0 +1,138 @@
+// Step 5 and the inclusion half of step 6 (DESIGN section 7): the entries shown are leaves of the
+// checkpoint's tree, the last one is its commit entry, and that says the root of the map.
+import { equalBytes, utf8 } from '../bytes.ts';
+import type { Checkpoint } from '../checkpoint.ts';
+import { parseEntry, type CommitEntry, type Entry, type StatementEntry } from '../entry.ts';
+import { VerifyError } from '../errors.ts';
+import { openPrunedMap, type PrunedMap } from '../map/pruned-map.ts';
+import { leafHash } from '../merkle/hash.ts';
+import { rootFromPrunedTree } from '../merkle/pruned-tree.ts';
+import { parseMaintainerSet, type MaintainerSet } from '../statements/maintainers.ts';
+import type { Evidence } from './format.ts';
+
+/** A maintainer set shown with its place in the log. Its signatures are not checked yet. */
+export interface ShownSet {
+  readonly index: number;
+  readonly entry: StatementEntry;
+  readonly set: MaintainerSet;
+}
+
+type Parsed =
+  | { readonly kind: 'entry'; readonly entry: Entry }
+  | { readonly kind: 'refused'; readonly error: VerifyError };
+
+/**
+ * The part of a log that evidence shows. Everything in it is in the tree of the checkpoint that it
+ * was opened with; it is worth as much as that checkpoint's signatures.
+ */
+export class ShownLog {
+  readonly commit: CommitEntry;
+  readonly map: PrunedMap;
+  readonly #entries: ReadonlyMap<number, Parsed>;
+  readonly #sets: ReadonlyMap<string, readonly ShownSet[]>;
+
+  /**
+   * Reads the entries, each once, and checks them against the checkpoint.
+   *
+   * @throws {VerifyError} `INCLUSION_PROOF_INVALID` when an entry is not in the tree,
+   *         `COMMIT_LEAF_MISSING`, `MAP_MALFORMED`, `MAP_PROOF_INVALID`
+   */
+  constructor(evidence: Evidence, checkpoint: Checkpoint) {
+    requireInclusion(evidence, checkpoint);
+    this.#entries = new Map(evidence.entries.map(({ index, data }) => [index, parse(data)]));
+    this.#sets = groupSets(this.#entries);
+    this.commit = this.#commitOf(checkpoint);
+    this.map = openPrunedMap(evidence.map, this.commit.map);
+  }
+
+  /**
+   * The statement entry at a leaf index.
+   *
+   * @throws {VerifyError} `INCLUSION_PROOF_INVALID` when it is not shown, `ENTRY_MISMATCH` for a
+   *         commit entry; what `parseEntry` throws
+   */
+  statementAt(index: number): StatementEntry {
+    const entry = this.#entryAt(index);
+    if (entry === undefined) {
+      throw new VerifyError('INCLUSION_PROOF_INVALID', `entry ${index} is needed and not shown`);
+    }
+    if (entry.kind === 'commit') {
+      throw new VerifyError('ENTRY_MISMATCH', `entry ${index} is a commit entry`);
+    }
+    return entry;
+  }
+
+  /** Whether the entry at that index is shown. */
+  shows(index: number): boolean {
+    return this.#entries.has(index);
+  }
+
+  /** The shown maintainer sets of a package, by leaf index. */
+  setsOf(packagePurl: string): readonly ShownSet[] {
+    return this.#sets.get(packagePurl) ?? [];
+  }
+
+  #entryAt(index: number): Entry | undefined {
+    const parsed = this.#entries.get(index);
+    if (parsed?.kind === 'refused') throw parsed.error;
+    return parsed?.entry;
+  }
+
+  #commitOf({ size }: Checkpoint): CommitEntry {
+    const last = size === 0 ? undefined : this.#entryAt(size - 1);
+    // Each batch ends with its commit entry: another last leaf is a tree cut inside a batch, whose
+    // map root nobody has agreed on.
+    if (last?.kind !== 'commit') {
+      throw new VerifyError(
+        'COMMIT_LEAF_MISSING',
+        `the last entry of the log of size ${size} is not shown or not a commit entry`,
+      );
+    }
+    return last;
+  }
+}
+
+function requireInclusion(evidence: Evidence, { size, root }: Checkpoint): void {
+  const leaves = new Map(evidence.entries.map(({ index, data }) => [index, leafHash(utf8(data))]));
+  if (!equalBytes(rootFromPrunedTree(size, leaves, evidence.log), root)) {
+    throw new VerifyError(
+      'INCLUSION_PROOF_INVALID',
+      'the entries shown do not lead to the root in the checkpoint',
+    );
+  }
+}
+
+// An entry that can't be read concerns only the subjects that need it: the log may hold kinds of
+// entries that this version does not know.
+function parse(data: string): Parsed {
+  try {
+    return { kind: 'entry', entry: parseEntry(data) };
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    return { kind: 'refused', error };
+  }
+}
+
+function groupSets(entries: ReadonlyMap<number, Parsed>): Map<string, ShownSet[]> {
+  const groups = new Map<string, ShownSet[]>();
+  for (const [index, parsed] of entries) {
+    if (parsed.kind !== 'entry' || parsed.entry.kind !== 'maintainers') continue;
+    const { entry } = parsed;
+    const set = readSet(entry);
+    if (set === undefined) continue;
+    const group = groups.get(set.package) ?? [];
+    group.push({ index, entry, set });
+    groups.set(set.package, group);
+  }
+  return groups;
+}
+
+// A set that can't be read belongs to no package here; the chain that needs it will have a gap.
+function readSet(entry: StatementEntry): MaintainerSet | undefined {
+  try {
+    return parseMaintainerSet(entry.envelope.payload);
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    return undefined;
+  }
+}
