@@ -3,6 +3,7 @@
 import { type KeyObject, createPublicKey, verify } from 'node:crypto';
 
 import { type PublicKey, SIGNATURE_LENGTH, publicKeyHex } from '../ed25519.ts';
+import { decodeHex } from '../encoding.ts';
 import type { SignatureJob, SignatureVerifier } from '../signatures.ts';
 
 // Making a KeyObject costs a fifth of a verification. Keys repeat (replicas, busy maintainers), but a
@@ -11,9 +12,9 @@ const KEYS_CACHED_MAX = 4096;
 const keys = new Map<string, KeyObject>();
 
 // SubjectPublicKeyInfo of an Ed25519 key, up to the key itself (RFC 8410 section 4).
-const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
+const SPKI_PREFIX = decodeHex('302a300506032b6570032100');
 
-/** Whether the signature is valid by the rule of ed25519.ts. Synchronous, about 70 microseconds. */
+/** Whether the signature is valid by the rule of ed25519.ts. Synchronous, about 100 microseconds. */
 export function verifyNative(job: SignatureJob): boolean {
   if (job.signature.length !== SIGNATURE_LENGTH) return false;
   return verify(null, job.message, keyObject(job.publicKey), job.signature);

@@ -1,5 +1,5 @@
-// Ed25519 verification on all cores. Jobs travel in coarse chunks: handing over a single one costs a
-// third of verifying it.
+// Ed25519 verification on all cores. Jobs travel in coarse chunks: a message to a thread costs the
+// event loop a good part of what one verification costs.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 
@@ -21,15 +21,14 @@ export interface SignaturePoolOptions {
 }
 
 const WORKERS_MAX = 64;
-// Below this, verifying here (1.6 ms) is quicker than waking a worker and packing.
+// Up to here verifying in this thread (2 to 3 ms) is quicker than a round trip through another one.
 const INLINE_JOBS_MAX = 23;
-// Half a millisecond per message of a thread's time is lost in small chunks; large ones leave other
-// cores idle at the end.
+// Small chunks spend the event loop on messages; large ones leave other cores idle at the end.
 const CHUNK_JOBS_MIN = 50;
 const CHUNK_JOBS_MAX = 200;
 // A chunk of large messages is closed early, so that copies in flight stay small.
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
-// A caller who comes while this many jobs wait is refused. 10 s of one core's work.
+// A caller who comes while this many jobs wait is refused. About 13 s of one core's work.
 const WAITING_JOBS_MAX = 131_072;
 // A thread that dies (out of memory) is replaced, but not for ever.
 const REPLACEMENTS_MAX = 8;
@@ -170,7 +169,7 @@ export class SignaturePool implements SignatureVerifier {
 
   #startMember(): Member {
     this.#started += 1;
-    const member: Member = { worker: new Worker(workerUrl()), chunk: undefined };
+    const member: Member = { worker: startWorker(), chunk: undefined };
     this.#members.add(member);
     member.worker.on('message', (answers: Uint8Array) => {
       const { chunk } = member;
@@ -223,8 +222,17 @@ function split(jobs: readonly SignatureJob[], lanes: number): readonly (readonly
   return chunks;
 }
 
-/** The worker's file beside this one: compiled next to compiled, source next to source. */
-function workerUrl(): URL {
-  const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return new URL(`./signature-worker.${extension}`, import.meta.url);
+/** Starts the worker's file that lies beside this one: compiled next to compiled, source next to source. */
+function startWorker(): Worker {
+  if (!import.meta.url.endsWith('.ts')) {
+    return new Worker(new URL('./signature-worker.js', import.meta.url));
+  }
+  // In development tsx reads the sources, but on Node 20 its loader doesn't reach into threads.
+  const source = new URL('./signature-worker.ts', import.meta.url);
+  const loader = import.meta.resolve('tsx/esm/api');
+  const script = `import(${JSON.stringify(loader)}).then((tsx) => {
+    tsx.register();
+    return import(${JSON.stringify(source.href)});
+  });`;
+  return new Worker(script, { eval: true, execArgv: [] });
 }

@@ -8,13 +8,14 @@ import {
 } from 'node:crypto';
 
 import { type PublicKey, parsePublicKey } from '../ed25519.ts';
+import { decodeHex } from '../encoding.ts';
 import { assert } from '../errors.ts';
 
 /** Bytes of the secret seed (RFC 8032 section 5.1.5). */
 export const SEED_LENGTH = 32;
 
 // PrivateKeyInfo and SubjectPublicKeyInfo of Ed25519 (RFC 8410) end in the seed and in the key.
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
+const PKCS8_PREFIX = decodeHex('302e020100300506032b657004220420');
 
 /** Signs; never prints its secret, since only `seed` reveals it. */
 export class SigningKey {
