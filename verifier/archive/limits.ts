@@ -33,6 +33,3 @@ export const PATH_DEPTH_MAX = 64;
 
 /** Bytes of one extended header (PAX) or long name. node-tar's default, so again no difference. */
 export const EXTENDED_HEADER_BYTES_MAX: number = MIB;
-
-/** Characters of package.json. The largest real ones have some hundred thousand. */
-export const PACKAGE_JSON_BYTES_MAX: number = 4 * MIB;
