@@ -33,6 +33,7 @@ import type {
   ViewChangeContent,
   Vote,
 } from './messages.ts';
+import type { MutantName } from './mutants.ts';
 
 export type * from './messages.ts';
 
@@ -359,6 +360,3 @@ export interface Config {
   /** Deliberate bugs for testing the simulator; empty in production. */
   readonly mutants: ReadonlySet<MutantName>;
 }
-
-/** Deliberate bugs (CONSENSUS.md 3.3), each at exactly one place in the code. */
-export type MutantName = string;

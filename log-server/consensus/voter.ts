@@ -1,0 +1,261 @@
+// The signing kernel: the only module that decides whether a PREPARE, COMMIT, VIEW-CHANGE, NEW-VIEW or
+// COSIGN may be signed. All other code of the core may be wrong without two correct replicas ever
+// deciding differently. Pure: each grant returns the state that has to be durable *before* the
+// signature exists (C1), and `maySign` asks once more at the moment of signing.
+import { assert } from '../../verifier/errors.ts';
+import type {
+  CertifiedHeader,
+  Digest,
+  Header,
+  LastCommitted,
+  NewViewContent,
+  ReplicaIndex,
+  ViewChangeContent,
+  Vote,
+} from './messages.ts';
+import type { MutantName } from './mutants.ts';
+import type { SignedContent } from './types.ts';
+
+/** What a view allows once its NEW-VIEW is known (V6); view 0 of an epoch needs none. */
+export interface ActiveView {
+  readonly nv: Digest;
+  readonly base: number;
+  /** The only digest that may be voted for at `base + 1`, if there is one. */
+  readonly mandate: Digest | undefined;
+}
+
+/** Everything that a signature depends on. Durable, field by field, before it is used. */
+export interface VoterState {
+  readonly epoch: number;
+  /** Own index; an observer has none and signs nothing. */
+  readonly signer: ReplicaIndex | undefined;
+  /** The promise: nothing is ever signed for a lower (epoch, view). */
+  readonly view: number;
+  /** Absent between entering a view and its NEW-VIEW. */
+  readonly active: ActiveView | undefined;
+  readonly committed: LastCommitted;
+  readonly committedDigest: Digest;
+  /** The last PREPARE. */
+  readonly vote:
+    | { readonly view: number; readonly height: number; readonly digest: Digest }
+    | undefined;
+  /** The highest-view prepare certificate at the next height; survives view changes (V12). */
+  readonly prepared: CertifiedHeader | undefined;
+  /** The one VIEW-CHANGE into `view`, frozen (V1). */
+  readonly viewChange: ViewChangeContent | undefined;
+  /** The NEW-VIEW that opened `view`, own or accepted (V4, V7). */
+  readonly newView: NewViewContent | undefined;
+  /** The newest checkpoint that was cosigned in this process. */
+  readonly cosigned: { readonly size: number; readonly root: Digest } | undefined;
+}
+
+/** A decision about one signature. */
+export type Grant =
+  | { readonly kind: 'granted'; readonly next: VoterState }
+  /** The same was granted before: sign it again, nothing new to keep (C3). */
+  | { readonly kind: 'repeated' }
+  | { readonly kind: 'refused'; readonly reason: string };
+
+type Mutants = ReadonlySet<MutantName>;
+
+/** N2, N6: a PREPARE, the leader's PRE-PREPARE included. */
+export function grantPrepare(state: VoterState, vote: Vote, mutants: Mutants): Grant {
+  const problem = voteProblem(state, vote, mutants);
+  if (problem !== undefined) return refused(problem);
+  const { mandate, base } = state.active ?? { mandate: undefined, base: 0 };
+  if (mandate !== undefined && vote.height === base + 1 && vote.digest !== mandate) {
+    if (!mutants.has('mandate-ignored')) return refused('contradicts the mandate');
+  }
+  const { vote: last } = state;
+  if (last !== undefined && last.view === vote.view && last.height === vote.height) {
+    if (last.digest === vote.digest) return { kind: 'repeated' };
+    if (!mutants.has('double-vote')) return refused('another digest has the vote of this view');
+  }
+  assert(last === undefined || last.view <= vote.view, 'votes never go back (I7)');
+  const { view, height, digest } = vote;
+  return { kind: 'granted', next: { ...state, vote: { view, height, digest } } };
+}
+
+/** N7: a COMMIT, on a prepare certificate whose body was found valid here. */
+export function grantCommit(state: VoterState, prepared: CertifiedHeader, mutants: Mutants): Grant {
+  const { vote } = prepared.certificate;
+  const problem = voteProblem(state, vote, mutants);
+  if (problem !== undefined) return refused(problem);
+  const known = state.prepared?.certificate.vote;
+  if (known !== undefined && known.view === vote.view) {
+    // Two certificates in one view need more than F faulty members (Lemma A).
+    return known.digest === vote.digest ? { kind: 'repeated' } : refused('two certificates');
+  }
+  assert(known === undefined || known.view < vote.view, 'certificates never go back');
+  return { kind: 'granted', next: { ...state, prepared } };
+}
+
+/** What every vote needs: membership, the promised view, opened, the next height above the base. */
+function voteProblem(state: VoterState, vote: Vote, mutants: Mutants): string | undefined {
+  if (state.signer === undefined) return 'not a member';
+  if (vote.epoch !== state.epoch) return 'another epoch';
+  if (vote.view !== state.view) return 'another view than the promised one';
+  if (state.active === undefined) return 'the view is not open';
+  if (vote.nv !== state.active.nv && !mutants.has('nv-unchecked')) return 'another NEW-VIEW';
+  if (vote.height !== state.committed.header.height + 1) return 'not the next height';
+  if (vote.height <= state.active.base && !mutants.has('vote-at-base'))
+    return 'at or below the base';
+  return undefined;
+}
+
+/**
+ * V1: promises a higher view and freezes the VIEW-CHANGE into it. The certificate of any COMMIT ever
+ * signed at the next height goes along (I8): that is what protects decided batches.
+ */
+export function grantViewChange(
+  state: VoterState,
+  view: number,
+  mutants: Mutants,
+): Extract<Grant, { kind: 'granted' | 'refused' }> {
+  if (view <= state.view) return refused('not a higher view');
+  const { epoch, signer, committed, prepared } = state;
+  assert(
+    prepared === undefined || prepared.header.height === committed.header.height + 1,
+    'a prepare certificate is for the next height (V2)',
+  );
+  assert(prepared === undefined || prepared.certificate.vote.view < view, 'views only grow');
+  const content: ViewChangeContent | undefined =
+    signer === undefined
+      ? undefined
+      : {
+          epoch,
+          view,
+          signer,
+          last: committed,
+          prepared: mutants.has('view-change-forgets-prepared') ? undefined : prepared,
+        };
+  const next = { ...state, view, active: undefined, viewChange: content, newView: undefined };
+  return { kind: 'granted', next };
+}
+
+/** V4: the leader's one NEW-VIEW for a view; opens the view for itself too. */
+export function grantNewView(
+  state: VoterState,
+  content: NewViewContent,
+  active: ActiveView,
+): Grant {
+  if (state.signer === undefined) return refused('not a member');
+  if (content.epoch !== state.epoch || content.view !== state.view) return refused('another view');
+  if (state.newView === content) return { kind: 'repeated' };
+  if (state.newView !== undefined || state.active !== undefined) return refused('already opened');
+  return { kind: 'granted', next: { ...state, newView: content, active } };
+}
+
+/** V7: opens a view by somebody else's valid NEW-VIEW; joining a higher view this way is a promise too. */
+export function grantActivation(
+  state: VoterState,
+  content: NewViewContent,
+  active: ActiveView,
+  mutants: Mutants,
+): Grant {
+  if (content.epoch !== state.epoch) return refused('another epoch');
+  if (content.view < state.view) return refused('a lower view');
+  if (content.view === state.view && state.active !== undefined) return refused('already opened');
+  const viewChange = content.view === state.view ? state.viewChange : undefined;
+  const prepared = mutants.has('prepared-cleared-on-new-view') ? undefined : state.prepared;
+  const next = { ...state, view: content.view, active, viewChange, prepared, newView: content };
+  return { kind: 'granted', next };
+}
+
+/** N9: cosigning the newest committed checkpoint. Sizes never go back, a size has one root (I6). */
+export function grantCosign(
+  state: VoterState,
+  size: number,
+  root: Digest,
+  mutants: Mutants,
+): Grant {
+  if (state.signer === undefined) return refused('not a member');
+  const { header } = state.committed;
+  if (header.size !== size || header.root !== root) {
+    if (!mutants.has('cosign-at-commit-vote')) return refused('not the committed checkpoint');
+  }
+  const { cosigned } = state;
+  if (cosigned !== undefined) {
+    if (size < cosigned.size) return refused('a larger size was cosigned');
+    if (size === cosigned.size && root !== cosigned.root)
+      return refused('another root was cosigned');
+  }
+  return { kind: 'granted', next: { ...state, cosigned: { size, root } } };
+}
+
+/** N8: moves to a decided batch of the same epoch. What was promised about its height is done with. */
+export function commitTo(state: VoterState, committed: LastCommitted, digest: Digest): VoterState {
+  const height = state.committed.header.height + 1;
+  assert(committed.header.height === height, 'batches commit in order');
+  assert(committed.header.parent === state.committedDigest, 'a batch follows its parent');
+  return { ...state, committed, committedDigest: digest, vote: undefined, prepared: undefined };
+}
+
+/** P7: the state at the start of an epoch. View 0 is open; nothing of the old epoch can be signed. */
+export function startEpoch(
+  epoch: number,
+  signer: ReplicaIndex | undefined,
+  closing: Header,
+  digest: Digest,
+  nv: Digest,
+): VoterState {
+  return {
+    epoch,
+    signer,
+    view: 0,
+    active: { nv, base: closing.height, mandate: undefined },
+    committed: { header: closing, certificate: undefined },
+    committedDigest: digest,
+    vote: undefined,
+    prepared: undefined,
+    viewChange: undefined,
+    newView: undefined,
+    cosigned: undefined,
+  };
+}
+
+/**
+ * The last question, asked when the records are durable and the key is about to be used: is this
+ * still what was granted? By then a higher view may have been promised.
+ */
+export function maySign(state: VoterState, content: SignedContent, mutants: Mutants): boolean {
+  switch (content.kind) {
+    case 'pre-prepare':
+    case 'prepare':
+      return (
+        inPromisedView(state, content.vote, mutants) && holdsVote(state, content.vote, mutants)
+      );
+    case 'commit':
+      return inPromisedView(state, content.vote, mutants) && isPreparedOrDone(state, content.vote);
+    case 'view-change':
+      return state.viewChange === content.content;
+    case 'new-view':
+      break;
+  }
+  return state.newView === content.content;
+}
+
+function inPromisedView(state: VoterState, vote: Vote, mutants: Mutants): boolean {
+  return (
+    vote.epoch === state.epoch &&
+    (vote.view === state.view || mutants.has('commit-in-old-view')) &&
+    state.signer !== undefined
+  );
+}
+
+function holdsVote(state: VoterState, vote: Vote, mutants: Mutants): boolean {
+  const { vote: last } = state;
+  if (last === undefined) return vote.digest === state.committedDigest;
+  return last.digest === vote.digest || mutants.has('double-vote');
+}
+
+/** Also after the batch has committed here: others may need this vote to get there. */
+function isPreparedOrDone(state: VoterState, vote: Vote): boolean {
+  return (
+    state.prepared?.certificate.vote.digest === vote.digest || state.committedDigest === vote.digest
+  );
+}
+
+function refused(reason: string): Extract<Grant, { kind: 'refused' }> {
+  return { kind: 'refused', reason };
+}
