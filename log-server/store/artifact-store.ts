@@ -1,6 +1,11 @@
 // The port for the artifacts' bytes.
 import type { JsonObject } from '../../verifier/json.ts';
 
+/** Nothing is wrong with what was sent; there is no room for it now. */
+export class StorageBusyError extends Error {
+  override readonly name = 'StorageBusyError';
+}
+
 /** What a held and checked artifact says about itself. */
 export interface ArtifactFacts {
   /** Lower-case hex SHA-512 of the bytes. */
@@ -23,7 +28,8 @@ export interface ArtifactPut {
 /** An artifact's bytes, checked against their digest as a whole before the first byte is given out. */
 export interface ArtifactContent {
   readonly size: number;
-  readonly bytes: Uint8Array;
+  /** Reads them in pieces: memory use does not depend on the size. */
+  chunks(): AsyncIterable<Uint8Array>;
 }
 
 /**
@@ -37,11 +43,14 @@ export interface ArtifactStore {
    * @param source the bytes as they come; reading stops at the limit
    * @throws {VerifyError} `ARTIFACT_DIGEST_MISMATCH`, `ARTIFACT_SIZE_MISMATCH` (above 256 MiB),
    *         `ARCHIVE_UNSAFE`, `MANIFEST_MALFORMED`
-   * @throws {ArtifactQuotaError} no room for artifacts that no log entry names yet
+   * @throws {StorageBusyError} too many uploads at once, or no room for artifacts that no log entry
+   *         names yet: try again later
    */
   put(sha512: string, source: AsyncIterable<Uint8Array>): Promise<ArtifactPut>;
   /** What a held artifact says about itself; `undefined` when it is not held. */
   facts(sha512: string): Promise<ArtifactFacts | undefined>;
+  /** Artifacts that releases in the log name and that are not held: fetch them from other replicas. */
+  missing(countMax: number): Promise<readonly string[]>;
   /** The bytes; `undefined` when not held, or when the file no longer has its digest. */
   read(sha512: string): Promise<ArtifactContent | undefined>;
 }

@@ -44,6 +44,13 @@ export interface Refused {
   readonly error: LedgerError | VerifyError;
 }
 
+/** A perfect subtree of the log: 2^level leaves from leaf `index` * 2^level on. */
+export interface TreeNode {
+  readonly level: number;
+  readonly index: number;
+  readonly hash: Hash;
+}
+
 /** A batch that has been executed, and what it did. */
 export interface BatchExecution {
   readonly epoch: number;
@@ -54,8 +61,10 @@ export interface BatchExecution {
   readonly entries: readonly Uint8Array[];
   /** Positions in `BatchInput.envelopes` of the statement entries. */
   readonly included: readonly number[];
-  /** Leaf hashes of `entries`. */
-  readonly leaves: readonly Hash[];
+  /** Leaf hash of the commit entry: what the next one names as `previous`. */
+  readonly commitLeaf: Hash;
+  /** Every node of the log's tree that the batch completes, leaves included, children first. */
+  readonly nodes: readonly TreeNode[];
   /** The log's right edge afterwards. */
   readonly range: CompactRange;
   readonly root: Hash;
@@ -278,10 +287,14 @@ class Draft {
     });
     assert(commit.length <= COMMIT_ENTRY_BYTES_MAX, 'a commit entry is small');
     const entries = [...this.#entries, commit];
-    const leaves = entries.map(leafHash);
+    const nodes: TreeNode[] = [];
     let { range } = this.#base;
     assert(range.size === tip.size, 'the range is that of the tip');
-    for (const leaf of leaves) range = range.append(leaf);
+    for (const entry of entries) {
+      range = range.append(leafHash(entry), (level, index, hash) => {
+        nodes.push({ level, index, hash });
+      });
+    }
     const execution: BatchExecution = {
       epoch: tip.epoch,
       height,
@@ -289,7 +302,8 @@ class Draft {
       prevSize: tip.size,
       entries,
       included: this.included,
-      leaves,
+      commitLeaf: leafHash(commit),
+      nodes,
       range,
       root: range.root(),
       map,

@@ -87,6 +87,7 @@ export function checkSubmission(
     case 'withdrawal':
       return checkWithdrawal(view, submission, timeSeconds);
     case 'roster':
-      return checkRoster(view, submission);
+      break;
   }
+  return checkRoster(view, submission);
 }

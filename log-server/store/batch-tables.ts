@@ -1,0 +1,202 @@
+// What consensus keeps (CONSENSUS 2.2): its records, proposed bodies, decided batches, rosters, and the
+// audit trail of view changes. The records' content is opaque here.
+import { canonicalJson } from '../../verifier/json.ts';
+import { decodeHex } from '../../verifier/encoding.ts';
+import { envelopeJson, parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
+import { concat } from '../../verifier/bytes.ts';
+import type { Hash } from '../../verifier/merkle/hash.ts';
+import {
+  decodeBody,
+  decodeCertificate,
+  decodeHeader,
+  encodeBody,
+  encodeCertificate,
+  encodeHeader,
+} from '../consensus/encode.ts';
+import type { Batch, Certificate, Digest, Header, RecordName } from '../consensus/types.ts';
+import { type Database, type Statement, blobBytes } from './database.ts';
+
+/** View changes kept for auditors: a thousand of them is years of normal operation. */
+export const TRANSCRIPT_COUNT_MAX = 1000;
+
+/** A decided batch as the tables have it. */
+export interface BatchRow {
+  readonly height: number;
+  readonly firstLeaf: number;
+  readonly size: number;
+  readonly header: Header;
+  readonly certificate: Certificate;
+  readonly mapRoot: Hash;
+  readonly commitLeaf: Hash;
+}
+
+interface BatchSqlRow {
+  readonly height: number;
+  readonly first_leaf: number;
+  readonly size: number;
+  readonly header: Buffer;
+  readonly certificate: Buffer;
+  readonly map_root: Buffer;
+  readonly commit_leaf: Buffer;
+}
+
+const BATCH_COLUMNS = 'height, first_leaf, size, header, certificate, map_root, commit_leaf';
+
+/** Consensus tables. Writing happens inside the store's transaction. */
+export class BatchTables {
+  readonly #putRecord: Statement<[string, Uint8Array], unknown>;
+  readonly #deleteRecord: Statement<[string], unknown>;
+  readonly #records: Statement<[], { name: RecordName; value: Buffer }>;
+  readonly #putBody: Statement<[Uint8Array, Uint8Array], unknown>;
+  readonly #deleteBody: Statement<[Uint8Array], unknown>;
+  readonly #deleteBodies: Statement<[], unknown>;
+  readonly #bodies: Statement<[], Buffer>;
+  readonly #putBatch: Statement<
+    [number, number, number, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array],
+    unknown
+  >;
+  readonly #batch: Statement<[number], BatchSqlRow>;
+  readonly #last: Statement<[], BatchSqlRow>;
+  readonly #bySize: Statement<[number], BatchSqlRow>;
+  readonly #putRoster: Statement<[number, string], unknown>;
+  readonly #rosters: Statement<[], string>;
+  readonly #putTranscript: Statement<[number, number, Uint8Array], unknown>;
+  readonly #trimTranscripts: Statement<[number], unknown>;
+  readonly #transcripts: Statement<[], { epoch: number; view: number; message: Buffer }>;
+
+  constructor(database: Database) {
+    this.#putRecord = database.prepare('INSERT OR REPLACE INTO records (name, value) VALUES (?, ?)');
+    this.#deleteRecord = database.prepare('DELETE FROM records WHERE name = ?');
+    this.#records = database.prepare('SELECT name, value FROM records');
+    this.#putBody = database.prepare('INSERT OR REPLACE INTO bodies (digest, batch) VALUES (?, ?)');
+    this.#deleteBody = database.prepare('DELETE FROM bodies WHERE digest = ?');
+    this.#deleteBodies = database.prepare('DELETE FROM bodies');
+    this.#bodies = database.prepare<[], Buffer>('SELECT batch FROM bodies ORDER BY rowid').pluck();
+    this.#putBatch = database.prepare(
+      'INSERT INTO batches (height, first_leaf, size, digest, header, certificate, map_root,' +
+        ' commit_leaf) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#batch = database.prepare(`SELECT ${BATCH_COLUMNS} FROM batches WHERE height = ?`);
+    this.#last = database.prepare(
+      `SELECT ${BATCH_COLUMNS} FROM batches ORDER BY height DESC LIMIT 1`,
+    );
+    this.#bySize = database.prepare(`SELECT ${BATCH_COLUMNS} FROM batches WHERE size = ?`);
+    this.#putRoster = database.prepare('INSERT INTO rosters (epoch, envelope) VALUES (?, ?)');
+    this.#rosters = database
+      .prepare<[], string>('SELECT envelope FROM rosters ORDER BY epoch')
+      .pluck();
+    this.#putTranscript = database.prepare(
+      'INSERT OR REPLACE INTO transcripts (epoch, view, message) VALUES (?, ?, ?)',
+    );
+    this.#trimTranscripts = database.prepare(
+      'DELETE FROM transcripts WHERE rowid IN' +
+        ' (SELECT rowid FROM transcripts ORDER BY epoch DESC, view DESC LIMIT -1 OFFSET ?)',
+    );
+    this.#transcripts = database.prepare(
+      'SELECT epoch, view, message FROM transcripts ORDER BY epoch, view',
+    );
+  }
+
+  /** Sets a record, or deletes it with `undefined`. */
+  putRecord(name: RecordName, value: Uint8Array | undefined): void {
+    if (value === undefined) this.#deleteRecord.run(name);
+    else this.#putRecord.run(name, value);
+  }
+
+  records(): ReadonlyMap<RecordName, Uint8Array> {
+    return new Map(this.#records.all().map(({ name, value }) => [name, blobBytes(value)]));
+  }
+
+  putBody(digest: Digest, { header, body }: Batch): void {
+    this.#putBody.run(decodeHex(digest), encodeBatch({ header, body }));
+  }
+
+  deleteBody(digest: Digest): void {
+    this.#deleteBody.run(decodeHex(digest));
+  }
+
+  deleteBodies(): void {
+    this.#deleteBodies.run();
+  }
+
+  bodies(): readonly Batch[] {
+    return this.#bodies.all().map((blob) => decodeBatch(blobBytes(blob)));
+  }
+
+  putBatch(row: BatchRow, digest: Digest): void {
+    this.#putBatch.run(
+      row.height,
+      row.firstLeaf,
+      row.size,
+      decodeHex(digest),
+      encodeHeader(row.header),
+      encodeCertificate(row.certificate),
+      row.mapRoot,
+      row.commitLeaf,
+    );
+  }
+
+  batch(height: number): BatchRow | undefined {
+    const row = this.#batch.get(height);
+    return row && rowOf(row);
+  }
+
+  lastBatch(): BatchRow | undefined {
+    const row = this.#last.get();
+    return row && rowOf(row);
+  }
+
+  /** The batch after which the log had this size. */
+  batchOfSize(size: number): BatchRow | undefined {
+    const row = this.#bySize.get(size);
+    return row && rowOf(row);
+  }
+
+  putRoster(epoch: number, envelope: Envelope): void {
+    this.#putRoster.run(epoch, canonicalJson(envelopeJson(envelope)));
+  }
+
+  /** All rosters from epoch 0 on. */
+  rosters(): readonly Envelope[] {
+    return this.#rosters.all().map((text) => parseEnvelope(text));
+  }
+
+  putTranscript(epoch: number, view: number, newView: Uint8Array): void {
+    this.#putTranscript.run(epoch, view, newView);
+    this.#trimTranscripts.run(TRANSCRIPT_COUNT_MAX);
+  }
+
+  transcripts(): readonly { epoch: number; view: number; newView: Uint8Array }[] {
+    return this.#transcripts
+      .all()
+      .map(({ epoch, view, message }) => ({ epoch, view, newView: blobBytes(message) }));
+  }
+}
+
+function rowOf(row: BatchSqlRow): BatchRow {
+  return {
+    height: row.height,
+    firstLeaf: row.first_leaf,
+    size: row.size,
+    header: decodeHeader(blobBytes(row.header)),
+    certificate: decodeCertificate(blobBytes(row.certificate)),
+    mapRoot: blobBytes(row.map_root),
+    commitLeaf: blobBytes(row.commit_leaf),
+  };
+}
+
+// Length of the header as u32, the header, the body.
+function encodeBatch({ header, body }: Batch): Uint8Array {
+  const head = encodeHeader(header);
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, head.length);
+  return concat(length, head, encodeBody(body));
+}
+
+function decodeBatch(bytes: Uint8Array): Batch {
+  const length = new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(0);
+  return {
+    header: decodeHeader(bytes.subarray(4, 4 + length)),
+    body: decodeBody(bytes.subarray(4 + length)),
+  };
+}

@@ -1,0 +1,80 @@
+// The map's nodes. A batch replaces some; the old ones stay until no checkpoint that is still served
+// needs them, because evidence is made under the newest *cosigned* checkpoint and the log runs ahead.
+import { encodeHex } from '../../verifier/encoding.ts';
+import { formatMapNode, parseMapNode, type MapNode } from '../../verifier/map/node.ts';
+import type { MapNodes, MapUpdate } from '../../verifier/map/trie.ts';
+import type { Hash } from '../../verifier/merkle/hash.ts';
+import { type Database, type Statement, blobBytes } from './database.ts';
+import { LruMap } from './lru.ts';
+
+/** Nodes kept in memory, about 300 bytes each. The upper levels are read for every batch. */
+const NODE_CACHE_MAX = 20_000;
+
+/** Nodes deleted at once: more wait for the next time, so that no write takes long. */
+const PRUNE_COUNT_MAX = 20_000;
+
+/** Map nodes by hash. Writing happens inside the store's transaction. */
+export class MapTables implements MapNodes {
+  readonly #insert: Statement<[Uint8Array, Uint8Array], unknown>;
+  readonly #select: Statement<[Uint8Array], Buffer>;
+  readonly #markObsolete: Statement<[Uint8Array, number], unknown>;
+  readonly #unmark: Statement<[Uint8Array], unknown>;
+  readonly #selectObsolete: Statement<[number, number], Buffer>;
+  readonly #delete: Statement<[Uint8Array], unknown>;
+  readonly #cache = new LruMap<string, MapNode>(NODE_CACHE_MAX);
+
+  constructor(database: Database) {
+    // The same node may be there already: one that had become obsolete and is used again.
+    this.#insert = database.prepare('INSERT OR IGNORE INTO map_nodes (hash, node) VALUES (?, ?)');
+    this.#select = database
+      .prepare<[Uint8Array], Buffer>('SELECT node FROM map_nodes WHERE hash = ?')
+      .pluck();
+    this.#markObsolete = database.prepare(
+      'INSERT OR REPLACE INTO obsolete_map_nodes (hash, height) VALUES (?, ?)',
+    );
+    this.#unmark = database.prepare('DELETE FROM obsolete_map_nodes WHERE hash = ?');
+    this.#selectObsolete = database
+      .prepare<[number, number], Buffer>(
+        'SELECT hash FROM obsolete_map_nodes WHERE height <= ? LIMIT ?',
+      )
+      .pluck();
+    this.#delete = database.prepare('DELETE FROM map_nodes WHERE hash = ?');
+  }
+
+  get(hash: Hash): MapNode | undefined {
+    const key = encodeHex(hash);
+    const known = this.#cache.get(key);
+    if (known !== undefined) return known;
+    const blob = this.#select.get(hash);
+    if (blob === undefined) return undefined;
+    // Hashing again on the way in finds a damaged database before it makes a wrong root.
+    const node = parseMapNode(blobBytes(blob));
+    if (encodeHex(node.hash) !== key) throw new Error(`map node ${key} is damaged in the database`);
+    this.#cache.set(key, node);
+    return node;
+  }
+
+  /** Writes an update of the batch at `height`. */
+  apply(update: MapUpdate, height: number): void {
+    for (const node of update.added) {
+      this.#insert.run(node.hash, formatMapNode(node));
+      this.#unmark.run(node.hash);
+    }
+    for (const hash of update.removed) this.#markObsolete.run(hash, height);
+  }
+
+  /** Deletes nodes that no map at `height` or later uses, at most `PRUNE_COUNT_MAX` of them. */
+  prune(height: number): void {
+    for (const blob of this.#selectObsolete.all(height, PRUNE_COUNT_MAX)) {
+      const hash = blobBytes(blob);
+      this.#delete.run(hash);
+      this.#unmark.run(hash);
+      this.#cache.delete(encodeHex(hash));
+    }
+  }
+
+  /** Drops what is remembered: after a transaction that failed. */
+  forget(): void {
+    this.#cache.clear();
+  }
+}

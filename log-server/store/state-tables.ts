@@ -1,0 +1,181 @@
+// The ledger's state in tables: packages, maintainer sets, releases, statements. Everything here follows
+// from the entries; it is kept so that it need not be computed again.
+import { encodeHex, decodeHex } from '../../verifier/encoding.ts';
+import { assert } from '../../verifier/errors.ts';
+import type { ArtifactClaim } from '../../verifier/ledger/effect.ts';
+import type { LedgerChanges, PackageChange } from '../../verifier/ledger/scratch.ts';
+import type { PackageActivity, VersionStatus } from '../../verifier/ledger/view.ts';
+import type { PackageRecord, ReleaseRecord, ReleaseStatus } from '../../verifier/map/records.ts';
+import { type Database, type Statement, blobBytes } from './database.ts';
+
+interface PackageSqlRow {
+  readonly maintainers: number;
+  readonly sequence: number;
+  readonly releases: number;
+  readonly latest: string | null;
+  readonly rate_window: number;
+  readonly rate_entries: number;
+}
+
+interface ReleaseSqlRow {
+  readonly version: string;
+  readonly leaf_index: number;
+  readonly statement: Buffer;
+  readonly status: ReleaseStatus;
+  readonly withdrawal: number | null;
+}
+
+/** A maintainer set's place. */
+export interface SetRow {
+  readonly sequence: number;
+  readonly index: number;
+  /** Hex. */
+  readonly hash: string;
+}
+
+/** Tables of the state. Writing happens inside the store's transaction. */
+export class StateTables {
+  readonly #putPackage: Statement<
+    [string, string, number, number, number, string | null, number, number],
+    unknown
+  >;
+  readonly #putSet: Statement<[string, number, number, Uint8Array], unknown>;
+  readonly #putRelease: Statement<
+    [string, string, number, Uint8Array, string, number | null],
+    unknown
+  >;
+  readonly #putStatement: Statement<[Uint8Array, number], unknown>;
+  readonly #putWanted: Statement<[Uint8Array], unknown>;
+  readonly #package: Statement<[string], PackageSqlRow>;
+  readonly #set: Statement<[string, number], { leaf_index: number; hash: Buffer }>;
+  readonly #sets: Statement<[string, number], number>;
+  readonly #release: Statement<[string, string], ReleaseSqlRow>;
+  readonly #releases: Statement<[string], ReleaseSqlRow>;
+  readonly #statement: Statement<[Uint8Array], number>;
+  readonly #folded: Statement<[string], string>;
+
+  constructor(database: Database) {
+    this.#putPackage = database.prepare(
+      'INSERT OR REPLACE INTO packages (name, folded, maintainers, sequence, releases, latest,' +
+        ' rate_window, rate_entries) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+    );
+    this.#putSet = database.prepare(
+      'INSERT INTO maintainer_sets (name, sequence, leaf_index, hash) VALUES (?, ?, ?, ?)',
+    );
+    this.#putRelease = database.prepare(
+      'INSERT OR REPLACE INTO releases (name, version, leaf_index, statement, status, withdrawal)' +
+        ' VALUES (?, ?, ?, ?, ?, ?)',
+    );
+    this.#putStatement = database.prepare(
+      'INSERT INTO statements (hash, leaf_index) VALUES (?, ?)',
+    );
+    this.#putWanted = database.prepare('INSERT OR IGNORE INTO wanted_artifacts (sha512) VALUES (?)');
+    this.#package = database.prepare(
+      'SELECT maintainers, sequence, releases, latest, rate_window, rate_entries' +
+        ' FROM packages WHERE name = ?',
+    );
+    this.#set = database.prepare(
+      'SELECT leaf_index, hash FROM maintainer_sets WHERE name = ? AND sequence = ?',
+    );
+    this.#sets = database
+      .prepare<[string, number], number>(
+        'SELECT leaf_index FROM maintainer_sets WHERE name = ? AND leaf_index < ? ORDER BY sequence',
+      )
+      .pluck();
+    this.#release = database.prepare(
+      'SELECT version, leaf_index, statement, status, withdrawal FROM releases' +
+        ' WHERE name = ? AND version = ?',
+    );
+    this.#releases = database.prepare(
+      'SELECT version, leaf_index, statement, status, withdrawal FROM releases WHERE name = ?',
+    );
+    this.#statement = database
+      .prepare<[Uint8Array], number>('SELECT leaf_index FROM statements WHERE hash = ?')
+      .pluck();
+    this.#folded = database
+      .prepare<[string], string>('SELECT name FROM packages WHERE folded = ?')
+      .pluck();
+  }
+
+  /** Writes what a batch changed. */
+  apply(changes: LedgerChanges, artifacts: readonly ArtifactClaim[]): void {
+    for (const [name, change] of changes.packages) this.#writePackage(name, change);
+    for (const { name, set, index, hash } of changes.sets) {
+      this.#putSet.run(name, set.sequence, index, decodeHex(hash));
+    }
+    for (const { name, version, record } of changes.releases) {
+      const { index, statement, status, withdrawal } = record;
+      this.#putRelease.run(name, version, index, decodeHex(statement), status, withdrawal);
+    }
+    for (const { id, index } of changes.statements) this.#putStatement.run(decodeHex(id), index);
+    for (const { sha512 } of artifacts) this.#putWanted.run(decodeHex(sha512));
+  }
+
+  #writePackage(name: string, { record, activity, folded }: PackageChange): void {
+    const { maintainers, sequence, releases, latest } = record;
+    const { window, entries } = activity;
+    this.#putPackage.run(
+      name,
+      folded,
+      maintainers,
+      sequence,
+      releases,
+      latest,
+      window,
+      entries,
+    );
+  }
+
+  packageRecord(name: string): PackageRecord | undefined {
+    const row = this.#package.get(name);
+    if (row === undefined) return undefined;
+    const { maintainers, sequence, releases, latest } = row;
+    return { maintainers, sequence, releases, latest };
+  }
+
+  activity(name: string): PackageActivity | undefined {
+    const row = this.#package.get(name);
+    return row && { window: row.rate_window, entries: row.rate_entries };
+  }
+
+  /** The place of the set in force. */
+  setInForce(name: string): SetRow | undefined {
+    const row = this.#package.get(name);
+    if (row === undefined) return undefined;
+    const set = this.#set.get(name, row.sequence);
+    assert(set !== undefined, 'a package has a maintainer set');
+    return { sequence: row.sequence, index: set.leaf_index, hash: encodeHex(blobBytes(set.hash)) };
+  }
+
+  /** Leaf indexes of all maintainer sets below a log size, from sequence 0 on. */
+  setIndexes(name: string, size: number): readonly number[] {
+    return this.#sets.all(name, size);
+  }
+
+  releaseRecord(name: string, version: string): ReleaseRecord | undefined {
+    const row = this.#release.get(name, version);
+    return row && recordOf(row);
+  }
+
+  /** All releases of a package. */
+  releases(name: string): readonly { readonly version: string; readonly record: ReleaseRecord }[] {
+    return this.#releases.all(name).map((row) => ({ version: row.version, record: recordOf(row) }));
+  }
+
+  versions(name: string): readonly VersionStatus[] {
+    return this.#releases.all(name).map(({ version, status }) => ({ version, status }));
+  }
+
+  /** Leaf index of the entry with this payload hash, hex. */
+  statementIndex(hash: string): number | undefined {
+    return this.#statement.get(decodeHex(hash));
+  }
+
+  nameLike(folded: string): string | undefined {
+    return this.#folded.get(folded);
+  }
+}
+
+function recordOf({ leaf_index, statement, status, withdrawal }: ReleaseSqlRow): ReleaseRecord {
+  return { index: leaf_index, statement: encodeHex(blobBytes(statement)), status, withdrawal };
+}
