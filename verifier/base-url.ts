@@ -1,7 +1,6 @@
 // Addresses of replicas in a roster. There is no URL parser in this folder (it would be another one
 // in every runtime); one spelling per address is accepted and everything else is refused, so that two
 // replicas can't have one address in two spellings.
-
 import { parseUint } from './encoding.ts';
 
 /** Longest address, in characters. */
