@@ -58,8 +58,7 @@ async function inflate(
   return new Promise((resolve, reject) => {
     inflateRaw(bytes, { maxOutputLength: outputMax, info: true }, (cause, result) => {
       if (cause !== null) {
-        const tooLarge = 'code' in cause && cause.code === 'ERR_BUFFER_TOO_LARGE';
-        reject(unsafe(tooLarge ? `over ${outputMax} bytes when unpacked` : 'bad data', cause));
+        reject(refusalOf(cause, outputMax) ?? cause);
         return;
       }
       const { buffer, engine } = result as unknown as InflateInfo;
@@ -67,6 +66,18 @@ async function inflate(
       resolve({ output, consumed: engine.bytesWritten });
     });
   });
+}
+
+/** What zlib's error says about the bytes; `undefined` for a failure of the machine, say of memory. */
+function refusalOf(cause: Error, outputMax: number): VerifyError | undefined {
+  const code = 'code' in cause ? cause.code : undefined;
+  if (code === 'ERR_BUFFER_TOO_LARGE') {
+    return unsafe(`over ${outputMax} bytes when unpacked`, cause);
+  }
+  if (code === 'Z_DATA_ERROR') return unsafe('bad data', cause);
+  // Raw deflate ends where its last block ends, so asking for more means that the end is missing.
+  if (code === 'Z_BUF_ERROR') return unsafe('cut off', cause);
+  return undefined;
 }
 
 /** What `info: true` makes of the result, which @types/node doesn't know. */
