@@ -133,6 +133,8 @@ describe('parseEnvelope', () => {
       formatEnvelope({ ...ENVELOPE, payloadType: 'a'.repeat(129) }),
     ],
     ['a keyid of 129 characters', text.replace(/"keyid":"/, `"keyid":"${'a'.repeat(65)}`)],
+    ['a keyid that is not ASCII', text.replace(/"keyid":"/, '"keyid":"ü')],
+    ['a keyid with a space', text.replace(/"keyid":"/, '"keyid":" ')],
     ['a payload without padding', text.replace('"payload":"', '"payload":"A')],
     ['a payload in the URL alphabet', text.replace(/"payload":"[^"]*"/, '"payload":"-_-_"')],
     ['a payload with spare bits set', text.replace(/"payload":"[^"]*"/, '"payload":"AB=="')],

@@ -18,7 +18,7 @@ import { readingAs } from './refusals.ts';
 import type { SignatureJob, SignaturePlan } from './signatures.ts';
 
 /**
- * The most characters of an envelope as JSON. An entry of the log holds an envelope and is at most
+ * The most characters (and bytes: all of it is ASCII) of an envelope as JSON. An entry of the log holds an envelope and is at most
  * 65,535 bytes (tlog-tiles), so a larger one could never be logged.
  */
 export const ENVELOPE_LENGTH_MAX = 65_535;
@@ -35,6 +35,9 @@ const KEY_ID_LENGTH_MAX = 128;
 
 // Media types (RFC 6838) and URIs; no space, which separates the fields of the signed text.
 const PAYLOAD_TYPE_PATTERN = /^[!-~]+$/;
+
+// ASCII like everything else in an envelope, so that its characters are its bytes.
+const KEY_ID_PATTERN = /^[!-~]*$/;
 
 /** A line of an envelope: somebody's claim to have signed the payload. */
 export interface EnvelopeSignature {
@@ -76,6 +79,9 @@ export function readEnvelope(value: JsonValue, path: string): Envelope {
 function readSignature(value: JsonValue, path: string): EnvelopeSignature {
   const reader = new ObjectReader(value, path);
   const keyid = reader.string('keyid', KEY_ID_LENGTH_MAX);
+  if (!KEY_ID_PATTERN.test(keyid)) {
+    throw malformed(`${reader.pathOf('keyid')} is not printable ASCII without spaces`);
+  }
   const signature = reader.base64('sig', SIGNATURE_LENGTH);
   if (signature.length !== SIGNATURE_LENGTH) {
     throw malformed(`${reader.pathOf('sig')} is not ${SIGNATURE_LENGTH} bytes`);

@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  assertFlipsAreCanonical,
+  assertNoPrefixParses,
+  changesOf,
+  refusalOf,
+  signedBy,
+  testKey,
+} from '../fixtures/documents.ts';
+import { utf8 } from './bytes.ts';
+import type { Envelope } from './dsse.ts';
+import {
+  ENTRY_BYTES_MAX,
+  ENTRY_TIME_MAX,
+  STATEMENT_PAYLOAD_TYPES,
+  formatEntry,
+  parseEntry,
+  statementKindOf,
+  type CommitEntry,
+  type Entry,
+  type StatementEntry,
+  type StatementKind,
+} from './entry.ts';
+import { parseCanonicalJson } from './json.ts';
+import { decodeUtf8 } from './text.ts';
+
+const KINDS: readonly StatementKind[] = ['maintainers', 'release', 'withdrawal', 'roster'];
+const HASH = new Uint8Array(32).fill(0xa1);
+
+const envelopeFor = (kind: StatementKind, payload = '{}'): Envelope =>
+  signedBy(STATEMENT_PAYLOAD_TYPES[kind], utf8(payload), [testKey(1)]);
+const statement = (changes: Partial<StatementEntry> = {}): StatementEntry => ({
+  kind: 'release',
+  time: 1_800_000_000,
+  envelope: envelopeFor('release'),
+  ...changes,
+});
+const commit = (changes: Partial<CommitEntry> = {}): CommitEntry => ({
+  kind: 'commit',
+  time: 1_800_000_000,
+  epoch: 0,
+  height: 2,
+  entries: 3,
+  map: HASH,
+  previous: HASH,
+  ...changes,
+});
+
+describe('parseEntry', () => {
+  const accepted: readonly [string, Entry][] = [
+    ...KINDS.map((kind): [string, Entry] => [
+      `a ${kind} entry`,
+      statement({ kind, envelope: envelopeFor(kind) }),
+    ]),
+    ['a commit entry', commit()],
+    ['the first commit entry', commit({ height: 1, previous: null })],
+    ['the first second of 1970', commit({ time: 0 })],
+    ['the last second of 9999', commit({ time: ENTRY_TIME_MAX })],
+  ];
+  for (const [why, entry] of accepted) {
+    it(`reads ${why}, from bytes and from text`, () => {
+      const data = formatEntry(entry);
+      assert.deepEqual(parseEntry(data), entry);
+      assert.deepEqual(parseEntry(decodeUtf8(data)), entry);
+    });
+
+    it(`refuses every prefix of ${why}`, () =>
+      assertNoPrefixParses(formatEntry(entry), parseEntry));
+  }
+
+  for (const [why, entry] of [
+    ['statement', statement()],
+    ['commit', commit()],
+  ] as const) {
+    it(`gives a flipped bit of a ${why} entry no second spelling`, () => {
+      assertFlipsAreCanonical(formatEntry(entry), parseEntry, formatEntry);
+    });
+
+    const json = parseCanonicalJson(formatEntry(entry), ENTRY_BYTES_MAX);
+    for (const [what, changed] of changesOf(json)) {
+      const expected = what.endsWith('keyid is "x"')
+        ? undefined
+        : what === 'format is "x"'
+          ? 'FORMAT_UNSUPPORTED'
+          : 'ENTRY_MALFORMED';
+      it(`${expected === undefined ? 'reads' : 'refuses'} a ${why} entry whose ${what}`, () => {
+        assert.equal(
+          refusalOf(() => parseEntry(changed)),
+          expected,
+        );
+      });
+    }
+  }
+
+  const refused: readonly [string, Entry][] = [
+    ...KINDS.map((kind): [string, Entry] => [
+      `a ${kind} entry with another kind’s payload`,
+      statement({ kind, envelope: envelopeFor(kind === 'release' ? 'withdrawal' : 'release') }),
+    ]),
+    ['a negative time', commit({ time: -1 })],
+    ['a fraction of a second', commit({ time: 0.5 })],
+    ['a time in milliseconds', commit({ time: 1_800_000_000_000 })],
+    ['height 0', commit({ height: 0 })],
+    ['height 1 with a predecessor', commit({ height: 1 })],
+    ['height 2 without a predecessor', commit({ previous: null })],
+    ['a predecessor of 31 bytes', commit({ previous: HASH.subarray(1) })],
+    ['a map root of 33 bytes', commit({ map: new Uint8Array(33) })],
+    ['a negative epoch', commit({ epoch: -1 })],
+    ['a negative number of entries', commit({ entries: -1 })],
+    [
+      'an envelope without signatures',
+      statement({ envelope: { ...envelopeFor('release'), signatures: [] } }),
+    ],
+    [
+      'an envelope that does not fit',
+      statement({ envelope: envelopeFor('release', 'x'.repeat(49_000)) }),
+    ],
+  ];
+  for (const [why, entry] of refused) {
+    it(`refuses ${why}, reading and writing`, () => {
+      assert.equal(
+        refusalOf(() => formatEntry(entry)),
+        'ENTRY_MALFORMED',
+      );
+    });
+  }
+
+  const text = decodeUtf8(formatEntry(statement()));
+  const commitText = decodeUtf8(formatEntry(commit()));
+  const texts: readonly [string, string, string][] = [
+    ['a field twice', text.replace('"kind":', '"kind":"release","kind":'), 'ENTRY_MALFORMED'],
+    ['an unknown kind', text.replace('"kind":"release"', '"kind":"observed"'), 'ENTRY_MALFORMED'],
+    [
+      'a commit entry with an envelope',
+      text.replace('"kind":"release"', '"kind":"commit"'),
+      'ENTRY_MALFORMED',
+    ],
+    [
+      'a statement entry with a map root',
+      commitText.replace('"commit"', '"release"'),
+      'ENTRY_MALFORMED',
+    ],
+    ['a hash in capitals', commitText.replace('a1a1', 'A1a1'), 'ENTRY_MALFORMED'],
+    ['a later format', text.replace('entry/v1', 'entry/v2'), 'FORMAT_UNSUPPORTED'],
+    ['a line break behind', `${text}\n`, 'ENTRY_MALFORMED'],
+    ['a byte order mark', `\ufeff${text}`, 'ENTRY_MALFORMED'],
+    [
+      'a nested field in another order',
+      text.replace(/"envelope":\{("payload":"[^"]*"),("payloadType":"[^"]*")/, '"envelope":{$2,$1'),
+      'ENTRY_MALFORMED',
+    ],
+    ['a character that is two bytes', text.replace('"keyid":"', '"keyid":"ü'), 'ENTRY_MALFORMED'],
+  ];
+  for (const [why, source, code] of texts) {
+    it(`refuses ${why}`, () => {
+      assert.ok(source !== text && source !== commitText, 'the row changes something');
+      assert.equal(
+        refusalOf(() => parseEntry(source)),
+        code,
+      );
+      assert.equal(
+        refusalOf(() => parseEntry(utf8(source))),
+        code,
+      );
+    });
+  }
+
+  it('writes at most 65,535 bytes, and reads as many', () => {
+    const sizeOf = (length: number): Entry =>
+      statement({ envelope: envelopeFor('release', 'x'.repeat(length)) });
+    const overhead = formatEntry(sizeOf(0)).length;
+    const length = Math.floor((ENTRY_BYTES_MAX - overhead) / 4) * 3;
+    const data = formatEntry(sizeOf(length));
+    assert.ok(data.length > ENTRY_BYTES_MAX - 4 && data.length <= ENTRY_BYTES_MAX);
+    assert.equal(parseEntry(data).kind, 'release');
+    assert.equal(
+      refusalOf(() => formatEntry(sizeOf(length + 3))),
+      'ENTRY_MALFORMED',
+    );
+  });
+});
+
+describe('statementKindOf', () => {
+  it('knows the payload type of every kind, and no other', () => {
+    for (const kind of KINDS) assert.equal(statementKindOf(STATEMENT_PAYLOAD_TYPES[kind]), kind);
+    assert.equal(new Set(Object.values(STATEMENT_PAYLOAD_TYPES)).size, KINDS.length);
+    for (const type of ['', 'commit', 'application/json', 'toString']) {
+      assert.equal(statementKindOf(type), undefined, type);
+    }
+  });
+});
