@@ -1,0 +1,138 @@
+// One 512-byte header of a tar archive: POSIX ustar, and what GNU and older programs write. Fields
+// that nobody needs (owner, times, device numbers) are not read, so they can't be wrong.
+import { VerifyError, quote } from '../errors.ts';
+import { decodeUtf8 } from '../text.ts';
+
+/** Everything in an archive comes in blocks of this many bytes. */
+export const BLOCK_BYTES = 512;
+
+/** Offsets and lengths of the fields that are read (POSIX.1-2017, pax, "ustar Interchange Format"). */
+const NAME = [0, 100] as const;
+const MODE = [100, 8] as const;
+const SIZE = [124, 12] as const;
+const CHECKSUM = [148, 8] as const;
+const TYPE = 156;
+const LINK_NAME = [157, 100] as const;
+const MAGIC = [257, 8] as const;
+const PREFIX = [345, 155] as const;
+/** Where the prefix ends in headers of the "star" kind, which put times behind it. */
+const PREFIX_STAR_LENGTH = 130;
+
+const MAGIC_POSIX = 'ustar\u000000';
+/** GNU's, that of headers from before ustar, and a ustar that states no version. */
+const MAGICS_WITHOUT_PREFIX: readonly string[] = [
+  'ustar  \0',
+  '\0\0\0\0\0\0\0\0',
+  'ustar\0\0\0',
+  'ustar\0  ',
+];
+
+const SPACE = 0x20;
+const OCTAL_PATTERN = /^ *([0-7]{1,12})[ \0]*$/;
+
+/** What a header says. */
+export interface TarHeader {
+  /** The type flag, one character; `\0` is an old spelling of `0`. */
+  readonly type: string;
+  /** Prefix and name, not yet checked for anything. */
+  readonly path: string;
+  /** Permission bits and whatever else the field holds. */
+  readonly mode: number;
+  /** Bytes of content behind the header, 0 to 2^36 - 1. */
+  readonly size: number;
+}
+
+/** A refusal of an archive, for `throw`. */
+export function unsafeArchive(detail: string, path?: string): VerifyError {
+  const where = path === undefined ? '' : `${quote(path)}: `;
+  return new VerifyError('ARCHIVE_UNSAFE', `archive: ${where}${detail}`);
+}
+
+/** Whether a block is nothing but zeros: two of them end an archive. */
+export function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
+/**
+ * Reads a header.
+ *
+ * @param block exactly `BLOCK_BYTES` bytes
+ * @throws {VerifyError} `ARCHIVE_UNSAFE`
+ */
+export function readHeader(block: Uint8Array): TarHeader {
+  // Extractors skip a header whose sum is wrong, or stop at it, or don't look.
+  if (octal(block, CHECKSUM, 'checksum') !== checksum(block)) {
+    throw unsafeArchive('a header has a wrong checksum');
+  }
+  // node-tar skips the entry when anything but a link has a link name, others extract it.
+  if (text(block, LINK_NAME, 'link name') !== '') throw unsafeArchive('an entry has a link name');
+  const name = text(block, NAME, 'name');
+  const prefix = prefixOf(block);
+  return {
+    type: String.fromCharCode(block[TYPE] ?? 0),
+    path: prefix === '' ? name : `${prefix}/${name}`,
+    mode: octal(block, MODE, 'mode'),
+    size: octal(block, SIZE, 'size'),
+  };
+}
+
+/** The sum of all bytes, those of the checksum itself counted as spaces. */
+function checksum(block: Uint8Array): number {
+  let sum = 0;
+  for (const byte of block) sum += byte;
+  for (const byte of slice(block, CHECKSUM)) sum += SPACE - byte;
+  return sum;
+}
+
+/**
+ * The front part of a long path. Only POSIX headers have one; GNU's keep times there, and a reader
+ * that mixes the two up sees another path. Hence zeros are required where a prefix is not.
+ */
+function prefixOf(block: Uint8Array): string {
+  const magic = latin1(slice(block, MAGIC));
+  if (magic !== MAGIC_POSIX) {
+    if (!MAGICS_WITHOUT_PREFIX.includes(magic)) throw unsafeArchive('not a tar header');
+    if (!isZero(slice(block, PREFIX))) throw unsafeArchive('a header with an unclear path');
+    return '';
+  }
+  const [start, length] = PREFIX;
+  const isStar = block[start + PREFIX_STAR_LENGTH] === 0;
+  return text(block, [start, isStar ? PREFIX_STAR_LENGTH : length], 'prefix');
+}
+
+function slice(block: Uint8Array, [start, length]: readonly [number, number]): Uint8Array {
+  return block.subarray(start, start + length);
+}
+
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes);
+}
+
+/** Text up to the first NUL, behind which there must be nothing: some read on, some don't. */
+function text(block: Uint8Array, field: readonly [number, number], what: string): string {
+  const bytes = slice(block, field);
+  const end = bytes.indexOf(0);
+  if (end < 0) return utf8(bytes, what);
+  if (!isZero(bytes.subarray(end))) throw unsafeArchive(`a header's ${what} goes on behind a NUL`);
+  return utf8(bytes.subarray(0, end), what);
+}
+
+function utf8(bytes: Uint8Array, what: string): string {
+  try {
+    return decodeUtf8(bytes);
+  } catch {
+    throw unsafeArchive(`a header's ${what} is not UTF-8`);
+  }
+}
+
+/**
+ * Digits of base 8, spaces allowed in front. Base 256 (a set high bit) is refused: no size that is
+ * allowed needs it, and it can spell negative numbers.
+ */
+function octal(block: Uint8Array, field: readonly [number, number], what: string): number {
+  const digits = OCTAL_PATTERN.exec(latin1(slice(block, field)))?.[1];
+  if (digits === undefined) throw unsafeArchive(`a header's ${what} is not a plain octal number`);
+  let value = 0;
+  for (const digit of digits) value = 8 * value + digit.charCodeAt(0) - 0x30;
+  return value;
+}
