@@ -1,0 +1,59 @@
+// Artifacts by digest. PUT takes only bytes that have the digest and are a safe archive; GET hands out
+// only bytes that still have it.
+import { artifactBody } from './body.ts';
+import { IMMUTABLE } from './caching.ts';
+import { HttpError } from './errors.ts';
+import { Gate, UPLOADS_MAX } from './limits.ts';
+import type { PublicApp, RouteContext } from './routes.ts';
+import { incomingOf, json, streamed } from './routes.ts';
+
+const DIGEST_PATTERN = /^[0-9a-f]{128}$/;
+
+/** Adds PUT, GET and HEAD of /v1/artifacts/<sha512>. */
+export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteContext): void {
+  const uploads = new Gate(UPLOADS_MAX);
+
+  app.put('/v1/artifacts/:sha512', async (c) => {
+    const incoming = incomingOf(c);
+    allowWrite(incoming);
+    const sha512 = readDigest(c.req.param('sha512'));
+    // Idempotent, and cheap: what is held already need not be sent again.
+    if ((await face.artifacts.facts(sha512)) !== undefined)
+      return json({ sha512, status: 'present' });
+    const done = await uploads.run(() => face.artifacts.put(sha512, artifactBody(incoming)));
+    if (done === undefined) throw new HttpError(503, 'BUSY', 'too many uploads at one time', 2);
+    const { kind, facts } = done.value;
+    log.info('artifact_stored', { sha512, size: facts.size, name: facts.name });
+    return json({ sha512, status: kind, size: facts.size }, kind === 'created' ? 201 : 200);
+  });
+
+  // Hono answers HEAD with the headers of GET.
+  app.get('/v1/artifacts/:sha512', async (c) => {
+    const sha512 = readDigest(c.req.param('sha512'));
+    if (c.req.method === 'HEAD') {
+      const facts = await face.artifacts.facts(sha512);
+      if (facts === undefined) throw notHeld();
+      const length = { 'content-length': String(facts.size) };
+      return new Response(null, { headers: { ...ARTIFACT_HEADERS, ...length } });
+    }
+    const content = await face.artifacts.read(sha512);
+    if (content === undefined) throw notHeld();
+    return streamed(content, ARTIFACT_HEADERS);
+  });
+}
+
+const ARTIFACT_HEADERS: Record<string, string> = {
+  'content-type': 'application/octet-stream',
+  'cache-control': IMMUTABLE,
+  // Made by strangers: a browser that is sent here must not try to show it.
+  'content-disposition': 'attachment',
+};
+
+function readDigest(text: string): string {
+  if (DIGEST_PATTERN.test(text)) return text;
+  throw new HttpError(400, 'REQUEST_MALFORMED', 'not a SHA-512 in lower-case hexadecimal');
+}
+
+function notHeld(): HttpError {
+  return new HttpError(404, 'NOT_FOUND', 'this replica does not hold that artifact');
+}

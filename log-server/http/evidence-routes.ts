@@ -1,0 +1,78 @@
+// Evidence for subjects (DESIGN 4.7): one document, complete in itself, checked by the client.
+import type { Subject } from '../../verifier/evidence/subject.ts';
+import { parseSubject } from '../../verifier/evidence/subject.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import { parseForeignJson } from '../../verifier/foreign-json.ts';
+import { ObjectReader, readString } from '../../verifier/json.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
+import { readDocument } from './body.ts';
+import { HttpError } from './errors.ts';
+import {
+  EVIDENCE_BUILDS_MAX,
+  EVIDENCE_REQUEST_BYTES_MAX,
+  EVIDENCE_SUBJECTS_MAX,
+  Gate,
+} from './limits.ts';
+import type { PublicApp, RouteContext } from './routes.ts';
+import { incomingOf } from './routes.ts';
+
+/** A request for evidence. */
+export interface EvidenceRequest {
+  /** Hash of the roster that the client's chain begins with, hex. */
+  readonly pin: string;
+  /** Size of the log that the client knows already; 0 for none. */
+  readonly since: number;
+  readonly subjects: readonly Subject[];
+}
+
+/** Adds POST /v1/evidence. */
+export function evidenceRoutes(app: PublicApp, { face }: RouteContext): void {
+  const gate = new Gate(EVIDENCE_BUILDS_MAX);
+  app.post('/v1/evidence', async (c) => {
+    const body = await readDocument(incomingOf(c), EVIDENCE_REQUEST_BYTES_MAX);
+    const request = parseEvidenceRequest(body);
+    const built = await gate.run(() => face.store.evidence(request));
+    if (built === undefined) {
+      throw new HttpError(503, 'BUSY', 'too many evidence requests at one time', 1);
+    }
+    if (built.value !== undefined) {
+      const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
+      return new Response(built.value, { headers });
+    }
+    if ((await face.store.checkpoint()) === undefined) {
+      throw new HttpError(503, 'NOT_READY', 'the log has no checkpoint yet', 1);
+    }
+    throw new HttpError(404, 'PIN_UNKNOWN', 'this log has no roster with that hash');
+  });
+}
+
+/**
+ * Reads a request for evidence. Nobody signs it, so it need not be canonical.
+ *
+ * @throws {HttpError} 400
+ * @throws {VerifyError} `PACKAGE_NAME_INVALID`, `VERSION_INVALID` for a subject that can't be one
+ */
+export function parseEvidenceRequest(body: Uint8Array): EvidenceRequest {
+  let pin: string;
+  let since: number;
+  let purls: readonly string[];
+  try {
+    const lengthMax = EVIDENCE_REQUEST_BYTES_MAX;
+    const { value } = parseForeignJson(decodeUtf8(body), { lengthMax });
+    const reader = new ObjectReader(value, '');
+    pin = reader.string('roster', 64);
+    since = reader.integer('since', 0);
+    purls = reader.array('subjects', EVIDENCE_SUBJECTS_MAX, (item, path) =>
+      readString(item, path, 512),
+    );
+    reader.end();
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    throw new HttpError(400, 'REQUEST_MALFORMED', error.message);
+  }
+  if (!/^[0-9a-f]{64}$/.test(pin)) {
+    throw new HttpError(400, 'REQUEST_MALFORMED', 'roster is not 64 lower-case hexadecimal digits');
+  }
+  if (purls.length === 0) throw new HttpError(400, 'REQUEST_MALFORMED', 'subjects is empty');
+  return { pin, since, subjects: purls.map(parseSubject) };
+}

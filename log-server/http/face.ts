@@ -1,0 +1,67 @@
+// What the public HTTP face needs from the replica behind it. The routes know no consensus and no
+// database: only this.
+import type { JsonObject } from '../../verifier/json.ts';
+import type { Refusal } from '../ledger/application.ts';
+import type { ArtifactStore } from '../store/artifact-store.ts';
+import type { Store } from '../store/store.ts';
+
+/** Where a submission stands. */
+export type SubmissionState =
+  /** In the log, and a checkpoint with a quorum of cosignatures covers it. */
+  | { readonly kind: 'committed'; readonly id: string; readonly index: number }
+  /** Taken in; not yet covered by a checkpoint. */
+  | { readonly kind: 'pending'; readonly id: string }
+  /** Was taken in, but the log moved on and it breaks a rule now. */
+  | { readonly kind: 'refused'; readonly id: string; readonly refusal: Refusal };
+
+/** One question about the replica's health and its answer. */
+export interface HealthCheck {
+  readonly name: string;
+  readonly ok: boolean;
+  readonly detail: string;
+}
+
+/** The replica has no room for one more thing of this kind at present. */
+export class BusyError extends Error {
+  override readonly name = 'BusyError';
+}
+
+/** The reads of the store that the public face makes. */
+export type PublicStore = Pick<
+  Store,
+  | 'checkpoint'
+  | 'tile'
+  | 'entryBundle'
+  | 'entry'
+  | 'rosterEnvelopes'
+  | 'package'
+  | 'release'
+  | 'evidence'
+>;
+
+/** The replica, as seen by the public. */
+export interface PublicFace {
+  readonly store: PublicStore;
+  readonly artifacts: ArtifactStore;
+  /** Public address of this replica, without a final slash: where its tarballs are. */
+  readonly url: string;
+  /**
+   * Takes a submission in.
+   *
+   * @param envelope canonical envelope as received, at most 65,535 bytes
+   * @param waitMs how long to wait for a checkpoint that covers it
+   * @param gone aborted when nobody waits for the answer any more
+   * @throws {VerifyError} malformed or badly signed
+   * @throws {LedgerError} breaks a rule
+   * @throws {BusyError} no room
+   */
+  submit(envelope: Uint8Array, waitMs: number, gone: AbortSignal): Promise<SubmissionState>;
+  /** Where a submission stands; `undefined` when this replica knows nothing of it. */
+  submission(id: string): Promise<SubmissionState | undefined>;
+  /** Whether the process is alive and its store writable. */
+  health(): readonly HealthCheck[];
+  /** Whether clients should be sent here. */
+  readiness(): readonly HealthCheck[];
+  /** For people and dashboards; nobody may trust it. */
+  status(): Promise<JsonObject>;
+}

@@ -1,0 +1,86 @@
+// An npm-compatible registry, read-only, made from the log (NPM.md 5). What a resolver gets here it can
+// check with `bftpkg verify`; the registry itself is not trusted by anybody.
+import { createHash } from 'node:crypto';
+
+import type { PackageRow } from '../store/store.ts';
+import { ABBREVIATED_TYPE, makePackument } from '../npm-view/packument.ts';
+import { parseRegistryPath } from '../npm-view/paths.ts';
+import { readPackage, readTarballDigest } from '../npm-view/registry.ts';
+import { readDocument } from './body.ts';
+import { IMMUTABLE, matchesEtag, revalidated } from './caching.ts';
+import { HttpError } from './errors.ts';
+import type { PublicFace } from './face.ts';
+import type { PublicApp, RouteContext } from './routes.ts';
+import { incomingOf, json, streamed } from './routes.ts';
+
+/** npm sends the names and versions of a whole tree here; we only have to read it to its end. */
+const AUDIT_BYTES_MAX: number = 4 * 1024 * 1024;
+
+const PREFIX = '/npm/';
+
+/** Adds /npm/… */
+export function npmRoutes(app: PublicApp, { face }: RouteContext): void {
+  app.get('/npm/-/ping', () => json({}));
+
+  // A wrong answer here makes npm exit without a message; "no advisories" is the truth about our data.
+  app.post('/npm/-/npm/v1/security/advisories/bulk', async (c) => {
+    await readDocument(incomingOf(c), AUDIT_BYTES_MAX);
+    return json({});
+  });
+
+  app.get('/npm/*', async (c) => {
+    const path = parseRegistryPath(rawPath(c.req.url).slice(PREFIX.length));
+    if (path === undefined) throw new HttpError(404, 'NOT_FOUND', 'not an address of a package');
+    if (path.kind === 'tarball') return tarball(face, path.name, path.version);
+    const accept = c.req.header('accept') ?? '';
+    return packument(face, path.name, accept, c.req.header('if-none-match'));
+  });
+}
+
+async function packument(
+  face: PublicFace,
+  name: string,
+  accept: string,
+  ifNoneMatch: string | undefined,
+): Promise<Response> {
+  const form = accept.includes(ABBREVIATED_TYPE) ? 'abbreviated' : 'full';
+  const row = await face.store.package(name);
+  if (row === undefined) throw unknownPackage();
+  // The records decide the document: with the same ones nothing has to be read and parsed again.
+  const etag = packumentEtag(row, form, face.url);
+  if (matchesEtag(ifNoneMatch, etag)) return revalidated('', '', ifNoneMatch, etag);
+  const source = await readPackage(face.store, name);
+  if (source === undefined) throw unknownPackage();
+  const body = JSON.stringify(makePackument(source, `${face.url}/npm`, form));
+  const type = form === 'abbreviated' ? ABBREVIATED_TYPE : 'application/json';
+  return revalidated(body, type, undefined, etag);
+}
+
+async function tarball(face: PublicFace, name: string, version: string): Promise<Response> {
+  const sha512 = await readTarballDigest(face.store, name, version);
+  if (sha512 === undefined) {
+    throw new HttpError(404, 'NOT_FOUND', 'the log has no such version, or it was revoked');
+  }
+  const content = await face.artifacts.read(sha512);
+  if (content === undefined) {
+    throw new HttpError(404, 'NOT_FOUND', 'this replica does not hold that artifact');
+  }
+  return streamed(content, {
+    'content-type': 'application/octet-stream',
+    'cache-control': IMMUTABLE,
+  });
+}
+
+function packumentEtag(row: PackageRow, form: string, url: string): string {
+  const text = JSON.stringify([form, url, row]);
+  return `"${createHash('sha256').update(text).digest('hex').slice(0, 32)}"`;
+}
+
+function unknownPackage(): HttpError {
+  return new HttpError(404, 'NOT_FOUND', 'the log has no installable version of that package');
+}
+
+/** The path as it was sent: routers decode, and `%2f` is part of npm's addresses. */
+function rawPath(url: string): string {
+  return new URL(url).pathname;
+}

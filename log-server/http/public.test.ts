@@ -1,0 +1,451 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { request } from 'node:http';
+import type { IncomingHttpHeaders } from 'node:http';
+import { createConnection } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import { LedgerError } from '../../verifier/ledger/errors.ts';
+import type { LedgerErrorCode } from '../../verifier/ledger/errors.ts';
+import { silentLog } from '../log.ts';
+import type { ArtifactStore } from '../store/artifact-store.ts';
+import { BusyError } from './face.ts';
+import type { PublicFace, SubmissionState } from './face.ts';
+import { createPublicApp } from './public.ts';
+import { serve } from './server.ts';
+import type { PublicServer } from './server.ts';
+
+const HOST = '127.0.0.1';
+const NOTE = 'log.example\n3\nAAAA\n\n— r0 AAAA\n';
+const ID = 'ab'.repeat(32);
+
+/** What the fake replica answers to the next submission. */
+let next: () => Promise<SubmissionState> = () => Promise.reject(new Error('not set'));
+let submitted: { waitMs: number; length: number; gone: AbortSignal } | undefined;
+let hasCheckpoint = true;
+let isReady = true;
+const held = new Map<string, Uint8Array>();
+
+const artifacts: ArtifactStore = {
+  async put(sha512, source) {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of source) chunks.push(chunk);
+    const bytes = Uint8Array.from(Buffer.concat(chunks));
+    if (createHash('sha512').update(bytes).digest('hex') !== sha512) {
+      throw new VerifyError('ARTIFACT_DIGEST_MISMATCH', 'other bytes');
+    }
+    held.set(sha512, bytes);
+    return { kind: 'created', facts: factsOf(sha512, bytes) };
+  },
+  facts: async (sha512) => {
+    const bytes = held.get(sha512);
+    return bytes === undefined ? undefined : factsOf(sha512, bytes);
+  },
+  missing: async () => [],
+  read: async (sha512) => {
+    const bytes = held.get(sha512);
+    if (bytes === undefined) return undefined;
+    return {
+      size: bytes.length,
+      chunks: async function* () {
+        yield bytes;
+      },
+    };
+  },
+};
+
+function factsOf(
+  sha512: string,
+  bytes: Uint8Array,
+): NonNullable<Awaited<ReturnType<ArtifactStore['facts']>>> {
+  return { sha512, size: bytes.length, name: 'a', version: '1.0.0', manifest: {} };
+}
+
+const face: PublicFace = {
+  artifacts,
+  url: 'http://replica.example',
+  store: {
+    checkpoint: async () => (hasCheckpoint ? { size: 3, height: 1, note: NOTE } : undefined),
+    tile: async (level, index) => (level === 0 && index === 0 ? Uint8Array.of(1, 2) : undefined),
+    entryBundle: async () => Uint8Array.of(0, 1, 7),
+    entry: async () => undefined,
+    rosterEnvelopes: async () => [],
+    package: async () => undefined,
+    release: async () => undefined,
+    evidence: async ({ pin }) => (pin === ID && hasCheckpoint ? '{"evidence":1}' : undefined),
+  },
+  submit: (envelope, waitMs, gone) => {
+    submitted = { waitMs, length: envelope.length, gone };
+    return next();
+  },
+  submission: async (id) => (id === ID ? { kind: 'committed', id, index: 7 } : undefined),
+  health: () => [{ name: 'store', ok: true, detail: '' }],
+  readiness: () => [{ name: 'peers', ok: isReady, detail: '' }],
+  status: async () => ({ height: 1 }),
+};
+
+let server: PublicServer;
+before(async () => {
+  server = await serve(createPublicApp(face, silentLog), HOST, 0);
+});
+after(() => server.close(0));
+
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+function call(
+  method: string,
+  path: string,
+  body?: string | Uint8Array,
+  headers: Record<string, string> = {},
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const options = { host: HOST, port: server.port, method, path, headers, agent: false };
+    const sent = request(options, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          headers: response.headers,
+          body: Buffer.concat(chunks).toString(),
+        }),
+      );
+      response.on('error', reject);
+    });
+    sent.on('error', reject);
+    sent.end(body);
+  });
+}
+
+const codeOf = (answer: Answer): string =>
+  (JSON.parse(answer.body) as { error: { code: string } }).error.code;
+
+describe('public reads', () => {
+  const reads: readonly [string, string, number, string | undefined][] = [
+    ['the checkpoint', '/checkpoint', 200, 'no-cache'],
+    ['the rosters', '/rosters', 200, 'no-cache'],
+    ['a full tile', '/tile/0/000', 200, 'public, max-age=31536000, immutable'],
+    ['a partial tile', '/tile/0/000.p/2', 200, 'public, max-age=3600, immutable'],
+    ['an entry bundle', '/tile/entries/000', 200, 'public, max-age=31536000, immutable'],
+    ['a tile beyond the log', '/tile/0/001', 404, undefined],
+    ['a tile in a second spelling', '/tile/0/000.p/256', 404, undefined],
+    ['a tile outside the tree', '/tile/../checkpoint', 200, 'no-cache'],
+    ['an escaped path out of the tiles', '/tile/%2e%2e%2fcheckpoint', 404, undefined],
+    ['an unknown route', '/admin', 404, undefined],
+    ['a package that is not in the log', '/npm/left-pad', 404, undefined],
+    ['a name that no package can have', '/npm/..%2fetc', 404, undefined],
+    ['signing keys, which there are none of', '/npm/-/npm/v1/keys', 404, undefined],
+    ['a ping', '/npm/-/ping', 200, undefined],
+    ['a submission', `/v1/entries/${ID}`, 200, 'no-store'],
+    ['an unknown submission', `/v1/entries/${'00'.repeat(32)}`, 404, undefined],
+    ['a submission by a name that is no hash', '/v1/entries/x', 404, undefined],
+    ['an artifact that is not held', `/v1/artifacts/${'00'.repeat(64)}`, 404, undefined],
+    ['an artifact by half a digest', '/v1/artifacts/00', 400, undefined],
+    ['health', '/healthz', 200, 'no-store'],
+    ['status', '/v1/status', 200, 'no-store'],
+  ];
+  for (const [why, path, status, caching] of reads) {
+    it(`answers ${status} for ${why}`, async () => {
+      const answer = await call('GET', path);
+      assert.equal(answer.status, status, answer.body);
+      if (caching !== undefined) assert.equal(answer.headers['cache-control'], caching);
+      assert.equal(answer.headers['access-control-allow-origin'], '*');
+      assert.equal(answer.headers['x-content-type-options'], 'nosniff');
+      if (status >= 400) assert.ok(codeOf(answer).length > 0);
+    });
+  }
+
+  it('serves the note byte for byte, and 304 to whoever has it', async () => {
+    const first = await call('GET', '/checkpoint');
+    assert.equal(first.body, NOTE);
+    const etag = first.headers.etag ?? '';
+    const second = await call('GET', '/checkpoint', undefined, { 'if-none-match': `W/${etag}` });
+    assert.equal(second.status, 304);
+    assert.equal(second.body, '');
+    const other = await call('GET', '/checkpoint', undefined, { 'if-none-match': '"other"' });
+    assert.equal(other.status, 200);
+  });
+
+  it('says 503 before the first checkpoint', async () => {
+    hasCheckpoint = false;
+    const answer = await call('GET', '/checkpoint');
+    hasCheckpoint = true;
+    assert.equal(answer.status, 503);
+    assert.equal(codeOf(answer), 'NOT_READY');
+    assert.equal(answer.headers['retry-after'], '1');
+  });
+
+  it('says 503 with the failing check when clients should go elsewhere', async () => {
+    isReady = false;
+    const answer = await call('GET', '/readyz');
+    isReady = true;
+    assert.equal(answer.status, 503);
+    assert.match(answer.body, /"peers","ok":false/);
+  });
+
+  it('answers audits of npm with an empty object', async () => {
+    const answer = await call('POST', '/npm/-/npm/v1/security/advisories/bulk', '{"a":["1.0.0"]}');
+    assert.equal(answer.status, 200);
+    assert.deepEqual(JSON.parse(answer.body), {});
+  });
+});
+
+describe('POST /v1/evidence', () => {
+  const good = { roster: ID, since: 0, subjects: ['pkg:npm/a'] };
+  const requests: readonly [string, unknown, number, string | undefined][] = [
+    ['a request', good, 200, undefined],
+    ['no subjects', { ...good, subjects: [] }, 400, 'REQUEST_MALFORMED'],
+    ['a field more', { ...good, more: 1 }, 400, 'REQUEST_MALFORMED'],
+    ['a field less', { roster: ID, since: 0 }, 400, 'REQUEST_MALFORMED'],
+    ['a negative size', { ...good, since: -1 }, 400, 'REQUEST_MALFORMED'],
+    ['an upper-case pin', { ...good, roster: ID.toUpperCase() }, 400, 'REQUEST_MALFORMED'],
+    ['an unknown pin', { ...good, roster: '00'.repeat(32) }, 404, 'PIN_UNKNOWN'],
+    [
+      'a subject that is no package',
+      { ...good, subjects: ['pkg:npm/A b'] },
+      422,
+      'PACKAGE_NAME_INVALID',
+    ],
+    [
+      'a subject with a bad version',
+      { ...good, subjects: ['pkg:npm/a@1'] },
+      422,
+      'VERSION_INVALID',
+    ],
+    [
+      'too many subjects',
+      { ...good, subjects: Array(10_001).fill('pkg:npm/a') },
+      400,
+      'REQUEST_MALFORMED',
+    ],
+    ['no object', [], 400, 'REQUEST_MALFORMED'],
+  ];
+  for (const [why, body, status, code] of requests) {
+    it(`answers ${status} for ${why}`, async () => {
+      const answer = await call('POST', '/v1/evidence', JSON.stringify(body));
+      assert.equal(answer.status, status, answer.body);
+      if (code !== undefined) assert.equal(codeOf(answer), code);
+    });
+  }
+
+  it('refuses a body without end', async () => {
+    const answer = await call('POST', '/v1/evidence', '['.repeat(5_000_000)).catch(() => undefined);
+    // The socket may be cut while the rest is still being sent.
+    assert.ok(answer === undefined || answer.status === 413);
+  });
+});
+
+describe('POST /v1/entries', () => {
+  const outcomes: readonly [string, SubmissionState, number][] = [
+    ['committed', { kind: 'committed', id: ID, index: 7 }, 200],
+    ['pending', { kind: 'pending', id: ID }, 202],
+    [
+      'refused late',
+      {
+        kind: 'refused',
+        id: ID,
+        refusal: {
+          code: 'RELEASE_CONFLICT',
+          message: 'taken',
+          index: 3,
+          artifacts: [],
+          temporary: false,
+        },
+      },
+      409,
+    ],
+  ];
+  for (const [why, state, status] of outcomes) {
+    it(`answers ${status} when the submission is ${why}`, async () => {
+      next = async () => state;
+      const answer = await call('POST', '/v1/entries?wait=3', '{}');
+      assert.equal(answer.status, status);
+      assert.equal(submitted?.waitMs, 3000);
+      const body = JSON.parse(answer.body) as { id?: string; index?: number };
+      if (status < 400) assert.equal(body.id, ID);
+      if (status === 200) assert.equal(body.index, 7);
+    });
+  }
+
+  const refusals: readonly [LedgerErrorCode, number, string | undefined][] = [
+    ['RELEASE_CONFLICT', 409, undefined],
+    ['SEQUENCE_WRONG', 409, undefined],
+    ['PACKAGE_UNCLAIMED', 422, undefined],
+    ['ARTIFACT_MISSING', 422, undefined],
+    ['RATE_LIMITED', 429, '60'],
+    ['OBSERVED_AHEAD', 503, '1'],
+  ];
+  for (const [code, status, retryAfter] of refusals) {
+    it(`answers ${status} for ${code}`, async () => {
+      next = () => Promise.reject(new LedgerError(code, 'no', { index: 5 }));
+      const answer = await call('POST', '/v1/entries', '{}');
+      assert.equal(answer.status, status);
+      assert.equal(codeOf(answer), code);
+      assert.equal(answer.headers['retry-after'], retryAfter);
+      assert.match(answer.body, /"index":5/);
+    });
+  }
+
+  it('answers 422 for what is malformed or badly signed', async () => {
+    next = () => Promise.reject(new VerifyError('ENVELOPE_MALFORMED', 'no'));
+    const answer = await call('POST', '/v1/entries', '{}');
+    assert.equal(answer.status, 422);
+    assert.equal(codeOf(answer), 'ENVELOPE_MALFORMED');
+  });
+
+  it('answers 503 when there is no room, and says when to come back', async () => {
+    next = () => Promise.reject(new BusyError('full'));
+    const answer = await call('POST', '/v1/entries', '{}');
+    assert.equal(answer.status, 503);
+    assert.equal(answer.headers['retry-after'], '1');
+  });
+
+  it('tells a stranger nothing about a bug', async () => {
+    next = () => Promise.reject(new Error('secret path /srv/keys'));
+    const answer = await call('POST', '/v1/entries', '{}');
+    assert.equal(answer.status, 500);
+    assert.doesNotMatch(answer.body, /secret/);
+  });
+
+  const waits: readonly [string, number][] = [
+    ['wait=31', 400],
+    ['wait=-1', 400],
+    ['wait=1e1', 400],
+    ['wait=', 400],
+    ['wait=030', 400],
+    ['wait=30', 202],
+    ['wait=0', 202],
+  ];
+  for (const [query, status] of waits) {
+    it(`answers ${status} for ${query}`, async () => {
+      next = async () => ({ kind: 'pending', id: ID });
+      assert.equal((await call('POST', `/v1/entries?${query}`, '{}')).status, status);
+    });
+  }
+
+  it('refuses a large body by its announced length', async () => {
+    submitted = undefined;
+    const answer = await call('POST', '/v1/entries', 'x'.repeat(70_000)).catch(() => undefined);
+    assert.ok(answer === undefined || answer.status === 413);
+    assert.equal(submitted, undefined);
+  });
+
+  it('refuses a large body that came without a length', async () => {
+    submitted = undefined;
+    const status = await new Promise<number>((resolve) => {
+      const path = '/v1/entries';
+      const sent = request({ host: HOST, port: server.port, method: 'POST', path }, (response) => {
+        response.resume();
+        resolve(response.statusCode ?? 0);
+      });
+      sent.on('error', () => resolve(-1));
+      for (let i = 0; i < 20; i++) sent.write(Buffer.alloc(8192));
+      sent.end();
+    });
+    assert.ok(status === 413 || status === -1, String(status));
+    assert.equal(submitted, undefined);
+  });
+
+  it('stops waiting for a client that hung up', async () => {
+    next = () => new Promise(() => undefined);
+    submitted = undefined;
+    const socket = createConnection(server.port, HOST);
+    socket.write('POST /v1/entries?wait=30 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}');
+    const deadline = Date.now() + 3000;
+    while (submitted === undefined && Date.now() < deadline) await pause(5);
+    socket.destroy();
+    while (submitted?.gone.aborted !== true && Date.now() < deadline) await pause(5);
+    assert.equal(submitted?.gone.aborted, true);
+  });
+});
+
+describe('/v1/artifacts', () => {
+  const content = new TextEncoder().encode('a tarball, more or less');
+  const digest = createHash('sha512').update(content).digest('hex');
+
+  it('takes bytes that have their digest, once', async () => {
+    const path = `/v1/artifacts/${digest}`;
+    assert.equal((await call('PUT', path, content)).status, 201);
+    assert.equal((await call('PUT', path, content)).status, 200);
+    const got = await call('GET', path);
+    assert.equal(got.body, 'a tarball, more or less');
+    assert.equal(got.headers['content-length'], String(content.length));
+    assert.equal(got.headers['cache-control'], 'public, max-age=31536000, immutable');
+    const head = await call('HEAD', path);
+    assert.equal(head.status, 200);
+    assert.equal(head.headers['content-length'], String(content.length));
+    assert.equal(head.body, '');
+  });
+
+  it('refuses other bytes', async () => {
+    const answer = await call('PUT', `/v1/artifacts/${'11'.repeat(64)}`, content);
+    assert.equal(answer.status, 422);
+    assert.equal(codeOf(answer), 'ARTIFACT_DIGEST_MISMATCH');
+    assert.ok(!held.has('11'.repeat(64)));
+  });
+
+  it('refuses an upload that announces too much before reading it', async () => {
+    const answer = await call('PUT', `/v1/artifacts/${'22'.repeat(64)}`, undefined, {
+      'content-length': String(300 * 1024 * 1024),
+    }).catch(() => undefined);
+    assert.ok(answer === undefined || answer.status === 413);
+  });
+
+  it('keeps nothing of an upload that was cut off', async () => {
+    const socket = createConnection(server.port, HOST);
+    socket.write(
+      `PUT /v1/artifacts/${'33'.repeat(64)} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc`,
+    );
+    await pause(50);
+    socket.destroy();
+    await pause(50);
+    assert.ok(!held.has('33'.repeat(64)));
+  });
+});
+
+describe('the socket', () => {
+  it('refuses headers over 8 KiB', async () => {
+    const answer = await call('GET', '/checkpoint', undefined, { x: 'y'.repeat(9000) });
+    assert.equal(answer.status, 431);
+  });
+
+  it('answers preflights of browsers', async () => {
+    const answer = await call('OPTIONS', '/v1/evidence');
+    assert.equal(answer.status, 204);
+    assert.equal(answer.headers['access-control-allow-origin'], '*');
+  });
+
+  const malformed: readonly [string, string][] = [
+    [
+      'two lengths',
+      'POST /v1/entries HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}',
+    ],
+    [
+      'a length and chunks',
+      'POST /v1/entries HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n',
+    ],
+    ['no host', 'GET /checkpoint HTTP/1.1\r\n\r\n'],
+    ['nonsense', '\u0000\u0001\u0002\r\n\r\n'],
+  ];
+  for (const [why, text] of malformed) {
+    it(`refuses ${why} and goes on`, async () => {
+      const socket = createConnection(server.port, HOST);
+      const received: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => received.push(chunk));
+      socket.on('error', () => undefined);
+      socket.write(text);
+      await new Promise((resolve) => socket.once('close', resolve));
+      assert.match(Buffer.concat(received).toString(), /^HTTP\/1\.1 400 /);
+      assert.equal((await call('GET', '/checkpoint')).status, 200);
+    });
+  }
+});
+
+async function pause(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,0 +1,82 @@
+// The public HTTP face (DESIGN 6). Everything that it hands out is either proven by signatures (and so
+// may come from anybody) or says that it is for diagnosis only; hence CORS for everybody and no
+// cookies, no sessions, no secrets.
+import type { HttpBindings } from '@hono/node-server';
+import { Hono } from 'hono';
+
+import type { Log } from '../log.ts';
+import { describeError } from '../log.ts';
+import { artifactRoutes } from './artifact-routes.ts';
+import { HttpError, answerError } from './errors.ts';
+import type { PublicFace } from './face.ts';
+import { entryRoutes } from './entry-routes.ts';
+import { evidenceRoutes } from './evidence-routes.ts';
+import { healthRoutes } from './health-routes.ts';
+import { AddressLimiter, WRITES_PER_SECOND } from './limits.ts';
+import { logRoutes } from './log-routes.ts';
+import { npmRoutes } from './npm-routes.ts';
+import type { PublicApp, RouteContext } from './routes.ts';
+
+/**
+ * Makes the public face.
+ *
+ * @param nowMs a monotonic clock, for rate limits
+ */
+export function createPublicApp(
+  face: PublicFace,
+  log: Log,
+  nowMs: () => number = () => performance.now(),
+): PublicApp {
+  const app: PublicApp = new Hono<{ Bindings: HttpBindings }>();
+  const limiter = new AddressLimiter(WRITES_PER_SECOND, nowMs);
+  const shared: RouteContext = {
+    face,
+    log,
+    allowWrite: (request) => {
+      if (limiter.allows(request.socket.remoteAddress ?? '')) return;
+      throw new HttpError(429, 'RATE_LIMITED', 'too many writes from this address', 1);
+    },
+  };
+
+  app.use(async (c, next) => {
+    if (c.req.method === 'OPTIONS') return preflight();
+    await next();
+    c.res.headers.set('access-control-allow-origin', '*');
+    c.res.headers.set('x-content-type-options', 'nosniff');
+    // A body that was refused before its end is not read on: the socket can't carry another request.
+    const hasBody = c.req.method === 'PUT' || c.req.method === 'POST';
+    if (hasBody && !c.env.incoming.complete) c.res.headers.set('connection', 'close');
+    return undefined;
+  });
+  logRoutes(app, shared);
+  evidenceRoutes(app, shared);
+  entryRoutes(app, shared);
+  artifactRoutes(app, shared);
+  npmRoutes(app, shared);
+  healthRoutes(app, shared);
+  app.notFound(() => errorResponse(new HttpError(404, 'NOT_FOUND', 'there is nothing here'), log));
+  app.onError((error) => errorResponse(error, log));
+  return app;
+}
+
+/** A thrown thing as a response; bugs go to the log, and nothing about them to the stranger. */
+export function errorResponse(thrown: unknown, log: Log): Response {
+  const { status, headers, body, isBug } = answerError(thrown);
+  if (isBug) {
+    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    log.error('request_failed', { error: describeError(thrown), stack });
+  }
+  return new Response(body, { status, headers });
+}
+
+function preflight(): Response {
+  return new Response(null, {
+    status: 204,
+    headers: {
+      'access-control-allow-origin': '*',
+      'access-control-allow-methods': 'GET, HEAD, POST, PUT',
+      'access-control-allow-headers': 'content-type',
+      'access-control-max-age': '86400',
+    },
+  });
+}

@@ -1,0 +1,50 @@
+// What the route files share.
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+
+import type { HttpBindings } from '@hono/node-server';
+import type { Context, Hono } from 'hono';
+
+import type { Log } from '../log.ts';
+import type { PublicFace } from './face.ts';
+
+/** The Hono application type of all route files. */
+export type PublicApp = Hono<{ Bindings: HttpBindings }>;
+
+/** What the routes share. */
+export interface RouteContext {
+  readonly face: PublicFace;
+  readonly log: Log;
+  /** Throws when the sender has written too much lately. @throws {HttpError} 429 */
+  readonly allowWrite: (request: IncomingMessage) => void;
+}
+
+/** A JSON answer. */
+export function json(value: unknown, status = 200, headers: Record<string, string> = {}): Response {
+  const body = `${JSON.stringify(value)}\n`;
+  return new Response(body, {
+    status,
+    headers: { 'content-type': 'application/json', ...headers },
+  });
+}
+
+/** Bytes with their headers. */
+export function bytes(body: Uint8Array, headers: Record<string, string>): Response {
+  return new Response(body as Uint8Array<ArrayBuffer>, { headers });
+}
+
+/** Content that is read in pieces while it is sent. */
+export function streamed(
+  content: { readonly size: number; chunks(): AsyncIterable<Uint8Array> },
+  headers: Record<string, string>,
+): Response {
+  const body = Readable.toWeb(Readable.from(content.chunks(), { objectMode: false }));
+  return new Response(body as ReadableStream<Uint8Array<ArrayBuffer>>, {
+    headers: { ...headers, 'content-length': String(content.size) },
+  });
+}
+
+/** Node's own request behind a Hono context: bodies are read from it under our bounds. */
+export function incomingOf(c: Context<{ Bindings: HttpBindings }>): IncomingMessage {
+  return c.env.incoming;
+}
