@@ -72,6 +72,10 @@ describe('parseMaintainerSet', () => {
     ],
     ['heads of 16 logs', setOf({ observed: origins(OBSERVED_ORIGINS_MAX) })],
     [
+      'origins that every object inherits',
+      setOf({ observed: new Map([...origins(1), ['toString', { size: 1, root: EMPTY_ROOT }]]) }),
+    ],
+    [
       '64 maintainers',
       setOf({ maintainers: Array.from({ length: MAINTAINER_COUNT_MAX }, (_, i) => member(i)) }),
     ],

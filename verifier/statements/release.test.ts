@@ -95,7 +95,7 @@ describe('parseRelease', () => {
   for (const [what, changed] of changesOf(json, /\.manifest\../)) {
     const expected = /^(?:_type|predicateType) is "x"/.test(what)
       ? 'FORMAT_UNSUPPORTED'
-      : /name is "x"$/.test(what)
+      : what.endsWith('name is "x"')
         ? 'PACKAGE_NAME_INVALID'
         : /manifest (?:has a field too many|is \{\})$/.test(what)
           ? undefined
