@@ -3,7 +3,7 @@
 import { isBaseUrl } from './base-url.ts';
 import { utf8 } from './bytes.ts';
 import { planSigners, statementHash, type Envelope } from './dsse.ts';
-import { keyId, publicKeyHex, type PublicKey } from './ed25519.ts';
+import { publicKeyHex, type PublicKey } from './ed25519.ts';
 import { VerifyError, quote } from './errors.ts';
 import { ObjectReader, canonicalJson, parseCanonicalJson, type JsonObject } from './json.ts';
 import { readKeys, readPublicKey } from './key-fields.ts';
@@ -306,10 +306,10 @@ function requireSigned(
   before: Roster | undefined,
   signers: readonly PublicKey[],
 ): void {
-  const signed = new Set(signers.map(keyId));
+  const signed = new Set(signers.map(publicKeyHex));
   if (before !== undefined) {
     const members = before.replicas.flatMap(({ voteKey }, i) =>
-      signed.has(keyId(voteKey)) ? [i] : [],
+      signed.has(publicKeyHex(voteKey)) ? [i] : [],
     );
     const weights = rosterWeights(before);
     if (!hasQuorum(members, weights, before.thresholds)) {
@@ -326,10 +326,10 @@ function requireSigned(
     return;
   }
   // Proof of possession: without it somebody could enter another's key under their own name.
-  const known = new Set((before?.replicas ?? []).map(({ voteKey }) => keyId(voteKey)));
+  const known = new Set((before?.replicas ?? []).map(({ voteKey }) => publicKeyHex(voteKey)));
   for (const { name, voteKey } of roster.replicas) {
-    const id = keyId(voteKey);
-    if (known.has(id) || signed.has(id)) continue;
+    const hex = publicKeyHex(voteKey);
+    if (known.has(hex) || signed.has(hex)) continue;
     throw broken(`the new replica ${quote(name)} did not sign the roster of epoch ${roster.epoch}`);
   }
 }

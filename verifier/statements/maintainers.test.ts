@@ -309,7 +309,8 @@ describe('planMaintainerSet', () => {
 
   const missing = 'MAINTAINER_SIGNATURES_MISSING';
   const broken = 'MAINTAINER_CHAIN_BROKEN';
-  const refused: readonly [string, string, Envelope, typeof before?, Admission?][] = [
+  type Before = typeof before | undefined;
+  const refused: readonly [string, string, Envelope, Before?, Admission?][] = [
     ['a first set that one of its keys did not sign', missing, sealed(first, k(1, 2))],
     ['a first set with one key’s signature twice', missing, doubled(sealed(first, k(1, 2)))],
     [

@@ -193,7 +193,7 @@ export function planMaintainerSet(
   return {
     jobs: plan.jobs,
     finish: (valid) => {
-      const signed = new Set(plan.finish(valid).map(keyId));
+      const signed = new Set(plan.finish(valid).map(publicKeyHex));
       if (previous !== undefined) {
         requireSigners(`maintainers of sequence ${previous.set.sequence}`, set, {
           found: countSigned(maintainerKeys(previous.set), signed),
@@ -207,7 +207,11 @@ export function planMaintainerSet(
         });
       }
       requireNewKeysSigned(set, previous?.set, signed);
-      return { set, hash, signers: distinct(members).filter((key) => signed.has(keyId(key))) };
+      return {
+        set,
+        hash,
+        signers: distinct(members).filter((key) => signed.has(publicKeyHex(key))),
+      };
     },
   };
 }
@@ -234,14 +238,14 @@ function requireNewKeysSigned(
   before: MaintainerSet | undefined,
   signed: ReadonlySet<string>,
 ): void {
-  const known = new Set((before?.maintainers ?? []).map(({ key }) => keyId(key)));
+  const known = new Set((before?.maintainers ?? []).map(({ key }) => publicKeyHex(key)));
   for (const { name, key } of set.maintainers) {
-    const id = keyId(key);
-    if (known.has(id) || signed.has(id)) continue;
+    const hex = publicKeyHex(key);
+    if (known.has(hex) || signed.has(hex)) continue;
     throw new VerifyError(
       'MAINTAINER_SIGNATURES_MISSING',
       `${set.package}: the new maintainer ${quote(name)} did not sign sequence ${set.sequence}`,
-      { hint: `ask the holder of key ${id.slice(0, 16)}… to sign` },
+      { hint: `ask the holder of key ${keyId(key).slice(0, 16)}… to sign` },
     );
   }
 }
@@ -261,11 +265,11 @@ function requireSigners(
 
 /** How many of some distinct keys signed. */
 function countSigned(keys: readonly PublicKey[], signed: ReadonlySet<string>): number {
-  return distinct(keys).filter((key) => signed.has(keyId(key))).length;
+  return distinct(keys).filter((key) => signed.has(publicKeyHex(key))).length;
 }
 
 function distinct(keys: readonly PublicKey[]): readonly PublicKey[] {
-  return [...new Map(keys.map((key) => [keyId(key), key])).values()];
+  return [...new Map(keys.map((key) => [publicKeyHex(key), key])).values()];
 }
 
 function broken(detail: string): VerifyError {

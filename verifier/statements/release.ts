@@ -3,7 +3,7 @@
 // See https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 import { TARBALL_BYTES_MAX } from '../archive/limits.ts';
 import { planSigners, type Envelope } from '../dsse.ts';
-import { keyId, type PublicKey } from '../ed25519.ts';
+import { publicKeyHex, type PublicKey } from '../ed25519.ts';
 import { encodeHex } from '../encoding.ts';
 import { VerifyError, assert, quote } from '../errors.ts';
 import { ObjectReader, type JsonObject, type JsonValue } from '../json.ts';
@@ -204,7 +204,7 @@ export function planRelease(
   return {
     jobs: plan.jobs,
     finish: (valid) => {
-      const signed = new Set(plan.finish(valid).map(keyId));
+      const signed = new Set(plan.finish(valid).map(publicKeyHex));
       const signers = new Map(
         [...setOf].map(([purl, set]) => [purl, requireSigners(purl, set, signed)]),
       );
@@ -241,7 +241,7 @@ function requireSigners(
   set: MaintainerSet,
   signed: ReadonlySet<string>,
 ): readonly PublicKey[] {
-  const signers = maintainerKeys(set).filter((key) => signed.has(keyId(key)));
+  const signers = maintainerKeys(set).filter((key) => signed.has(publicKeyHex(key)));
   const needed = maintainerThreshold(set);
   if (signers.length < needed) {
     throw new VerifyError(
