@@ -19,6 +19,23 @@ export type Finding =
   /** npm installs the dependencies that this file says, from where it says. */
   | { readonly kind: 'shrinkwrap'; readonly path: string };
 
+const DESCRIPTIONS: {
+  readonly [K in Finding['kind']]: (finding: Extract<Finding, { readonly kind: K }>) => string;
+} = {
+  'bundled-package': ({ name, listed }) =>
+    `bundled package ${quote(name)}${listed ? '' : ', not itself in bundleDependencies'}`,
+  'install-script': ({ name, detail }) => `runs when installed: ${name}: ${quote(detail)}`,
+  'native-build': ({ path }) => `native build: ${quote(path)}`,
+  'npm-settings': ({ path }) => `settings of npm: ${quote(path)}`,
+  shrinkwrap: ({ path }) => `pins the dependencies of whoever installs it: ${quote(path)}`,
+};
+
+/** One line about a finding. Names and scripts in it are a stranger's, so they come quoted. */
+export function describeFinding(finding: Finding): string {
+  const describe = DESCRIPTIONS[finding.kind] as (finding: Finding) => string;
+  return describe(finding);
+}
+
 /** More is not read by anybody; the rest is still in the archive's listing. */
 const FINDINGS_MAX = 1000;
 const INSTALL_SCRIPTS: readonly string[] = ['install', 'postinstall', 'preinstall'];

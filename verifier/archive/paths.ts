@@ -38,7 +38,7 @@ const ALLOWED_PATTERN: RegExp = new RegExp(
       '\\u{1f300}-\\u{1f64f}\\u{1f680}-\\u{1f6c5}\\u{1f900}-\\u{1f9ff}', // emoji
       '\\u{20000}-\\u{2a6d6}', // rare Chinese
     ].join('') +
-    ']+$',
+    ']*$',
   'u',
 );
 const IGNORED_AT_END = /[. ]$/;

@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import * as fc from 'fast-check';
+
+import { compress, makeTarball, packageEntries } from '../../fixtures/tarballs/generator.ts';
+import { HOSTILE_PACKAGE, HOSTILE_TARBALLS } from '../../fixtures/tarballs/hostile.ts';
+import {
+  endBlocks,
+  joinArchive,
+  longNameEntry,
+  paxEntry,
+  tarEntry,
+} from '../../fixtures/tarballs/tar-writer.ts';
+import { VerifyError } from '../errors.ts';
+import { gunzip } from '../node/gunzip.ts';
+import { describeFinding } from './findings.ts';
+import { checkTarball } from './tarball.ts';
+
+const expected = { ...HOSTILE_PACKAGE, manifest: {} };
+const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+
+describe('checkTarball', () => {
+  it('lists files, and says where their bytes are', async () => {
+    const tarball = makeTarball({
+      name: '@s/a',
+      version: '1.0.0',
+      packageJson: { bin: './cli.js', dependencies: { b: '1' } },
+      files: {
+        'cli.js': '#!/usr/bin/env node\n',
+        'lib/empty': '',
+        'lib/x.bin': new Uint8Array(600),
+      },
+      executable: ['cli.js'],
+    });
+    const listing = await checkTarball(tarball, gunzip);
+    assert.deepEqual(
+      listing.files.map(({ path, size, executable }) => [path, size, executable]),
+      [
+        ['package.json', listing.packageJson.length, false],
+        ['index.js', 31, false],
+        ['cli.js', 20, true],
+        ['lib/empty', 0, false],
+        ['lib/x.bin', 600, false],
+      ],
+    );
+    const cli = listing.files[2];
+    assert.ok(cli !== undefined);
+    const content = listing.archive.subarray(cli.offset, cli.offset + cli.size);
+    assert.equal(text(content), '#!/usr/bin/env node\n');
+    assert.equal(listing.root, 'package');
+    assert.equal(listing.name, '@s/a');
+    assert.equal(listing.version, '1.0.0');
+    assert.deepEqual(listing.manifest, { bin: { a: 'cli.js' }, dependencies: { b: '1' } });
+    assert.deepEqual(listing.findings, []);
+  });
+
+  it('accepts the package that the hostile ones pretend to be', async () => {
+    await checkTarball(makeTarball(HOSTILE_PACKAGE), gunzip, expected);
+  });
+
+  // Ways of writing an archive that are in use and mean one thing to everybody.
+  const accepted: readonly [string, readonly Uint8Array[], readonly string[]][] = [
+    [
+      'another name of the root folder',
+      packageEntries({ name: 'a', version: '1.0.0', root: 'node-a' }),
+      [],
+    ],
+    [
+      'folders',
+      [
+        tarEntry({ path: 'package/', type: '5', mode: 0o755 }),
+        tarEntry({ path: 'package/b', type: '5' }),
+      ],
+      [],
+    ],
+    [
+      'a folder before its file',
+      [tarEntry({ path: 'package/lib/', type: '5' }), tarEntry({ path: 'package/lib/a' })],
+      ['lib/a'],
+    ],
+    [
+      'a folder after its file',
+      [tarEntry({ path: 'package/lib/a' }), tarEntry({ path: 'package/lib/', type: '5' })],
+      ['lib/a'],
+    ],
+    [
+      'a prefix',
+      [tarEntry({ path: 'a.js', prefix: `package/${'x'.repeat(100)}` })],
+      [`${'x'.repeat(100)}/a.js`],
+    ],
+    [
+      'a prefix of full length',
+      [tarEntry({ path: 'a.js', prefix: `package/${'x'.repeat(147)}` })],
+      [`${'x'.repeat(147)}/a.js`],
+    ],
+    [
+      'times behind a short prefix',
+      [tarEntry({ path: 'a.js', prefix: starPrefix('package/lib') })],
+      ['lib/a.js'],
+    ],
+    ['a name of full length', [tarEntry({ path: `package/${'x'.repeat(92)}` })], ['x'.repeat(92)]],
+    [
+      'a path in PAX',
+      [
+        paxEntry([
+          ['path', `package/é/${'x'.repeat(200)}`],
+          ['mtime', '1.5'],
+        ]),
+        tarEntry({ path: 'package/x' }),
+      ],
+      [`é/${'x'.repeat(200)}`],
+    ],
+    [
+      'the same size in PAX',
+      [paxEntry([['size', '3']]), tarEntry({ path: 'package/x', content: 'abc' })],
+      ['x'],
+    ],
+    [
+      'attributes of macOS',
+      [
+        paxEntry([['LIBARCHIVE.xattr.com.apple.quarantine', 'eA']]),
+        tarEntry({ path: 'package/x' }),
+      ],
+      ['x'],
+    ],
+    [
+      'a long name of GNU',
+      [
+        longNameEntry(`package/${'x'.repeat(200)}`),
+        tarEntry({ path: 'package/x', magic: 'ustar  \0' }),
+      ],
+      ['x'.repeat(200)],
+    ],
+    ['headers from before ustar', [tarEntry({ path: 'package/x', magic: '', type: '\0' })], ['x']],
+    [
+      'a mode with the kind of file in it',
+      [tarEntry({ path: 'package/x', mode: 0o100755 })],
+      ['x'],
+    ],
+    ['many zeros at the end', [tarEntry({ path: 'package/x' }), endBlocks(18)], ['x']],
+    [
+      'scripts of the world',
+      [tarEntry({ path: 'package/日本語 ñ Привет 🎉.md' })],
+      ['日本語 ñ Привет 🎉.md'],
+    ],
+    ['a hidden folder', [tarEntry({ path: 'package/.github/..x' })], ['.github/..x']],
+    [
+      'installed packages of a test',
+      [tarEntry({ path: 'package/test/node_modules/a/index.js' })],
+      ['test/node_modules/a/index.js'],
+    ],
+  ];
+  for (const [why, entries, files] of accepted) {
+    it(`accepts ${why}`, async () => {
+      const root = why.startsWith('another name') ? 'node-a' : 'package';
+      const base = root === 'node-a' ? [] : packageEntries(HOSTILE_PACKAGE);
+      const listing = await checkTarball(
+        compress(joinArchive([...base, ...entries, endBlocks()])),
+        gunzip,
+      );
+      assert.equal(listing.root, root);
+      assert.deepEqual(
+        listing.files.slice(2).map(({ path }) => path),
+        files,
+      );
+    });
+  }
+
+  it('refuses every hostile tarball for its flaw', async (t) => {
+    assert.ok(HOSTILE_TARBALLS.length >= 80);
+    for (const { name, bytes, code, reason } of HOSTILE_TARBALLS) {
+      await t.test(`refuses ${name}`, async () => {
+        await assert.rejects(async () => checkTarball(bytes(), gunzip, expected), {
+          name: 'VerifyError',
+          code,
+          message: reason,
+        });
+      });
+    }
+  });
+
+  it('refuses an archive that is cut short at any block', async () => {
+    const archive = joinArchive([
+      ...packageEntries(HOSTILE_PACKAGE),
+      paxEntry([['path', 'package/b.js']]),
+      tarEntry({ path: 'package/x', content: 'x'.repeat(1500) }),
+      endBlocks(),
+    ]);
+    assert.equal((await checkTarball(compress(archive), gunzip)).files.length, 3);
+    for (let end = 0; end < archive.length; end += 512) {
+      const cut = compress(archive.subarray(0, end));
+      await assert.rejects(
+        async () => checkTarball(cut, gunzip),
+        { code: 'ARCHIVE_UNSAFE' },
+        `${end}`,
+      );
+    }
+  });
+
+  it('finds what runs or steers by itself', async () => {
+    const tarball = makeTarball({
+      name: 'a',
+      version: '1.0.0',
+      packageJson: {
+        scripts: { postinstall: 'node x\u001b', test: 'y' },
+        dependencies: { b: '1' },
+        bundledDependencies: ['b'],
+      },
+      files: {
+        'binding.gyp': '{}',
+        '.npmrc': '',
+        'npm-shrinkwrap.json': '{}',
+        'node_modules/b/index.js': '',
+        'node_modules/@s/c/index.js': '',
+        'node_modules/@s/c/.npmrc': '',
+      },
+    });
+    const { findings, manifest } = await checkTarball(tarball, gunzip);
+    assert.deepEqual(findings, [
+      { kind: 'bundled-package', name: '@s/c', listed: false },
+      { kind: 'bundled-package', name: 'b', listed: true },
+      { kind: 'install-script', name: 'install', detail: 'node-gyp rebuild' },
+      { kind: 'install-script', name: 'postinstall', detail: 'node x\u001b' },
+      { kind: 'native-build', path: 'binding.gyp' },
+      { kind: 'npm-settings', path: '.npmrc' },
+      { kind: 'npm-settings', path: 'node_modules/@s/c/.npmrc' },
+      { kind: 'shrinkwrap', path: 'npm-shrinkwrap.json' },
+    ]);
+    assert.equal(manifest['hasShrinkwrap'], true);
+    for (const finding of findings) assert.doesNotMatch(describeFinding(finding), /\p{Cc}/u);
+  });
+
+  it('passes a failure of the machine on, which says nothing about the tarball', async () => {
+    const failure = new RangeError('out of memory');
+    const failing = async (): Promise<Uint8Array> => Promise.reject(failure);
+    await assert.rejects(async () => checkTarball(makeTarball(HOSTILE_PACKAGE), failing), failure);
+  });
+
+  it('bounds what the port may give out before it is asked', async () => {
+    const tarball = makeTarball(HOSTILE_PACKAGE);
+    let asked = 0;
+    await checkTarball(tarball, async (bytes, outputBytesMax) => {
+      asked = outputBytesMax;
+      return gunzip(bytes, outputBytesMax);
+    });
+    assert.equal(asked, 1024 * 1024);
+  });
+
+  it('never does anything but accept or refuse, whatever byte is changed', async () => {
+    const archive = joinArchive([
+      ...packageEntries(HOSTILE_PACKAGE),
+      paxEntry([
+        ['path', 'package/lib/é.js'],
+        ['size', '3'],
+      ]),
+      tarEntry({ path: 'package/x', content: 'abc' }),
+      longNameEntry('package/lib/long.js'),
+      tarEntry({ path: 'package/y', magic: 'ustar  \0', content: 'abc' }),
+      endBlocks(),
+    ]);
+    const change = fc.tuple(
+      fc.nat({ max: archive.length - 1 }),
+      fc.oneof(fc.nat({ max: 255 }), fc.constantFrom(0, 0x20, 0x2f, 0x30, 0x37, 0x80, 0xff)),
+    );
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(change, { minLength: 1, maxLength: 4 }),
+        fc.boolean(),
+        async (changes, fixChecksums) => {
+          const mutant = archive.slice();
+          for (const [at, byte] of changes) mutant[at] = byte;
+          if (fixChecksums) for (const [at] of changes) mendChecksum(mutant, at);
+          try {
+            await checkTarball(mutant, (bytes) => bytes, expected);
+          } catch (error) {
+            assert.ok(error instanceof VerifyError, String(error));
+            refused++;
+          }
+        },
+      ),
+      { numRuns: 3000, seed: 7 },
+    );
+    assert.ok(refused > 1000, `${refused} refused: the property looks at nothing`);
+  });
+
+  it('never does so with changed gzip bytes either', async () => {
+    const tarball = makeTarball(HOSTILE_PACKAGE);
+    for (let at = 0; at < tarball.length; at++) {
+      const mutant = tarball.map((byte, i) => (i === at ? byte ^ 0x11 : byte));
+      try {
+        await checkTarball(mutant, gunzip, expected);
+      } catch (error) {
+        assert.ok(error instanceof VerifyError, `byte ${at}: ${String(error)}`);
+      }
+      await assert.rejects(async () => checkTarball(tarball.subarray(0, at), gunzip), {
+        code: 'ARCHIVE_UNSAFE',
+      });
+    }
+  });
+
+  // What people's own npm makes of packages that are here anyway.
+  for (const name of ['semver', 'commander', 'hono']) {
+    it(`accepts ${name} as npm packs it`, async () => {
+      const folder = join(import.meta.dirname, '../../node_modules', name);
+      const target = mkdtempSync(join(tmpdir(), 'bftpkg-pack-'));
+      try {
+        const printed = execFileSync(
+          'npm',
+          [
+            'pack',
+            folder,
+            '--ignore-scripts',
+            '--offline',
+            '--silent',
+            '--pack-destination',
+            target,
+          ],
+          { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] },
+        );
+        const listing = await checkTarball(readFileSync(join(target, printed.trim())), gunzip);
+        assert.equal(listing.name, name);
+        assert.ok(listing.files.length > 3);
+      } finally {
+        rmSync(target, { recursive: true });
+      }
+    });
+  }
+});
+
+/** A short prefix and, behind it, the times that "star" headers keep there. */
+function starPrefix(prefix: string): Uint8Array {
+  const field = new Uint8Array(155);
+  field.set(new TextEncoder().encode(prefix));
+  field.set(new TextEncoder().encode('00000000000\u000000000000000\0'), 131);
+  return field;
+}
+
+/** Makes the checksum of the header fit if the byte is in one, so that mutants get past it. */
+function mendChecksum(archive: Uint8Array, at: number): void {
+  const start = at - (at % 512);
+  const header = archive.subarray(start, start + 512);
+  if (!new TextDecoder().decode(header).includes('ustar')) return;
+  header.fill(0x20, 148, 156);
+  let sum = 0;
+  for (const byte of header) sum += byte;
+  header.set(new TextEncoder().encode(`${sum.toString(8).padStart(6, '0')}\0 `), 148);
+}
