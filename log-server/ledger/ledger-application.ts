@@ -1,19 +1,17 @@
 // The ledger as the consensus driver sees it: submissions are admitted, batches built and checked, all
 // on the state after the last durable batch. Committing is the store's.
-import { canonicalJson } from '../../verifier/json.ts';
-import { envelopeJson, parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
-import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
-import { equalBytes, utf8 } from '../../verifier/bytes.ts';
-import { ENTRY_BYTES_MAX, formatEntry, parseEntry } from '../../verifier/entry.ts';
+import { createHash } from 'node:crypto';
+
+import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { formatEntry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
-import { EMPTY_ROOT } from '../../verifier/merkle/hash.ts';
-import { COMMIT_ENTRY_BYTES_MAX, buildBatch, executeBatch } from '../../verifier/ledger/batch.ts';
-import type { BatchExecution } from '../../verifier/ledger/batch.ts';
+import { buildBatch, executeBatch, type BatchExecution } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { checkSubmission, readSubmission } from '../../verifier/ledger/submission.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
 import { bodyHash, headerDigest } from '../consensus/encode.ts';
-import type { Body, Header } from '../consensus/types.ts';
+import type { Body, Digest, Header } from '../consensus/types.ts';
 import type { LedgerState } from '../store/ledger-state.ts';
 import type {
   Admission,
@@ -26,5 +24,188 @@ import type {
   Tip,
   Validation,
 } from './application.ts';
-import { requireArtifacts, type ArtifactIndex } from './artifact-check.ts';
+import { artifactRefusal, type ArtifactIndex } from './artifact-check.ts';
+import { openBody, requireHeader, requireOutcome } from './batch-check.ts';
 import type { Executions } from './executions.ts';
+import { CachingVerifier } from './signature-cache.ts';
+
+/** What the application works with. */
+export interface ApplicationParts {
+  /** Of this replica's log. */
+  readonly state: LedgerState;
+  readonly artifacts: ArtifactIndex;
+  readonly executions: Executions;
+  readonly verifier: SignatureVerifier;
+  /** Wall clock, Unix milliseconds: only for judging rates when a submission comes in. */
+  readonly nowMs: () => number;
+}
+
+/** The deterministic ledger over a replica's state. */
+export class LedgerApplication implements Application {
+  readonly #state: LedgerState;
+  readonly #artifacts: ArtifactIndex;
+  readonly #executions: Executions;
+  readonly #verifier: SignatureVerifier;
+  readonly #nowMs: () => number;
+
+  constructor({ state, artifacts, executions, verifier, nowMs }: ApplicationParts) {
+    this.#state = state;
+    this.#artifacts = artifacts;
+    this.#executions = executions;
+    this.#verifier = new CachingVerifier(verifier);
+    this.#nowMs = nowMs;
+  }
+
+  async tip(): Promise<Tip> {
+    const { tip, header } = this.#state;
+    return {
+      epoch: tip.epoch,
+      height: tip.height,
+      size: tip.size,
+      root: tip.root,
+      headerDigest: headerDigest(header),
+      timeMs: header.timestampMs,
+      map: tip.map,
+      commitLeaf: tip.commitLeaf,
+    };
+  }
+
+  async admit(envelopeBytes: Uint8Array): Promise<Admission> {
+    const envelope = parseEnvelope(envelopeBytes);
+    const submission = readSubmission(envelope);
+    const { id } = submission;
+    const index = this.#state.statementIndex(id);
+    if (index !== undefined) return { kind: 'committed', id, index };
+    const timeSeconds = Math.max(this.#state.tip.timeSeconds, Math.floor(this.#nowMs() / 1000));
+    const checked = checkSubmission(this.#state, submission, timeSeconds);
+    // Whatever fits into an entry now fits later: a time has ten digits until the year 2286.
+    formatEntry({ kind: submission.kind, time: timeSeconds, envelope });
+    // Before the artifacts: only somebody who may publish learns what is held, and is asked to upload.
+    await runPlan(this.#verifier, checked.plan);
+    const refusal = artifactRefusal(checked.artifacts, this.#artifacts);
+    if (refusal !== undefined) throw refusal;
+    return { kind: 'accepted', request: { id, bytes: envelopeBytes } };
+  }
+
+  async build(
+    requests: readonly LedgerRequest[],
+    timeMs: number,
+    limits: BatchLimits,
+  ): Promise<BuiltBatch> {
+    const parent = this.#state.header;
+    const timestampMs = Math.max(timeMs, parent.timestampMs + 1);
+    const refused: { id: Digest; refusal: Refusal }[] = [];
+    const readable: { id: Digest; envelope: Envelope }[] = [];
+    for (const { id, bytes } of requests) {
+      try {
+        readable.push({ id, envelope: parseEnvelope(bytes) });
+      } catch (error) {
+        refused.push({ id, refusal: refusalOf(error) });
+      }
+    }
+    const built = await buildBatch(
+      this.#state,
+      {
+        height: parent.height + 1,
+        timeSeconds: Math.floor(timestampMs / 1000),
+        envelopes: readable.map(({ envelope }) => envelope),
+      },
+      limits,
+      this.#verifier,
+      ({ artifacts }) => artifactRefusal(artifacts, this.#artifacts),
+    );
+    for (const { position, error } of built.refused) {
+      const request = readable[position];
+      if (request !== undefined) refused.push({ id: request.id, refusal: refusalOf(error) });
+    }
+    const { execution } = built;
+    if (execution === undefined) return { proposal: undefined, refused };
+    const header = headerOf(execution, parent, timestampMs, this.#state.roster.origin);
+    this.#executions.put(headerDigest(header), execution);
+    return { proposal: { header, body: execution.entries, ...contentOf(execution) }, refused };
+  }
+
+  async validate(
+    header: Header,
+    body: Body,
+    limits: BatchLimits,
+    options: { readonly artifacts: 'held' | 'skip' } = { artifacts: 'held' },
+  ): Promise<Validation> {
+    try {
+      const execution = await this.#execute(header, body, limits);
+      const refusal =
+        options.artifacts === 'held'
+          ? artifactRefusal(execution.artifacts, this.#artifacts)
+          : undefined;
+      if (refusal !== undefined) throw refusal;
+      return { ok: true, ...contentOf(execution) };
+    } catch (error) {
+      const { code, message, artifacts } = refusalOf(error);
+      const missingArtifacts = code === 'ARTIFACT_MISSING' ? artifacts : [];
+      return { ok: false, code, reason: message, missingArtifacts };
+    }
+  }
+
+  async #execute(header: Header, body: Body, limits: BatchLimits): Promise<BatchExecution> {
+    requireHeader(header, body, this.#state);
+    const digest = headerDigest(header);
+    const known = this.#executions.get(digest);
+    // The digest covers the body's hash, which was just compared: the same batch.
+    if (known !== undefined) return known;
+    const input = openBody(header, body);
+    const execution = await executeBatch(this.#state, input, limits, this.#verifier);
+    requireOutcome(header, body, execution);
+    this.#executions.put(digest, execution);
+    return execution;
+  }
+}
+
+function headerOf(
+  execution: BatchExecution,
+  parent: Header,
+  timestampMs: number,
+  origin: string,
+): Header {
+  return {
+    origin,
+    epoch: execution.epoch,
+    height: execution.height,
+    parent: headerDigest(parent),
+    prevSize: execution.prevSize,
+    size: execution.range.size,
+    root: encodeHex(execution.root),
+    entriesHash: bodyHash(execution.entries, () => createHash('sha256')),
+    timestampMs,
+    nextRoster: execution.changes.roster?.roster.hash,
+  };
+}
+
+function contentOf({ changes }: BatchExecution): BatchContent {
+  return { ids: changes.statements.map(({ id }) => id), nextRoster: changes.roster?.roster };
+}
+
+/** A refusal as data. @throws whatever is no refusal: a bug, or a database that fails */
+export function refusalOf(error: unknown): Refusal {
+  if (error instanceof LedgerError) {
+    const { code, message, hint, index, artifacts, temporary } = error;
+    return {
+      code,
+      message,
+      artifacts,
+      temporary,
+      ...(hint === undefined ? {} : { hint }),
+      ...(index === undefined ? {} : { index }),
+    };
+  }
+  if (error instanceof VerifyError) {
+    const { code, message, hint } = error;
+    return {
+      code,
+      message,
+      artifacts: [],
+      temporary: false,
+      ...(hint === undefined ? {} : { hint }),
+    };
+  }
+  throw error;
+}

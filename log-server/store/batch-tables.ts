@@ -65,7 +65,9 @@ export class BatchTables {
   readonly #transcripts: Statement<[], { epoch: number; view: number; message: Buffer }>;
 
   constructor(database: Database) {
-    this.#putRecord = database.prepare('INSERT OR REPLACE INTO records (name, value) VALUES (?, ?)');
+    this.#putRecord = database.prepare(
+      'INSERT OR REPLACE INTO records (name, value) VALUES (?, ?)',
+    );
     this.#deleteRecord = database.prepare('DELETE FROM records WHERE name = ?');
     this.#records = database.prepare('SELECT name, value FROM records');
     this.#putBody = database.prepare('INSERT OR REPLACE INTO bodies (digest, batch) VALUES (?, ?)');

@@ -22,6 +22,7 @@ import { parseRoster, type Roster } from '../../verifier/roster.ts';
 import { parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
 import { genesisHeader } from '../consensus/encode.ts';
 import type { Header } from '../consensus/types.ts';
+import type { ArtifactTables } from './artifact-tables.ts';
 import type { BatchTables } from './batch-tables.ts';
 import type { LogTables } from './log-tables.ts';
 import { LruMap } from './lru.ts';
@@ -33,6 +34,7 @@ const SET_CACHE_MAX = 4096;
 
 /** The tables of a replica. */
 export interface Tables {
+  readonly artifacts: ArtifactTables;
   readonly batches: BatchTables;
   readonly log: LogTables;
   readonly map: MapTables;

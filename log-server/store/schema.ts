@@ -96,8 +96,12 @@ CREATE TABLE statements (
   leaf_index INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Artifacts: those named by releases in the log, and those held (with what their package.json says).
+-- Artifacts: those named by releases in the log (wanted, and of them those missing here), and those
+-- held, with what their package.json says.
 CREATE TABLE wanted_artifacts (
+  sha512 BLOB PRIMARY KEY
+) STRICT, WITHOUT ROWID;
+CREATE TABLE missing_artifacts (
   sha512 BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE artifacts (
@@ -106,7 +110,8 @@ CREATE TABLE artifacts (
   name TEXT NOT NULL,
   version TEXT NOT NULL,
   manifest TEXT NOT NULL,
-  received_seconds INTEGER NOT NULL
+  received_seconds INTEGER NOT NULL,
+  wanted INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX artifacts_by_age ON artifacts (received_seconds);
+CREATE INDEX unwanted_artifacts ON artifacts (received_seconds, size) WHERE wanted = 0;
 `;

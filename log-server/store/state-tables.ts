@@ -2,7 +2,6 @@
 // from the entries; it is kept so that it need not be computed again.
 import { encodeHex, decodeHex } from '../../verifier/encoding.ts';
 import { assert } from '../../verifier/errors.ts';
-import type { ArtifactClaim } from '../../verifier/ledger/effect.ts';
 import type { LedgerChanges, PackageChange } from '../../verifier/ledger/scratch.ts';
 import type { PackageActivity, VersionStatus } from '../../verifier/ledger/view.ts';
 import type { PackageRecord, ReleaseRecord, ReleaseStatus } from '../../verifier/map/records.ts';
@@ -45,7 +44,6 @@ export class StateTables {
     unknown
   >;
   readonly #putStatement: Statement<[Uint8Array, number], unknown>;
-  readonly #putWanted: Statement<[Uint8Array], unknown>;
   readonly #package: Statement<[string], PackageSqlRow>;
   readonly #set: Statement<[string, number], { leaf_index: number; hash: Buffer }>;
   readonly #sets: Statement<[string, number], number>;
@@ -69,7 +67,6 @@ export class StateTables {
     this.#putStatement = database.prepare(
       'INSERT INTO statements (hash, leaf_index) VALUES (?, ?)',
     );
-    this.#putWanted = database.prepare('INSERT OR IGNORE INTO wanted_artifacts (sha512) VALUES (?)');
     this.#package = database.prepare(
       'SELECT maintainers, sequence, releases, latest, rate_window, rate_entries' +
         ' FROM packages WHERE name = ?',
@@ -98,7 +95,7 @@ export class StateTables {
   }
 
   /** Writes what a batch changed. */
-  apply(changes: LedgerChanges, artifacts: readonly ArtifactClaim[]): void {
+  apply(changes: LedgerChanges): void {
     for (const [name, change] of changes.packages) this.#writePackage(name, change);
     for (const { name, set, index, hash } of changes.sets) {
       this.#putSet.run(name, set.sequence, index, decodeHex(hash));
@@ -108,22 +105,12 @@ export class StateTables {
       this.#putRelease.run(name, version, index, decodeHex(statement), status, withdrawal);
     }
     for (const { id, index } of changes.statements) this.#putStatement.run(decodeHex(id), index);
-    for (const { sha512 } of artifacts) this.#putWanted.run(decodeHex(sha512));
   }
 
   #writePackage(name: string, { record, activity, folded }: PackageChange): void {
     const { maintainers, sequence, releases, latest } = record;
     const { window, entries } = activity;
-    this.#putPackage.run(
-      name,
-      folded,
-      maintainers,
-      sequence,
-      releases,
-      latest,
-      window,
-      entries,
-    );
+    this.#putPackage.run(name, folded, maintainers, sequence, releases, latest, window, entries);
   }
 
   packageRecord(name: string): PackageRecord | undefined {

@@ -1,0 +1,236 @@
+// Artifacts as files under their digest: `aa/bb/rest`. A file gets its name only after its bytes have
+// the digest, passed the archive rules and are on the disk, and gets its row in the index after that. So
+// what the index names is there, and a crash at any point leaves at most a file in `incoming`, which the
+// next start removes.
+import { createHash, randomBytes, type Hash as NodeHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import type { Gunzip } from '../../verifier/archive/gzip.ts';
+import { TARBALL_BYTES_MAX } from '../../verifier/archive/limits.ts';
+import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import { releasePurl } from '../../verifier/npm/purl.ts';
+import type { ArtifactIndex } from '../ledger/artifact-check.ts';
+import {
+  StorageBusyError,
+  type ArtifactContent,
+  type ArtifactFacts,
+  type ArtifactPut,
+  type ArtifactStore,
+} from './artifact-store.ts';
+import type { ArtifactTables } from './artifact-tables.ts';
+import { fsyncDirectory } from './database.ts';
+
+/** Uploads at one time: each may wait for its turn with 256 MiB on the disk. */
+const UPLOAD_COUNT_MAX = 16;
+
+/**
+ * Bytes of artifacts that no log entry names. Anybody may upload before there is a statement; this much
+ * of the disk, and no more, can be filled that way.
+ */
+export const UNWANTED_BYTES_MAX: number = 4 * 1024 * 1024 * 1024;
+
+/** Unwanted artifacts are kept this long, for co-maintainers to sign and submit, seconds. */
+export const UNWANTED_SECONDS_MAX: number = 24 * 3600;
+
+/** Files removed at once when room is needed. */
+const EXPIRE_COUNT_MAX = 100;
+
+const DIGEST_BYTES = 64;
+const INCOMING = 'incoming';
+
+/** What a folder of artifacts works with. */
+export interface FolderArtifactsParts {
+  readonly folder: string;
+  readonly tables: ArtifactTables;
+  readonly gunzip: Gunzip;
+  /** Wall clock, Unix seconds. */
+  readonly nowSeconds: () => number;
+  /** For tests: less than `UNWANTED_BYTES_MAX`. */
+  readonly unwantedBytesMax?: number;
+}
+
+/** Artifacts in a folder. */
+export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
+  readonly #folder: string;
+  readonly #tables: ArtifactTables;
+  readonly #gunzip: Gunzip;
+  readonly #nowSeconds: () => number;
+  readonly #unwantedBytesMax: number;
+  #uploads = 0;
+  // One archive is inflated at a time: each may take a gigabyte of memory.
+  #turn: Promise<unknown> = Promise.resolve();
+
+  private constructor(parts: FolderArtifactsParts) {
+    this.#folder = parts.folder;
+    this.#tables = parts.tables;
+    this.#gunzip = parts.gunzip;
+    this.#nowSeconds = parts.nowSeconds;
+    this.#unwantedBytesMax = parts.unwantedBytesMax ?? UNWANTED_BYTES_MAX;
+  }
+
+  /** Opens the folder, making it when it is not there, and removes what a crash left unfinished. */
+  static async open(parts: FolderArtifactsParts): Promise<FolderArtifacts> {
+    const incoming = join(parts.folder, INCOMING);
+    await mkdir(incoming, { recursive: true });
+    for (const name of await readdir(incoming)) await unlink(join(incoming, name));
+    fsyncDirectory(parts.folder);
+    return new FolderArtifacts(parts);
+  }
+
+  factsNow(sha512: string): ArtifactFacts | undefined {
+    return this.#tables.facts(sha512);
+  }
+
+  async facts(sha512: string): Promise<ArtifactFacts | undefined> {
+    return this.#tables.facts(sha512);
+  }
+
+  async missing(countMax: number): Promise<readonly string[]> {
+    return this.#tables.missing(countMax);
+  }
+
+  async put(sha512: string, source: AsyncIterable<Uint8Array>): Promise<ArtifactPut> {
+    decodeHex(sha512, DIGEST_BYTES);
+    const held = await this.#held(sha512);
+    if (held !== undefined) return { kind: 'present', facts: held };
+    if (this.#uploads >= UPLOAD_COUNT_MAX) throw new StorageBusyError('too many uploads at once');
+    this.#uploads += 1;
+    const incoming = join(this.#folder, INCOMING, encodeHex(Uint8Array.from(randomBytes(16))));
+    try {
+      await this.#requireRoom(sha512);
+      const size = await this.#receive(incoming, sha512, source);
+      const facts = await this.#inTurn(async () => this.#check(incoming, sha512, size));
+      await this.#settle(incoming, sha512);
+      this.#tables.put(facts, this.#nowSeconds());
+      return { kind: 'created', facts };
+    } finally {
+      this.#uploads -= 1;
+      await rm(incoming, { force: true });
+    }
+  }
+
+  async read(sha512: string): Promise<ArtifactContent | undefined> {
+    const facts = await this.#held(sha512);
+    if (facts === undefined) return undefined;
+    const path = this.#path(sha512);
+    const hash = createHash('sha512');
+    let size = 0;
+    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+      hash.update(chunk);
+      size += chunk.length;
+    }
+    if (size !== facts.size || hash.digest('hex') !== sha512) {
+      // Bit rot: it counts as missing from now on, and is fetched from another replica again.
+      this.#tables.drop(sha512);
+      await rm(path, { force: true });
+      return undefined;
+    }
+    return { size, chunks: () => createReadStream(path) as AsyncIterable<Buffer> };
+  }
+
+  // What the index says, if the file is still there with its size.
+  async #held(sha512: string): Promise<ArtifactFacts | undefined> {
+    const facts = this.#tables.facts(sha512);
+    if (facts === undefined) return undefined;
+    const size = await sizeOf(this.#path(sha512));
+    if (size === facts.size) return facts;
+    this.#tables.drop(sha512);
+    return undefined;
+  }
+
+  async #requireRoom(sha512: string): Promise<void> {
+    if (this.#tables.isWanted(sha512)) return;
+    if (this.#tables.unwantedBytes() < this.#unwantedBytesMax) return;
+    const before = this.#nowSeconds() - UNWANTED_SECONDS_MAX;
+    for (const old of this.#tables.unwantedBefore(before, EXPIRE_COUNT_MAX)) {
+      // The row first: a file without a row is only lost room, a row without a file a broken promise.
+      this.#tables.drop(old);
+      await rm(this.#path(old), { force: true });
+    }
+    if (this.#tables.unwantedBytes() < this.#unwantedBytesMax) return;
+    throw new StorageBusyError('no room for artifacts that no release names yet');
+  }
+
+  async #receive(path: string, sha512: string, source: AsyncIterable<Uint8Array>): Promise<number> {
+    const file = await open(path, 'wx', 0o600);
+    try {
+      const hash = createHash('sha512');
+      const size = await copyInto(file, hash, source);
+      const found = hash.digest('hex');
+      if (found !== sha512) {
+        throw new VerifyError('ARTIFACT_DIGEST_MISMATCH', 'the bytes do not have the digest', {
+          found,
+          expected: sha512,
+        });
+      }
+      await file.sync();
+      return size;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #check(path: string, sha512: string, size: number): Promise<ArtifactFacts> {
+    const bytes = await readFile(path);
+    const { name, version, manifest } = await checkTarball(bytes, this.#gunzip);
+    // Of a name or version that npm would not take there can't be a release: don't keep it.
+    releasePurl(name, version);
+    return { sha512, size, name, version, manifest };
+  }
+
+  async #settle(incoming: string, sha512: string): Promise<void> {
+    const path = this.#path(sha512);
+    const folder = dirname(path);
+    const made = await mkdir(folder, { recursive: true });
+    await rename(incoming, path);
+    fsyncDirectory(folder);
+    if (made === undefined) return;
+    fsyncDirectory(dirname(folder));
+    fsyncDirectory(this.#folder);
+  }
+
+  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(task);
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  // The digest is hexadecimal: no part of it can lead out of the folder.
+  #path(sha512: string): string {
+    return join(this.#folder, sha512.slice(0, 2), sha512.slice(2, 4), sha512.slice(4));
+  }
+}
+
+async function copyInto(
+  file: FileHandle,
+  hash: NodeHash,
+  source: AsyncIterable<Uint8Array>,
+): Promise<number> {
+  let size = 0;
+  for await (const chunk of source) {
+    size += chunk.length;
+    if (size > TARBALL_BYTES_MAX) {
+      throw new VerifyError(
+        'ARTIFACT_SIZE_MISMATCH',
+        `an artifact has at most ${TARBALL_BYTES_MAX} bytes`,
+      );
+    }
+    hash.update(chunk);
+    for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
+  }
+  return size;
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

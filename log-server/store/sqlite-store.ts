@@ -1,0 +1,358 @@
+// The storage port over SQLite. One connection, used by this process alone; reads are synchronous
+// inside and asynchronous outside, so that all of it can move to a worker thread.
+import { parseCheckpoint } from '../../verifier/checkpoint.ts';
+import type { Envelope } from '../../verifier/dsse.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { VerifyError, assert } from '../../verifier/errors.ts';
+import { buildEvidence, type EvidenceSource } from '../../verifier/evidence/build.ts';
+import { formatEvidence } from '../../verifier/evidence/format.ts';
+import type { Subject } from '../../verifier/evidence/subject.ts';
+import type { BatchExecution } from '../../verifier/ledger/batch.ts';
+import type { ReleaseRecord } from '../../verifier/map/records.ts';
+import type { Hash } from '../../verifier/merkle/hash.ts';
+import { parseNote } from '../../verifier/note.ts';
+import type { Roster } from '../../verifier/roster.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
+import { genesisHeader } from '../consensus/encode.ts';
+import type {
+  Certificate,
+  CommittedRecord,
+  DurableState,
+  Header,
+  Write,
+} from '../consensus/types.ts';
+import type { Executions } from '../ledger/executions.ts';
+import type { BatchRow } from './batch-tables.ts';
+import type { Database, Statement } from './database.ts';
+import type { LedgerState, Tables } from './ledger-state.ts';
+import type {
+  CommittedSubmission,
+  PackageRow,
+  Store,
+  StoreIdentity,
+  StoredCheckpoint,
+} from './store.ts';
+
+type CommitWrite = Extract<Write, { kind: 'commit' }>;
+
+/** Batches in one answer, however small they are: what a peer's decoder takes at once. */
+const BATCH_COUNT_MAX = 64;
+
+/** What the store works with. */
+export interface StoreParts {
+  readonly database: Database;
+  readonly tables: Tables;
+  readonly state: LedgerState;
+  readonly executions: Executions;
+  readonly identity: StoreIdentity;
+  /**
+   * Executes a batch that has a commit certificate and whose execution is not known any more, and
+   * leaves it in `executions`.
+   */
+  readonly execute: (commit: CommittedRecord) => Promise<void>;
+}
+
+/** Durable state in SQLite. */
+export class SqliteStore implements Store {
+  readonly identity: StoreIdentity;
+  readonly #database: Database;
+  readonly #tables: Tables;
+  readonly #state: LedgerState;
+  readonly #executions: Executions;
+  readonly #execute: StoreParts['execute'];
+  readonly #note: NoteTable;
+  #halted: Error | undefined;
+  #checkpoint: StoredCheckpoint | undefined;
+  // Writes go one after the other, also when one of them has to wait for an execution.
+  #turn: Promise<void> = Promise.resolve();
+
+  constructor({ database, tables, state, executions, identity, execute }: StoreParts) {
+    this.identity = identity;
+    this.#database = database;
+    this.#tables = tables;
+    this.#state = state;
+    this.#executions = executions;
+    this.#execute = execute;
+    this.#note = new NoteTable(database);
+    const note = this.#note.get();
+    this.#checkpoint = note === undefined ? undefined : this.#describe(note);
+  }
+
+  get halted(): Error | undefined {
+    return this.#halted;
+  }
+
+  async write(writes: readonly Write[]): Promise<void> {
+    return this.#inTurn(async () => {
+      const commits = writes.filter((write) => write.kind === 'commit');
+      assert(commits.length <= 1, 'a transaction commits one batch: the next builds on it');
+      const [commit] = commits;
+      const execution = commit === undefined ? undefined : await this.#executionOf(commit);
+      this.#transaction(() => {
+        for (const write of writes) this.#apply(write, execution);
+      });
+      // Here the batch is durable: a crash before this line repeats it, one after it has it.
+      if (commit === undefined || execution === undefined) return;
+      this.#state.advance(commit.header, execution);
+      this.#executions.dropUpTo(execution.height);
+    });
+  }
+
+  async putCheckpoint(note: string, size: number): Promise<void> {
+    return this.#inTurn(async () => {
+      const checkpoint = this.#describe(note);
+      assert(checkpoint.size === size, 'the note is of the size it is stored for');
+      if (this.#checkpoint !== undefined && checkpoint.size < this.#checkpoint.size) return;
+      this.#transaction(() => {
+        this.#note.put(note);
+        // Evidence is made under this checkpoint or a newer one from now on.
+        this.#tables.map.prune(checkpoint.height);
+      });
+      this.#checkpoint = checkpoint;
+    });
+  }
+
+  async #inTurn(task: () => Promise<void>): Promise<void> {
+    const before = this.#turn;
+    const done = before.then(async () => {
+      if (this.#halted !== undefined) throw this.#halted;
+      await task();
+    });
+    // The next one waits for this one, and finds out by itself that the store has halted.
+    this.#turn = done.catch(() => undefined);
+    return done;
+  }
+
+  #transaction(change: () => void): void {
+    try {
+      this.#database.transaction(change).immediate();
+    } catch (error) {
+      // Sticky: after a failed fsync nobody knows what is on the disk (CONSENSUS C6).
+      this.#halted = error instanceof Error ? error : new Error(String(error));
+      this.#tables.log.forget();
+      this.#tables.map.forget();
+      throw this.#halted;
+    }
+  }
+
+  async #executionOf(commit: CommitWrite): Promise<BatchExecution> {
+    const { digest } = commit;
+    // After a restart, or when other bodies pushed it out. It has a certificate: if it can't be
+    // executed here, this replica is wrong or a quorum is, and must stop either way (N12).
+    if (this.#executions.get(digest) === undefined) {
+      try {
+        await this.#execute(commit);
+      } catch (error) {
+        this.#halted = error instanceof Error ? error : new Error(String(error));
+        throw this.#halted;
+      }
+    }
+    const execution = this.#executions.get(digest);
+    assert(execution !== undefined, 'a batch that was executed is remembered');
+    assert(execution.height === this.#state.tip.height + 1, 'batches are committed in order');
+    return execution;
+  }
+
+  #apply(write: Write, execution: BatchExecution | undefined): void {
+    const { batches } = this.#tables;
+    switch (write.kind) {
+      case 'record':
+        return batches.putRecord(write.name, write.value);
+      case 'body':
+        return batches.putBody(write.digest, write);
+      case 'drop-body':
+        return batches.deleteBody(write.digest);
+      case 'commit':
+        assert(execution !== undefined, 'a commit has its execution');
+        return this.#commit(write, execution);
+      case 'transcript':
+        return batches.putTranscript(write.epoch, write.view, write.newView);
+    }
+  }
+
+  #commit({ header, certificate, digest }: CommitWrite, execution: BatchExecution): void {
+    const { artifacts, batches, log, map, state } = this.#tables;
+    assert(header.root === encodeHex(execution.root), 'what was executed is what is committed');
+    log.append(execution.prevSize, execution.entries, execution.nodes);
+    map.apply(execution.map, execution.height);
+    state.apply(execution.changes);
+    for (const { sha512 } of execution.artifacts) artifacts.want(sha512);
+    batches.putBatch(
+      {
+        height: execution.height,
+        firstLeaf: execution.prevSize,
+        size: execution.range.size,
+        header,
+        certificate,
+        mapRoot: execution.map.root,
+        commitLeaf: execution.commitLeaf,
+      },
+      digest,
+    );
+    const next = execution.changes.roster;
+    if (next !== undefined) batches.putRoster(next.roster.epoch, next.envelope);
+    batches.deleteBodies();
+  }
+
+  async consensusState(): Promise<DurableState> {
+    const { batches } = this.#tables;
+    const { roster, header } = this.#state;
+    const last = batches.lastBatch();
+    return {
+      roster,
+      epochStart: this.#epochStart(roster),
+      committed: {
+        header,
+        certificate: last?.header.epoch === roster.epoch ? last.certificate : undefined,
+      },
+      records: batches.records(),
+      bodies: batches.bodies(),
+    };
+  }
+
+  // The closing header of the epoch before: the batch whose only statement is this epoch's roster.
+  #epochStart(roster: Roster): Header {
+    if (roster.epoch === 0) return genesisHeader(roster.origin);
+    const index = this.#state.statementIndex(roster.hash);
+    assert(index !== undefined, 'a roster after epoch 0 is an entry of the log');
+    // Alone in its batch, so the commit entry follows and ends the batch.
+    const closing = this.#tables.batches.batchOfSize(index + 2);
+    assert(closing?.header.nextRoster === roster.hash, 'an epoch ends with the next roster');
+    return closing.header;
+  }
+
+  async batches(fromHeight: number, bytesMax: number): Promise<readonly CommittedRecord[]> {
+    const found: CommittedRecord[] = [];
+    let bytes = 0;
+    for (let height = fromHeight; found.length < BATCH_COUNT_MAX; height++) {
+      const row = this.#tables.batches.batch(height);
+      if (row === undefined) break;
+      const body = this.#bodyOf(row);
+      bytes += body.reduce((sum, entry) => sum + entry.length, 0);
+      if (found.length > 0 && bytes > bytesMax) break;
+      found.push({ header: row.header, body, certificate: row.certificate });
+    }
+    return found;
+  }
+
+  #bodyOf({ firstLeaf, size }: BatchRow): readonly Uint8Array[] {
+    return this.#tables.log.entries(firstLeaf, size);
+  }
+
+  async header(height: number): Promise<{ header: Header; certificate: Certificate } | undefined> {
+    const row = this.#tables.batches.batch(height);
+    return row && { header: row.header, certificate: row.certificate };
+  }
+
+  async checkpoint(): Promise<StoredCheckpoint | undefined> {
+    return this.#checkpoint;
+  }
+
+  async tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
+    return this.#tables.log.tile(level, index, width);
+  }
+
+  async entryBundle(index: number, width: number): Promise<Uint8Array | undefined> {
+    return this.#tables.log.bundle(index, width);
+  }
+
+  async entry(index: number): Promise<Uint8Array | undefined> {
+    return this.#tables.log.entry(index);
+  }
+
+  async rootAt(size: number): Promise<Hash | undefined> {
+    return this.#state.rootAt(size);
+  }
+
+  async rosterEnvelopes(): Promise<readonly Envelope[]> {
+    return this.#tables.batches.rosters();
+  }
+
+  async roster(): Promise<Roster> {
+    return this.#state.roster;
+  }
+
+  async submission(id: string): Promise<CommittedSubmission | undefined> {
+    const index = this.#tables.state.statementIndex(id);
+    return index === undefined ? undefined : { id, index };
+  }
+
+  async package(name: string): Promise<PackageRow | undefined> {
+    const record = this.#tables.state.packageRecord(name);
+    if (record === undefined) return undefined;
+    return { name, record, versions: this.#tables.state.releases(name) };
+  }
+
+  async release(name: string, version: string): Promise<ReleaseRecord | undefined> {
+    return this.#tables.state.releaseRecord(name, version);
+  }
+
+  async evidence(request: {
+    readonly pin: string;
+    readonly since: number;
+    readonly subjects: readonly Subject[];
+  }): Promise<string | undefined> {
+    const checkpoint = this.#checkpoint;
+    if (checkpoint === undefined) return undefined;
+    try {
+      return decodeUtf8(formatEvidence(buildEvidence(this.#source(checkpoint), request)));
+    } catch (error) {
+      if (error instanceof VerifyError && error.code === 'ROSTER_NOT_PINNED') return undefined;
+      throw error;
+    }
+  }
+
+  #source({ size, note, height }: StoredCheckpoint): EvidenceSource {
+    const { batches, log, map, state } = this.#tables;
+    const row = batches.batch(height);
+    assert(row !== undefined, 'a checkpoint is of a batch');
+    return {
+      size,
+      checkpointNote: note,
+      rosters: batches.rosters(),
+      mapRoot: row.mapRoot,
+      mapNodes: map,
+      entry: (index) => {
+        const data = log.entry(index);
+        assert(data !== undefined, 'an entry below the checkpoint is in the log');
+        return data;
+      },
+      hash: (level, index) => log.hash(level, index),
+      maintainerChain: (name) => state.setIndexes(name, size),
+    };
+  }
+
+  // A note says its size; the batch of that size must be here, with that root.
+  #describe(note: string): StoredCheckpoint {
+    const { size, root } = parseCheckpoint(parseNote(note).text);
+    const row = this.#tables.batches.batchOfSize(size);
+    assert(row?.header.root === encodeHex(root), 'a checkpoint is one of the own log');
+    return { size, height: row.height, note };
+  }
+
+  async close(): Promise<void> {
+    await this.#turn;
+    this.#database.close();
+  }
+}
+
+const NOTE_KEY = 'checkpoint';
+
+/** The newest checkpoint note, a single value. */
+class NoteTable {
+  readonly #put: Statement<[string, string], unknown>;
+  readonly #get: Statement<[string], string>;
+
+  constructor(database: Database) {
+    this.#put = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+    this.#get = database.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck();
+  }
+
+  get(): string | undefined {
+    return this.#get.get(NOTE_KEY);
+  }
+
+  put(note: string): void {
+    this.#put.run(NOTE_KEY, note);
+  }
+}

@@ -1,0 +1,94 @@
+// Opens everything that a replica keeps: database, artifacts, and the ledger on top of them.
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { Envelope } from '../../verifier/dsse.ts';
+import type { Gunzip } from '../../verifier/archive/gzip.ts';
+import type { SignatureVerifier } from '../../verifier/signatures.ts';
+import type { CommittedRecord } from '../consensus/types.ts';
+import type { Application, BatchLimits } from '../ledger/application.ts';
+import { Executions } from '../ledger/executions.ts';
+import { LedgerApplication } from '../ledger/ledger-application.ts';
+import type { ArtifactStore } from './artifact-store.ts';
+import { ArtifactTables } from './artifact-tables.ts';
+import { BatchTables } from './batch-tables.ts';
+import { openDatabase } from './database.ts';
+import { FolderArtifacts } from './folder-artifacts.ts';
+import { openIdentity } from './identity.ts';
+import { LedgerState, type Tables } from './ledger-state.ts';
+import { LogTables } from './log-tables.ts';
+import { MapTables } from './map-tables.ts';
+import { SCHEMA } from './schema.ts';
+import { SqliteStore } from './sqlite-store.ts';
+import { StateTables } from './state-tables.ts';
+import type { Store } from './store.ts';
+
+/** Name of the database in the data folder. */
+export const DATABASE_FILE = 'log.sqlite';
+
+/** What a replica's storage is opened with. */
+export interface StorageOptions {
+  /** Data folder; made when it does not exist. */
+  readonly folder: string;
+  /** The signed roster of epoch 0, whose signatures have been checked. */
+  readonly genesis: Envelope;
+  /** Name of this replica. */
+  readonly replica: string;
+  /** The log's limits: what a valid batch is. */
+  readonly limits: BatchLimits;
+  readonly verifier: SignatureVerifier;
+  readonly gunzip: Gunzip;
+  /** Wall clock, Unix milliseconds. */
+  readonly nowMs: () => number;
+}
+
+/** An open storage. */
+export interface Storage {
+  readonly store: Store;
+  readonly application: Application;
+  readonly artifacts: ArtifactStore;
+}
+
+/**
+ * Opens the storage of a replica for this process alone.
+ *
+ * @throws {DatabaseError} in use, or of another log or replica
+ * @throws {DamagedStoreError} the tables contradict each other
+ */
+export async function openStorage(options: StorageOptions): Promise<Storage> {
+  const { folder, genesis, replica, limits, verifier, gunzip, nowMs } = options;
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const database = openDatabase(join(folder, DATABASE_FILE), SCHEMA);
+  try {
+    const tables: Tables = {
+      artifacts: new ArtifactTables(database),
+      batches: new BatchTables(database),
+      log: new LogTables(database),
+      map: new MapTables(database),
+      state: new StateTables(database),
+    };
+    const identity = openIdentity(database, genesis, replica, () => {
+      tables.batches.putRoster(0, genesis);
+    });
+    const state = new LedgerState(tables);
+    const executions = new Executions();
+    const artifacts = await FolderArtifacts.open({
+      folder: join(folder, 'artifacts'),
+      tables: tables.artifacts,
+      gunzip,
+      nowSeconds: () => Math.floor(nowMs() / 1000),
+    });
+    const application = new LedgerApplication({ state, artifacts, executions, verifier, nowMs });
+    const execute = async ({ header, body }: CommittedRecord): Promise<void> => {
+      const validation = await application.validate(header, body, limits, { artifacts: 'skip' });
+      if (!validation.ok) {
+        throw new Error(`a certified batch is invalid here: ${validation.reason}`);
+      }
+    };
+    const store = new SqliteStore({ database, tables, state, executions, identity, execute });
+    return { store, application, artifacts };
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
