@@ -1,5 +1,6 @@
 // One 512-byte header of a tar archive: POSIX ustar, and what GNU and older programs write. Fields
-// that nobody needs (owner, times, device numbers) are not read, so they can't be wrong.
+// that nobody needs (owner, times, device numbers) must be well formed all the same: node-tar skips
+// an entry for a number in them that it can't read, and takes the content for the next header.
 import { VerifyError, quote } from '../errors.ts';
 import { decodeUtf8 } from '../text.ts';
 
@@ -15,6 +16,19 @@ const TYPE = 156;
 const LINK_NAME = [157, 100] as const;
 const MAGIC = [257, 8] as const;
 const PREFIX = [345, 155] as const;
+const UNUSED_NUMBERS: readonly (readonly [number, number])[] = [
+  [108, 8], // uid
+  [116, 8], // gid
+  [136, 12], // mtime
+];
+const UNUSED_NUMBERS_POSIX: readonly (readonly [number, number])[] = [
+  [329, 8], // device, major
+  [337, 8], // device, minor
+];
+const UNUSED_NUMBERS_STAR: readonly (readonly [number, number])[] = [
+  [476, 12], // atime
+  [488, 12], // ctime
+];
 /** Where the prefix ends in headers of the "star" kind, which put times behind it. */
 const PREFIX_STAR_LENGTH = 130;
 
@@ -29,6 +43,10 @@ const MAGICS_WITHOUT_PREFIX: readonly string[] = [
 
 const SPACE = 0x20;
 const OCTAL_PATTERN = /^ *([0-7]{1,12})[ \0]*$/;
+const OCTAL_OR_EMPTY_PATTERN = /^ *[0-7]*[ \0]*$/;
+const BASE256_MARK = 0x80;
+/** Of a number in base 256: what holds 2^48 - 1. */
+const BASE256_BYTES_MAX = 6;
 
 /** What a header says. */
 export interface TarHeader {
@@ -66,6 +84,7 @@ export function readHeader(block: Uint8Array): TarHeader {
   }
   // node-tar skips the entry when anything but a link has a link name, others extract it.
   if (text(block, LINK_NAME, 'link name') !== '') throw unsafeArchive('an entry has a link name');
+  for (const field of UNUSED_NUMBERS) checkUnusedNumber(block, field);
   const name = text(block, NAME, 'name');
   const prefix = prefixOf(block);
   return {
@@ -95,8 +114,10 @@ function prefixOf(block: Uint8Array): string {
     if (!isZero(slice(block, PREFIX))) throw unsafeArchive('a header with an unclear path');
     return '';
   }
+  for (const field of UNUSED_NUMBERS_POSIX) checkUnusedNumber(block, field);
   const [start, length] = PREFIX;
   const isStar = block[start + PREFIX_STAR_LENGTH] === 0;
+  if (isStar) for (const field of UNUSED_NUMBERS_STAR) checkUnusedNumber(block, field);
   return text(block, [start, isStar ? PREFIX_STAR_LENGTH : length], 'prefix');
 }
 
@@ -135,4 +156,13 @@ function octal(block: Uint8Array, field: readonly [number, number], what: string
   let value = 0;
   for (const digit of digits) value = 8 * value + digit.charCodeAt(0) - 0x30;
   return value;
+}
+
+/** Owners and times may also be missing, or in base 256 if small and positive: large uids are. */
+function checkUnusedNumber(block: Uint8Array, field: readonly [number, number]): void {
+  const bytes = slice(block, field);
+  const isBase256 =
+    bytes[0] === BASE256_MARK && isZero(bytes.subarray(1, bytes.length - BASE256_BYTES_MAX));
+  if (isBase256 || OCTAL_OR_EMPTY_PATTERN.test(latin1(bytes))) return;
+  throw unsafeArchive('a header with an owner or time that is no number');
 }
