@@ -19,10 +19,15 @@ describe('parsePublicKey', () => {
     assert.equal(publicKeyHex(key), KEY);
   });
 
-  it('takes the largest canonical y', () => {
-    // p - 2; p - 1 is of small order.
-    parsePublicKey(decodeHex(`eb${'ff'.repeat(30)}7f`));
-  });
+  const canonical: readonly [string, string][] = [
+    ['the largest y that is not of small order, p - 2', `eb${'ff'.repeat(30)}7f`],
+    ['a y that is below p in its second byte only', `fffe${'ff'.repeat(29)}7f`],
+    ['a y that is below p in its last byte but one only', `${'ff'.repeat(30)}fe7f`],
+    ['a y that is below p in its last byte only', `${'ff'.repeat(31)}7e`],
+  ];
+  for (const [what, hex] of canonical) {
+    it(`takes ${what}`, () => assert.equal(publicKeyHex(parsePublicKey(decodeHex(hex))), hex));
+  }
 
   const refused: readonly [string, string][] = [
     ['nothing', ''],

@@ -105,6 +105,7 @@ describe('checkConsistency', () => {
     ['a size of 2^53', () => checkConsistency(1, root, 2 ** 53, root, [other])],
     ['no proof', () => checkConsistency(3, root, 5, other, [])],
     ['a hash of 31 bytes', () => checkConsistency(1, root, 2, other, [root.subarray(1)])],
+    ['a hash of 33 bytes', () => checkConsistency(1, root, 2, other, [Uint8Array.of(...root, 0)])],
     ['a root of 31 bytes', () => checkConsistency(2, root.subarray(1), 2, root.subarray(1), [])],
   ];
   for (const [why, check] of refused) {

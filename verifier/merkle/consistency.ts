@@ -25,7 +25,6 @@ export function checkConsistency(
   }
   if (![oldRoot, newRoot, ...proof].every(isHash)) throw invalid('a hash that is not 32 bytes');
   if (oldSize === 0 && !equalBytes(oldRoot, EMPTY_ROOT)) throw invalid('wrong empty root');
-  if (newSize === 0 && !equalBytes(newRoot, EMPTY_ROOT)) throw invalid('wrong empty root');
   if (oldSize === 0 || oldSize === newSize) {
     if (proof.length > 0) throw invalid('hashes where none are needed');
     if (oldSize === newSize && !equalBytes(oldRoot, newRoot)) {

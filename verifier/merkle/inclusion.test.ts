@@ -105,6 +105,7 @@ describe('checkInclusion', () => {
     ['a size of 2^53', leaf, 0, 2 ** 53, [sibling]],
     ['an infinite size', leaf, 0, Infinity, [sibling]],
     ['a hash of 31 bytes', leaf, 0, 2, [sibling.subarray(1)]],
+    ['a hash of 33 bytes', leaf, 0, 2, [Uint8Array.of(...sibling, 0)]],
     ['a leaf of 33 bytes', Uint8Array.of(...leaf, 0), 0, 2, [sibling]],
     ['a huge proof', leaf, 0, 2, Array.from({ length: 100_000 }, () => sibling)],
   ];

@@ -88,6 +88,7 @@ describe('rootFromPrunedTree', () => {
         no('a hash put in front', kept, [root, ...hashes]);
         const [index, leaf] = [...kept][pick % kept.size] ?? [0, root];
         no('a leaf flipped', new Map(kept).set(index, flipBit(leaf, bit)), hashes);
+        no('a byte more in a leaf', new Map(kept).set(index, Uint8Array.of(...leaf, 0)), hashes);
         const without = new Map(kept);
         without.delete(index);
         // With no leaf left a proof is nothing but a root.
@@ -99,6 +100,7 @@ describe('rootFromPrunedTree', () => {
           no('a hash dropped', kept, hashes.toSpliced(at, 1));
           no('a hash flipped', kept, hashes.with(at, flipBit(hash, bit)));
           no('a hash cut', kept, hashes.with(at, hash.subarray(1)));
+          no('a byte more in a hash', kept, hashes.with(at, Uint8Array.of(...hash, 0)));
           no('a hash doubled', kept, hashes.toSpliced(at, 0, hash));
         }
         const moved = (index + 1 + (pick % size)) % size;
