@@ -6,6 +6,9 @@ import type { SignatureJob } from '../signatures.ts';
 
 const FIXED_LENGTH = PUBLIC_KEY_LENGTH + SIGNATURE_LENGTH + 4;
 
+/** What a worker says first, once it can take jobs. */
+export const READY = 'ready';
+
 /** How many bytes `packJobs` makes of a job. */
 export function packedLength(job: SignatureJob): number {
   return FIXED_LENGTH + job.message.length;

@@ -7,7 +7,7 @@ import { SIGNATURE_LENGTH } from '../ed25519.ts';
 import { assert } from '../errors.ts';
 import type { SignatureJob, SignatureVerifier } from '../signatures.ts';
 import { verifyNative } from './ed25519.ts';
-import { packJobs, packedLength } from './packed-jobs.ts';
+import { READY, packJobs, packedLength } from './packed-jobs.ts';
 
 /** How a pool is to work. */
 export interface SignaturePoolOptions {
@@ -30,6 +30,8 @@ const CHUNK_JOBS_MAX = 200;
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 // A caller who comes while this many jobs wait is refused. About 13 s of one core's work.
 const WAITING_JOBS_MAX = 131_072;
+// Starting a thread costs about as much as this many verifications.
+const HELPED_JOBS_MIN = 500;
 // A thread that dies (out of memory) is replaced, but not for ever.
 const REPLACEMENTS_MAX = 8;
 
@@ -54,6 +56,8 @@ interface Chunk {
 
 interface Member {
   readonly worker: Worker;
+  /** Whether it has loaded and said so. Starting takes longer than verifying a hundred signatures. */
+  ready: boolean;
   /** What it is busy with. One chunk at a time: the queue is here, not in the thread's mailbox. */
   chunk: Chunk | undefined;
 }
@@ -128,19 +132,22 @@ export class SignaturePool implements SignatureVerifier {
 
   /** Gives waiting chunks to idle threads, starting threads as long as there are fewer than asked. */
   #dispatch(): void {
-    while (this.#queue.length > 0) {
-      const member = this.#idleMember();
-      if (member === undefined) break;
-      const chunk = this.#dequeue();
-      if (chunk === undefined) break;
-      member.chunk = chunk;
-      // While it works, the process must stay for the answer.
-      member.worker.ref();
-      const packed = packJobs(chunk.jobs);
-      member.worker.postMessage(packed, [packed.buffer]);
+    for (const member of this.#members) {
+      if (member.ready && member.chunk === undefined) this.#assign(member);
     }
+    this.#startMembers();
     // With no thread left this one does the work, rather than let callers wait for ever.
     if (this.#queue.length > 0 && (this.#helping || this.#members.size === 0)) this.#help();
+  }
+
+  #assign(member: Member): void {
+    const chunk = this.#dequeue();
+    if (chunk === undefined) return;
+    member.chunk = chunk;
+    // While it works, the process must stay for the answer.
+    member.worker.ref();
+    const packed = packJobs(chunk.jobs);
+    member.worker.postMessage(packed, [packed.buffer]);
   }
 
   #dequeue(): Chunk | undefined {
@@ -161,28 +168,36 @@ export class SignaturePool implements SignatureVerifier {
     });
   }
 
-  #idleMember(): Member | undefined {
-    for (const member of this.#members) if (member.chunk === undefined) return member;
-    const maySpawn = this.#started < this.#workersMax + REPLACEMENTS_MAX;
-    return this.#members.size < this.#workersMax && maySpawn ? this.#startMember() : undefined;
+  /** Starts a thread for each waiting chunk that none is starting for yet, within the limits. */
+  #startMembers(): void {
+    if (this.#helping && this.#waitingJobs < HELPED_JOBS_MIN) return;
+    const starting = [...this.#members].filter(({ ready }) => !ready).length;
+    const wanted = Math.min(this.#queue.length - starting, this.#workersMax - this.#members.size);
+    const allowed = this.#workersMax + REPLACEMENTS_MAX - this.#started;
+    for (let i = 0; i < Math.min(wanted, allowed); i++) this.#startMember();
   }
 
-  #startMember(): Member {
+  #startMember(): void {
     this.#started += 1;
-    const member: Member = { worker: startWorker(), chunk: undefined };
+    const member: Member = { worker: startWorker(), ready: false, chunk: undefined };
     this.#members.add(member);
-    member.worker.on('message', (answers: Uint8Array) => {
+    // Who helps may be done before the thread has started, and needn't wait for it then.
+    if (this.#helping) member.worker.unref();
+    member.worker.on('message', (message: Uint8Array | typeof READY) => {
       const { chunk } = member;
-      assert(chunk !== undefined, 'a thread answers what it was asked');
       member.chunk = undefined;
       member.worker.unref();
-      chunk.resolve(Array.from(answers, (answer) => answer === 1));
+      if (message === READY) {
+        member.ready = true;
+      } else {
+        assert(chunk !== undefined, 'a thread answers what it was asked');
+        chunk.resolve(Array.from(message, (answer) => answer === 1));
+      }
       this.#dispatch();
     });
     // A thread that fails is an accident of ours: its chunk is verified again, never called invalid.
     member.worker.on('error', () => this.#lose(member));
     member.worker.on('exit', () => this.#lose(member));
-    return member;
   }
 
   #lose(member: Member): void {
@@ -225,7 +240,8 @@ function split(jobs: readonly SignatureJob[], lanes: number): readonly (readonly
 /** Starts the worker's file that lies beside this one: compiled next to compiled, source next to source. */
 function startWorker(): Worker {
   if (!import.meta.url.endsWith('.ts')) {
-    return new Worker(new URL('./signature-worker.js', import.meta.url));
+    // No flags of this process: `--input-type` or `--eval` would keep the thread from starting.
+    return new Worker(new URL('./signature-worker.js', import.meta.url), { execArgv: [] });
   }
   // In development tsx reads the sources, but on Node 20 its loader doesn't reach into threads.
   const source = new URL('./signature-worker.ts', import.meta.url);

@@ -3,7 +3,7 @@ import { parentPort } from 'node:worker_threads';
 
 import { assert } from '../errors.ts';
 import { verifyNative } from './ed25519.ts';
-import { unpackJobs } from './packed-jobs.ts';
+import { READY, unpackJobs } from './packed-jobs.ts';
 
 assert(parentPort !== null, 'this file runs as a worker of a SignaturePool');
 const port = parentPort;
@@ -12,3 +12,4 @@ port.on('message', (chunk: Uint8Array) => {
   const answers = Uint8Array.from(unpackJobs(chunk), (job) => (verifyNative(job) ? 1 : 0));
   port.postMessage(answers, [answers.buffer]);
 });
+port.postMessage(READY);
