@@ -44,7 +44,12 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
     if (server === undefined) return;
     const outcome: Promise<Outcome<T>> = ask(server, signal).then(
       (value) => ({ kind: 'good', value, url: server.url, promise: outcome }),
-      (error: unknown) => ({ kind: 'bad', error: asError(error), url: server.url, promise: outcome }),
+      (error: unknown) => ({
+        kind: 'bad',
+        error: asError(error),
+        url: server.url,
+        promise: outcome,
+      }),
     );
     running.add(outcome);
   };
@@ -52,7 +57,10 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   try {
     start();
     while (running.size > 0) {
-      const next = await Promise.race([...running, ...hedgeTimer(waiting, signal, options.delayMs)]);
+      const next = await Promise.race([
+        ...running,
+        ...hedgeTimer(waiting, signal, options.delayMs),
+      ]);
       if (next === 'later') {
         start();
         continue;
@@ -73,7 +81,10 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
 type Outcome<T> = {
   readonly url: string;
   readonly promise: Promise<Outcome<T>>;
-} & ({ readonly kind: 'good'; readonly value: T } | { readonly kind: 'bad'; readonly error: Error });
+} & (
+  | { readonly kind: 'good'; readonly value: T }
+  | { readonly kind: 'bad'; readonly error: Error }
+);
 
 function hedgeTimer(
   waiting: readonly unknown[],

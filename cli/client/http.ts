@@ -129,20 +129,21 @@ export class HttpClient {
   }
 }
 
+const TIMEOUTS: ReadonlySet<string> = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_HEADERS_TIMEOUT',
+  'UND_ERR_BODY_TIMEOUT',
+]);
+
 function fromUndici(thrown: unknown): TransportError {
-  const code = systemCode(thrown);
-  switch (code) {
-    case 'UND_ERR_CONNECT_TIMEOUT':
-    case 'UND_ERR_HEADERS_TIMEOUT':
-    case 'UND_ERR_BODY_TIMEOUT':
-      return new TransportError('TIMEOUT', 'no answer in time', { cause: thrown });
-    case 'UND_ERR_HEADERS_OVERFLOW':
-      return new TransportError('TOO_LARGE', 'sent oversized headers', { cause: thrown });
-    default: {
-      const text = thrown instanceof Error ? thrown.message : String(thrown);
-      return new TransportError('UNREACHABLE', code ?? text, { cause: thrown });
-    }
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const code = systemCode(thrown) ?? text;
+  if (TIMEOUTS.has(code))
+    return new TransportError('TIMEOUT', 'no answer in time', { cause: thrown });
+  if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return new TransportError('TOO_LARGE', 'sent oversized headers', { cause: thrown });
   }
+  return new TransportError('UNREACHABLE', code, { cause: thrown });
 }
 
 // `{"error":{"code","message"}}`; whatever else was sent is of no use to anyone.
@@ -151,7 +152,9 @@ function readErrorBody(bytes: Uint8Array): TransportError['remote'] {
     const { value } = parseForeignJson(new TextDecoder().decode(bytes), {
       lengthMax: ERROR_BODY_BYTES_MAX,
     });
-    const { error } = value as { readonly error?: { readonly code?: unknown; readonly message?: unknown } };
+    const { error } = value as {
+      readonly error?: { readonly code?: unknown; readonly message?: unknown };
+    };
     if (typeof error?.code !== 'string' || typeof error.message !== 'string') return undefined;
     return { code: error.code, message: error.message };
   } catch {

@@ -1,7 +1,10 @@
 // The public HTTP interface of one replica. What comes back is parsed but not believed.
 import { parseEvidence, type Evidence } from '../../verifier/evidence/format.ts';
-import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
+import { parseForeignJson } from '../../verifier/foreign-json.ts';
+import { canonicalJson, ObjectReader, parseCanonicalJson, readArray } from '../../verifier/json.ts';
+import { readEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { parseNote, type SignedNote } from '../../verifier/note.ts';
+import { ROSTER_CHAIN_MAX } from '../../verifier/roster.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { TransportError } from '../errors.ts';
 import type { HttpClient } from './http.ts';
@@ -12,6 +15,8 @@ const EVIDENCE_BYTES_MAX = 64 * MEBIBYTE;
 /** A note has at most 64 lines of at most some hundred bytes. */
 const CHECKPOINT_BYTES_MAX = 64 * 1024;
 const STATUS_BYTES_MAX = 16 * 1024;
+/** A chain of the longest length with rosters of a usual size. */
+const ROSTERS_BYTES_MAX = 16 * MEBIBYTE;
 /** As large as an artifact may be (rule of the log). */
 export const ARTIFACT_BYTES_MAX: number = 256 * MEBIBYTE;
 
@@ -57,6 +62,20 @@ export class ReplicaClient {
       signal,
     });
     return parseNote(decodeUtf8(body));
+  }
+
+  /** All rosters from epoch 0 on. */
+  async rosters(signal: AbortSignal): Promise<readonly Envelope[]> {
+    const { body } = await this.#http.exchange({
+      method: 'GET',
+      url: `${this.url}/rosters`,
+      bytesMax: ROSTERS_BYTES_MAX,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    const document = parseCanonicalJson(body, ROSTERS_BYTES_MAX);
+    return readArray(document, 'rosters', ROSTER_CHAIN_MAX, readEnvelope);
   }
 
   /** Evidence for the subjects, with the bytes that it was read from. */
@@ -148,11 +167,18 @@ export class ReplicaClient {
 }
 
 function readStatus(body: Uint8Array): SubmissionStatus {
-  const reader = new ObjectReader(parseCanonicalJson(body, STATUS_BYTES_MAX), '');
+  // Diagnostic and unsigned, so it need not be canonical.
+  const { value } = parseForeignJson(body, { lengthMax: STATUS_BYTES_MAX });
+  const reader = new ObjectReader(value, '');
   const id = reader.string('id', 64);
   const status = reader.oneOf('status', ['committed', 'pending'] as const);
   if (status === 'pending') return { kind: 'pending', id };
   return { kind: 'committed', id, index: reader.integer('index', 0) };
+}
+
+/** Whether a replica says that its log has no checkpoint yet. */
+export function isNotReady(error: unknown): boolean {
+  return error instanceof TransportError && error.remote?.code === 'NOT_READY';
 }
 
 /** Whether a refusal is the log's decision, so that asking another replica is of no use. */

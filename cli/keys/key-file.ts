@@ -48,7 +48,10 @@ export function describeKey(key: KeyInfo): {
 /** Where the key of that name is kept. @throws {CliError} BP9003 for a name that is no label */
 export function keyPath(folder: string, name: string): string {
   if (!KEY_NAME.test(name)) {
-    throw new CliError('BP9003', 'a key name has 1 to 64 letters, digits, dots, dashes, underscores');
+    throw new CliError(
+      'BP9003',
+      'a key name has 1 to 64 letters, digits, dots, dashes, underscores',
+    );
   }
   return join(folder, name + SUFFIX);
 }
@@ -94,7 +97,8 @@ export async function loadKey(path: string): Promise<LoadedKey> {
     const stated = encodeHex(reader.hex('publicKey', 32));
     const signer = SigningKey.fromSeed(reader.hex('seed', 32));
     reader.end();
-    if (publicKeyHex(signer.publicKey) !== stated) throw new Error('seed and key do not belong together');
+    if (publicKeyHex(signer.publicKey) !== stated)
+      throw new Error('seed and key do not belong together');
     return { name, path, signer, publicKey: signer.publicKey, keyId: keyId(signer.publicKey) };
   } catch {
     // Without the cause: parsers quote what they refuse, and this file holds a secret.

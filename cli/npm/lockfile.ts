@@ -161,6 +161,7 @@ function folderName(key: string): string | undefined {
 
 // A path that stays in the project and means the same to every reader.
 function isPlainPath(path: string): boolean {
+  // oxlint-disable-next-line no-control-regex -- exactly what must not be in a path
   if (path === '' || path.startsWith('/') || /[\\:\u0000-\u001f]/u.test(path)) return false;
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..');
 }

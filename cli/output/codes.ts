@@ -20,10 +20,50 @@ export interface CodeEntry {
   readonly suppress: string;
 }
 
+/** Every code that was ever given out. */
+export type DiagnosticCode =
+  | 'BP1001'
+  | 'BP1002'
+  | 'BP1003'
+  | 'BP1005'
+  | 'BP1006'
+  | 'BP2001'
+  | 'BP2006'
+  | 'BP3001'
+  | 'BP3002'
+  | 'BP3003'
+  | 'BP4001'
+  | 'BP4002'
+  | 'BP4003'
+  | 'BP4004'
+  | 'BP4005'
+  | 'BP4007'
+  | 'BP4008'
+  | 'BP4009'
+  | 'BP5001'
+  | 'BP5002'
+  | 'BP5003'
+  | 'BP5004'
+  | 'BP6003'
+  | 'BP6005'
+  | 'BP6006'
+  | 'BP7001'
+  | 'BP7002'
+  | 'BP7003'
+  | 'BP7004'
+  | 'BP8001'
+  | 'BP8002'
+  | 'BP9001'
+  | 'BP9002'
+  | 'BP9003'
+  | 'BP9004'
+  | 'BP9005'
+  | 'BP9999';
+
 const NEVER = 'Cannot be suppressed.';
 
 /** The table. */
-export const CODES = {
+export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
   BP1001: {
     title: 'digest mismatch',
     exit: EXIT.tampered,
@@ -31,7 +71,8 @@ export const CODES = {
     matters: 'These are not the bytes that the maintainers signed. Nothing of them was unpacked.',
     innocent: 'A damaged download, a broken cache or a proxy that rewrites content.',
     attack: 'A replica, registry, mirror or proxy serves other bytes than it vouches for.',
-    action: 'Do not install it. Try another network; report the server that is named in the message.',
+    action:
+      'Do not install it. Try another network; report the server that is named in the message.',
     suppress: NEVER,
   },
   BP1002: {
@@ -48,7 +89,8 @@ export const CODES = {
     title: 'lockfile differs from the log',
     exit: EXIT.tampered,
     happened: "The lockfile's integrity value is not the digest in the logged release.",
-    matters: 'The lockfile pins bytes that the maintainers never signed under this name and version.',
+    matters:
+      'The lockfile pins bytes that the maintainers never signed under this name and version.',
     innocent:
       'The lockfile was made against another registry that has a different package of this name.',
     attack: 'Someone changed the lockfile, or the registry served other bytes when it was made.',
@@ -58,7 +100,8 @@ export const CODES = {
   BP1005: {
     title: 'unsafe archive',
     exit: EXIT.tampered,
-    happened: 'The tarball breaks a rule for safe archives (links, path tricks, duplicates, bombs).',
+    happened:
+      'The tarball breaks a rule for safe archives (links, path tricks, duplicates, bombs).',
     matters: 'Different programs unpack such archives differently, or outside their folder.',
     innocent: 'An unusual packing tool.',
     attack: 'An archive made to be seen as harmless by one reader and harmful by another.',
@@ -149,7 +192,8 @@ export const CODES = {
     title: 'split view',
     exit: EXIT.fork,
     happened: 'Two different logs were signed by quorums at the same size.',
-    matters: 'More replicas are faulty than the log tolerates; some users are shown something else.',
+    matters:
+      'More replicas are faulty than the log tolerates; some users are shown something else.',
     innocent: 'None. Two valid signatures of one key on two different roots are proof.',
     attack: 'Operators or thieves of their keys show different logs to different people.',
     action: 'Keep the evidence file, publish it, and stop installing from this log.',
@@ -395,16 +439,14 @@ export const CODES = {
     action: 'Report it with the details that --verbose prints.',
     suppress: NEVER,
   },
-} as const satisfies Readonly<Record<string, CodeEntry>>;
-
-export type DiagnosticCode = keyof typeof CODES;
+};
 
 /** Whether a text is one of our codes. */
 export function isDiagnosticCode(text: string): text is DiagnosticCode {
   return Object.hasOwn(CODES, text);
 }
 
-/** The entry of a code, with its widest type. */
+/** The entry of a code. */
 export function codeEntry(code: DiagnosticCode): CodeEntry {
   return CODES[code];
 }

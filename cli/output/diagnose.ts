@@ -23,6 +23,9 @@ const PUBLIC_CODES: Readonly<Record<VerifyErrorCode, DiagnosticCode>> = {
   MAP_MALFORMED: 'BP4008',
   TILE_MALFORMED: 'BP4008',
   MANIFEST_MALFORMED: 'BP1006',
+  // Between replicas only; a client never sees these.
+  MESSAGE_MALFORMED: 'BP4008',
+  MESSAGE_REFUSED: 'BP4008',
   FORMAT_UNSUPPORTED: 'BP9002',
   // The log can't hold such a name or version, so nobody can have logged it.
   PACKAGE_NAME_INVALID: 'BP5003',
@@ -71,7 +74,8 @@ export function diagnoseRefusal(error: VerifyError, prefix: string = ''): Diagno
 
 /** One line about what a replica did. */
 export function describeFailure(error: Error): string {
-  if (error instanceof VerifyError) return `bad answer, ${publicCode(error.code)}: ${error.message}`;
+  if (error instanceof VerifyError)
+    return `bad answer, ${publicCode(error.code)}: ${error.message}`;
   if (error instanceof TransportError && error.remote !== undefined) {
     return `${error.message}: ${error.remote.message}`;
   }
@@ -90,7 +94,8 @@ export function diagnoseFailures(
 ): Diagnostic {
   const details = failures.map(({ url, error }) => [url, describeFailure(error)] as const);
   const refusals = failures.flatMap(({ error }) => (error instanceof VerifyError ? [error] : []));
-  const rank = (error: VerifyError): number => SEVERITY.indexOf(codeEntry(publicCode(error.code)).exit);
+  const rank = (error: VerifyError): number =>
+    SEVERITY.indexOf(codeEntry(publicCode(error.code)).exit);
   const worst = refusals.toSorted((a, b) => rank(a) - rank(b))[0];
   if (worst !== undefined && decisive) {
     return { ...diagnoseRefusal(worst), details };

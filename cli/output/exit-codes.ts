@@ -34,7 +34,11 @@ export interface ExitCodeEntry {
 
 /** Every code that this program can exit with, in rising order. */
 export const EXIT_CODES: readonly ExitCodeEntry[] = [
-  { code: EXIT.verified, meaning: 'every subject verified, or the command did its work', retry: '-' },
+  {
+    code: EXIT.verified,
+    meaning: 'every subject verified, or the command did its work',
+    retry: '-',
+  },
   { code: EXIT.rejected, meaning: 'refused for a reason without a code of its own', retry: 'no' },
   { code: EXIT.usage, meaning: 'wrong usage or configuration, unsupported lockfile', retry: 'no' },
   {
@@ -42,17 +46,37 @@ export const EXIT_CODES: readonly ExitCodeEntry[] = [
     meaning: 'could not check: too few replicas reachable, time spent; nothing was proven bad',
     retry: 'yes',
   },
-  { code: EXIT.locked, meaning: 'a key or an answer is needed and --no-input forbids asking', retry: 'no' },
+  {
+    code: EXIT.locked,
+    meaning: 'a key or an answer is needed and --no-input forbids asking',
+    retry: 'no',
+  },
   { code: EXIT.internal, meaning: 'internal error, a bug in bftpkg', retry: 'report it' },
-  { code: EXIT.tampered, meaning: 'tampered artifact: bytes differ from the logged release', retry: 'no' },
+  {
+    code: EXIT.tampered,
+    meaning: 'tampered artifact: bytes differ from the logged release',
+    retry: 'no',
+  },
   { code: EXIT.maintainers, meaning: 'too few maintainer signatures', retry: 'no' },
   { code: EXIT.attestations, meaning: 'too few repository attestations', retry: 'maybe' },
-  { code: EXIT.stale, meaning: 'stale checkpoint, possibly a freeze', retry: 'yes, then investigate' },
-  { code: EXIT.fork, meaning: 'split view: two different logs were signed', retry: 'no, keep the evidence' },
+  {
+    code: EXIT.stale,
+    meaning: 'stale checkpoint, possibly a freeze',
+    retry: 'yes, then investigate',
+  },
+  {
+    code: EXIT.fork,
+    meaning: 'split view: two different logs were signed',
+    retry: 'no, keep the evidence',
+  },
   { code: EXIT.withdrawn, meaning: 'revoked or yanked release', retry: 'no' },
   { code: EXIT.notLogged, meaning: 'not in the log', retry: 'no' },
   { code: EXIT.proof, meaning: 'bad inclusion, map or consistency proof', retry: 'no' },
-  { code: EXIT.policy, meaning: 'refused by a rule of the project, of the log or of bftpkg', retry: 'no' },
+  {
+    code: EXIT.policy,
+    meaning: 'refused by a rule of the project, of the log or of bftpkg',
+    retry: 'no',
+  },
   { code: EXIT.nothing, meaning: 'nothing to verify: the set of subjects is empty', retry: 'no' },
   { code: EXIT.interrupted, meaning: 'interrupted (SIGINT)', retry: '-' },
   { code: EXIT.terminated, meaning: 'terminated (SIGTERM)', retry: '-' },
@@ -85,7 +109,7 @@ export const SEVERITY: readonly ExitCode[] = [
  * A code that isn't in the order of severity counts as an internal error, never as success.
  */
 export function combineExits(codes: readonly ExitCode[]): ExitCode {
-  const bad = codes.filter((code) => code !== EXIT.verified);
+  const bad: readonly ExitCode[] = codes.filter((code) => code !== EXIT.verified);
   if (bad.length === 0) return EXIT.verified;
   return SEVERITY.find((code) => bad.includes(code)) ?? EXIT.internal;
 }

@@ -46,7 +46,8 @@ export function formatAge(seconds: number): string {
   if (seconds < 0) return `${-seconds}s in the future`;
   if (seconds < 120) return `${seconds}s`;
   if (seconds < 7200) return `${Math.floor(seconds / 60)}m`;
-  if (seconds < 172_800) return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
+  if (seconds < 172_800)
+    return `${Math.floor(seconds / 3600)}h ${Math.floor((seconds % 3600) / 60)}m`;
   return `${Math.floor(seconds / 86_400)}d`;
 }
 
@@ -129,7 +130,12 @@ export function shortDigest(sri: string): string {
 // Few enough to read; more are counted in the table.
 const LISTED_MAX = 10;
 
-function summary(report: Report, verification: Verification, style: Style, facts: RunFacts): string {
+function summary(
+  report: Report,
+  verification: Verification,
+  style: Style,
+  facts: RunFacts,
+): string {
   const counts = countVerdicts(verification.subjects);
   const time = `in ${(facts.durationMs / 1000).toFixed(1)}s`;
   const fetched =

@@ -50,7 +50,10 @@ function jsonSubject(subject: SubjectReport): object {
         : {
             required: subject.maintainers.required,
             valid: subject.maintainers.signers.length,
-            signatures: subject.maintainers.signers.map((signer) => ({ ...signer, status: 'valid' })),
+            signatures: subject.maintainers.signers.map((signer) => ({
+              ...signer,
+              status: 'valid',
+            })),
           },
     diagnostics: subject.diagnostics.map(jsonDiagnostic),
   };

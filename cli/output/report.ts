@@ -136,7 +136,9 @@ export function exitOf(diagnostics: readonly Diagnostic[]): Report['exit'] {
 function verdictOf(code: ExitCode): Verdict {
   if (code === EXIT.verified) return 'verified';
   if (code === EXIT.inconclusive) return 'inconclusive';
-  return code === EXIT.usage || code === EXIT.internal || code === EXIT.locked ? 'error' : 'rejected';
+  return code === EXIT.usage || code === EXIT.internal || code === EXIT.locked
+    ? 'error'
+    : 'rejected';
 }
 
 /**

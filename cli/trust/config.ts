@@ -89,7 +89,7 @@ async function exists(path: string): Promise<boolean> {
 export function parseConfig(text: string, path: string): Config {
   try {
     const { value } = parseForeignJson(text, { lengthMax: CONFIG_LENGTH_MAX });
-    const reader = new ObjectReader(value as JsonValue, '');
+    const reader = new ObjectReader(value, '');
     reader.format('format', CONFIG_FORMAT);
     const pin = Buffer.from(reader.hex('pin', 32)).toString('hex');
     const replicas = reader.array('replicas', REPLICAS_MAX, readReplicaUrl);

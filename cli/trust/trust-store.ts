@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { encodeHex } from '../../verifier/encoding.ts';
 import type { TrustState } from '../../verifier/evidence/trust.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
-import type { Hash } from '../../verifier/merkle/hash.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { makePrivateFolder, replaceFile } from './atomic-file.ts';
 import { withFileLock } from './file-lock.ts';
@@ -115,7 +114,7 @@ export function parseTrustState(text: string): TrustState {
     epoch: reader.integer('epoch', 0),
     origin: reader.string('origin', 256),
     size: reader.integer('size', 0),
-    root: reader.hex('root', 32) as Hash,
+    root: reader.hex('root', 32),
     note: reader.string('note', NOTE_LENGTH_MAX),
     certifiedTime: reader.integer('certifiedTime', 0),
   };

@@ -1,0 +1,341 @@
+// `bftpkg install` and `bftpkg ci`: nothing is unpacked or run before all of it is verified, and the
+// project is touched only after npm has succeeded elsewhere.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, systemCode, type ReplicaFailure } from '../errors.ts';
+import { ArtifactStore } from '../npm/artifact-store.ts';
+import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
+import { isNeededHere, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
+import { findNpm, npmFailed, runNpm, type Npm } from '../npm/npm.ts';
+import { readProjectNpmrc } from '../npm/npmrc.ts';
+import {
+  parseInstallSpec,
+  resolveWith,
+  type InstallSpec,
+  type Resolution,
+} from '../npm/resolve.ts';
+import { Staging } from '../npm/staging.ts';
+import { describeFailure, diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
+import {
+  verificationReport,
+  type Report,
+  type SubjectReport,
+  type Verification,
+} from '../output/report.ts';
+import { withSession, type LogSession } from '../session/log-session.ts';
+import { verifyLockfile, type LockfileVerification } from '../session/verify-lockfile.ts';
+import { cacheFolder } from '../trust/folders.ts';
+
+/** Options of `install` and `ci`. */
+export interface InstallOptions {
+  /** Let install scripts of the verified packages run afterwards. */
+  readonly scripts?: boolean;
+}
+
+/** What is to be in the project afterwards. */
+interface Wish {
+  readonly packageJson: string;
+  readonly lockfile: Lockfile;
+  /** Files of the project to write; empty when only node_modules changes. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/** `ci`, and `install` without names: exactly what the lockfile says. */
+export async function installLocked(
+  invocation: Invocation,
+  command: 'install' | 'ci',
+  options: InstallOptions,
+): Promise<Report> {
+  const { project } = invocation.globals;
+  const npm = await findNpm(invocation.context);
+  const { flags } = await readSettings(invocation);
+  const packageJson = await readText(join(project, 'package.json'));
+  const lockfile = await loadLockfile(project);
+  const wish: Wish = { packageJson, lockfile, files: new Map() };
+  return await withSession(invocation, {}, async (session) => {
+    const checked = await verifyLockfile(session, lockfile, (subjects) => session.verify(subjects));
+    const report = verificationReport(command, checked.verification);
+    if (report.exit.code !== 0) return report;
+    return await installVerified(invocation, session, command, wish, checked, npm, flags, options);
+  });
+}
+
+/** `install <name>[@range]…`: adds or changes dependencies. */
+export async function installNamed(
+  invocation: Invocation,
+  specs: readonly string[],
+  options: InstallOptions,
+): Promise<Report> {
+  const { project } = invocation.globals;
+  const wanted = specs.map(parseInstallSpec);
+  const npm = await findNpm(invocation.context);
+  const { flags } = await readSettings(invocation);
+  const packageJson = (await readIfThere(join(project, 'package.json'))) ?? '{}\n';
+  const lockText = await readIfThere(join(project, 'package-lock.json'));
+  return await withSession(invocation, {}, async (session) => {
+    const attempts: ReplicaFailure[] = [];
+    let last: unknown;
+    // Resolution is a replica's word: an unreachable, lying or lagging one is passed over.
+    for (const replica of session.replicas) {
+      if (invocation.context.signal.aborted) break;
+      invocation.progress(`resolving with ${replica.url}`);
+      try {
+        const request = { packageJson, lockText, specs, replicaUrl: replica.url, npm, flags };
+        const resolution = await resolveWith({ ...request, context: invocation.context });
+        const checked = await verifyLockfile(session, resolution.lockfile, (subjects) =>
+          session.verify(subjects),
+        );
+        const report = verificationReport('install', checked.verification);
+        if (report.exit.code !== 0) return report;
+        requireLatest(resolution, wanted, checked);
+        const files = new Map([
+          ['package.json', resolution.packageJson],
+          ['package-lock.json', resolution.lockText],
+        ]);
+        const { lockfile } = resolution;
+        const wish = { packageJson: resolution.packageJson, lockfile, files };
+        return await installVerified(
+          invocation,
+          session,
+          'install',
+          wish,
+          checked,
+          npm,
+          flags,
+          options,
+        );
+      } catch (error) {
+        if (!isResolutionFailure(error)) throw error;
+        attempts.push({ url: replica.url, error });
+        last = error;
+      }
+    }
+    throw await explainUnresolved(session, wanted, last, attempts);
+  });
+}
+
+/** npm found nothing with one replica; another one may know more. */
+function isResolutionFailure(error: unknown): error is CliError {
+  return (
+    error instanceof CliError &&
+    (error.diagnostic.code === 'BP7004' || error.diagnostic.code === 'BP4002')
+  );
+}
+
+// npm's "404" says nothing that is proven. The log does: whether the names exist at all.
+async function explainUnresolved(
+  session: LogSession,
+  wanted: readonly InstallSpec[],
+  last: unknown,
+  attempts: readonly ReplicaFailure[],
+): Promise<unknown> {
+  const verified = await session.verify(
+    [...new Set(wanted.map(({ name }) => name))].map((name) => ({ kind: 'package', name })),
+  );
+  const absent = verified.evidence.subjects.flatMap((result) =>
+    result.kind === 'absent' ? [result.subject.name] : [],
+  );
+  if (absent.length > 0) {
+    return new CliError('BP5003', `not in the log: ${absent.join(', ')}`, {
+      hints: ['check the spelling; nothing was installed'],
+    });
+  }
+  const [first] = attempts;
+  return last ?? first?.error ?? new CliError('BP7001', 'no replica could be asked');
+}
+
+// A replica that hides the newest version keeps its users on an old, perhaps vulnerable one. The log
+// proves which version is the latest.
+function requireLatest(
+  resolution: Resolution,
+  wanted: readonly InstallSpec[],
+  { releases }: LockfileVerification,
+): void {
+  for (const { name, range } of wanted) {
+    if (range !== undefined && range !== 'latest') continue;
+    const release = releases.get(`node_modules/${name}`);
+    if (release === undefined || release.latest === null) continue;
+    if (release.version === release.latest) continue;
+    // A range that the project had before may hold npm back; that is the user's own choice.
+    if (
+      resolution.lockfile.entries.some(
+        (entry) => entry.key !== `node_modules/${name}` && entry.name === name,
+      )
+    )
+      continue;
+    throw new CliError(
+      'BP4002',
+      `${name}: offered ${release.version}, the log says ${release.latest}`,
+      {
+        hints: [`bftpkg install ${name}@${release.latest}`],
+      },
+    );
+  }
+}
+
+async function installVerified(
+  invocation: Invocation,
+  session: LogSession,
+  command: 'install' | 'ci',
+  wish: Wish,
+  checked: LockfileVerification,
+  npm: Npm,
+  flags: readonly string[],
+  options: InstallOptions,
+): Promise<Report> {
+  const { project } = invocation.globals;
+  requireNoLinks(wish.lockfile);
+  const staging = await Staging.create(project);
+  try {
+    const fetched = await fetchAll(invocation, session, wish.lockfile, checked, staging);
+    const verification = withFetched(checked.verification, fetched, session);
+    const report = verificationReport(command, verification);
+    if (report.exit.code !== 0) return report;
+    invocation.progress('installing with npm, offline');
+    await staging.install(wish.packageJson, wish.lockfile, npm, {
+      context: invocation.context,
+      flags,
+    });
+    await staging.commit(project, wish.files);
+    if (options.scripts === true) await runScripts(invocation, staging);
+    const installed = { packages: fetched.installed, folder: join(project, 'node_modules') };
+    return verificationReport(command, { ...verification, installed });
+  } finally {
+    await staging.remove();
+  }
+}
+
+// Links into the project's own folders would point into the private folder.
+function requireNoLinks(lockfile: Lockfile): void {
+  const link = lockfile.entries.find(({ kind }) => kind === 'local');
+  if (link === undefined) return;
+  throw new CliError('BP9005', `${lockfile.file}: workspaces can be verified, not yet installed`, {
+    hints: ['bftpkg verify, then install with npm from a verified cache'],
+  });
+}
+
+interface Fetched {
+  readonly outcomes: ReadonlyMap<string, FetchOutcome>;
+  readonly failures: readonly ReplicaFailure[];
+  readonly installed: number;
+}
+
+async function fetchAll(
+  invocation: Invocation,
+  session: LogSession,
+  lockfile: Lockfile,
+  checked: LockfileVerification,
+  staging: Staging,
+): Promise<Fetched> {
+  const needed = new Map<string, VerifiedRelease>();
+  let installed = 0;
+  for (const entry of lockfile.entries) {
+    const release = checked.releases.get(entry.key);
+    if (entry.kind !== 'registry' || release === undefined) continue;
+    if (!isNeededHere(entry, process.platform, process.arch)) continue;
+    installed++;
+    needed.set(release.purl, release);
+  }
+  const outcomes = new Map<string, FetchOutcome>();
+  const failures: ReplicaFailure[] = [];
+  invocation.progress(`fetching ${needed.size} tarballs`);
+  await fetchArtifacts(
+    [...needed.values()],
+    {
+      replicas: session.replicas,
+      store: new ArtifactStore(join(cacheFolder(invocation.context.env), 'artifacts')),
+      signal: invocation.context.signal,
+      onFailure: (failure) => failures.push(failure),
+    },
+    async (outcome) => {
+      if (outcome.kind === 'checked') {
+        await staging.addContent(outcome.release.sha512, outcome.bytes);
+        outcomes.set(outcome.release.purl, { ...outcome, bytes: new Uint8Array() });
+      } else {
+        outcomes.set(outcome.release.purl, outcome);
+      }
+    },
+  );
+  return { outcomes, failures, installed };
+}
+
+// What happened to the bytes, added to what was proven about the names.
+function withFetched(
+  verification: Verification,
+  fetched: Fetched,
+  session: LogSession,
+): Verification {
+  const byName = new Map(
+    [...fetched.outcomes.values()].map((outcome) => [
+      `${outcome.release.name}@${outcome.release.version}`,
+      outcome,
+    ]),
+  );
+  const liars = fetched.failures.map(({ url, error }) => ({
+    url,
+    problem: describeFailure(error),
+  }));
+  return {
+    ...verification,
+    subjects: verification.subjects.map((subject) =>
+      withOutcome(subject, byName.get(`${subject.name}@${subject.version ?? ''}`)),
+    ),
+    replicas: [...verification.replicas, ...liars],
+    bytesFetched: session.http.bytesReceived,
+  };
+}
+
+function withOutcome(subject: SubjectReport, outcome: FetchOutcome | undefined): SubjectReport {
+  if (subject.verdict !== 'verified' || outcome === undefined || outcome.kind === 'checked') {
+    return subject;
+  }
+  const spec = `${outcome.release.name}@${outcome.release.version}`;
+  if (outcome.kind === 'refused') {
+    const problem = diagnoseRefusal(outcome.error);
+    return { ...subject, verdict: 'rejected', diagnostics: [...subject.diagnostics, problem] };
+  }
+  const problem = diagnoseFailures(
+    `${spec}: verified, but no replica could be reached for its tarball`,
+    outcome.failures,
+    false,
+  );
+  return { ...subject, verdict: 'inconclusive', diagnostics: [...subject.diagnostics, problem] };
+}
+
+async function runScripts(invocation: Invocation, staging: Staging): Promise<void> {
+  invocation.progress('running install scripts');
+  const result = await runNpm({
+    cwd: invocation.globals.project,
+    context: invocation.context,
+    cache: join(staging.folder, '.cache'),
+    args: ['rebuild', '--offline'],
+    scripts: true,
+  });
+  if (result.code !== 0) throw npmFailed('npm rebuild', result);
+}
+
+async function readSettings(
+  invocation: Invocation,
+): Promise<{ readonly flags: readonly string[] }> {
+  const { flags, ignored } = await readProjectNpmrc(invocation.globals.project);
+  if (ignored.length > 0) invocation.progress(`.npmrc: no effect here: ${ignored.join(', ')}`);
+  return { flags };
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  const text = await readIfThere(path);
+  if (text === undefined) throw new CliError('BP9004', `${path}: there is none`);
+  return text;
+}

@@ -1,0 +1,120 @@
+// Signing a draft: the one place where private keys are used. What is signed is shown in full first,
+// and somebody has to say yes to exactly that digest; nothing is signed blindly.
+import { resolve } from 'node:path';
+
+import { formatSri } from '../../verifier/npm/integrity.ts';
+import { CliError } from '../errors.ts';
+import type { Invocation } from '../context.ts';
+import { printable } from '../output/sanitize.ts';
+import { doneReport, type Report } from '../output/report.ts';
+import { describeArtifact, readArtifact } from '../release/artifact.ts';
+import {
+  describeDraft,
+  draftId,
+  loadDraft,
+  saveDraft,
+  signDraft,
+  type Draft,
+} from '../release/draft.ts';
+import { openKey } from './key.ts';
+
+/** Options of `sign`. */
+export interface SignOptions {
+  readonly key: readonly string[];
+  /** `sha512-…` of the (only) tarball, or the hash of the statement. */
+  readonly expectDigest?: string;
+  /** File to write instead of the draft itself. */
+  readonly out?: string;
+}
+
+/** `release sign <file>` and `package sign <file>`. */
+export async function sign(
+  invocation: Invocation,
+  command: string,
+  file: string,
+  options: SignOptions,
+): Promise<Report> {
+  const { context } = invocation;
+  const path = resolve(context.cwd, file);
+  const draft = await loadDraft(path);
+  const lines = [...describeDraft(draft), ...(await describeArtifacts(draft))];
+  await confirm(invocation, draft, lines, options.expectDigest);
+  const signed = await signWith(invocation, draft, options.key);
+  const out = options.out === undefined ? path : resolve(context.cwd, options.out);
+  await saveDraft(signed, out);
+  const keyIds = signed.signatures.map(({ keyid }) => keyid);
+  return doneReport(command, {
+    data: { file: out, statement: draftId(signed), signatures: keyIds },
+    lines: [...lines, `${keyIds.length} signature(s) in ${out}`],
+  });
+}
+
+/** Adds a signature by each of the named keys. */
+export async function signWith(
+  invocation: Invocation,
+  draft: Draft,
+  keys: readonly string[],
+): Promise<Draft> {
+  if (keys.length === 0) throw new CliError('BP9003', 'no --key to sign with');
+  let signed = draft;
+  for (const what of keys) signed = signDraft(signed, await openKey(invocation, what));
+  return signed;
+}
+
+// The tarball on this machine, if it is here, has to be the one that the statement is about: its
+// files and scripts are what the signer is shown.
+async function describeArtifacts(draft: Draft): Promise<readonly string[]> {
+  if (draft.statement.kind !== 'release') return [];
+  const lines: string[] = [];
+  for (const [i, subject] of draft.statement.release.subjects.entries()) {
+    const path = draft.artifacts[i];
+    if (path === undefined) throw new CliError('BP9004', 'the draft names too few tarballs');
+    const artifact = await readArtifact(path);
+    if (formatSri(artifact.sha512) !== formatSri(subject.sha512)) {
+      throw new CliError('BP1001', `${path}: not the tarball that the statement is about`);
+    }
+    lines.push(...describeArtifact(artifact));
+  }
+  return lines;
+}
+
+/** What has to be typed or given to sign: a release's digest, or the hash of another statement. */
+function digestOf(draft: Draft): string {
+  if (draft.statement.kind !== 'release') return draftId(draft);
+  const { subjects } = draft.statement.release;
+  const [only] = subjects;
+  return subjects.length === 1 && only !== undefined ? formatSri(only.sha512) : draftId(draft);
+}
+
+async function confirm(
+  invocation: Invocation,
+  draft: Draft,
+  lines: readonly string[],
+  expected: string | undefined,
+): Promise<void> {
+  const digest = digestOf(draft);
+  if (expected !== undefined) {
+    if (expected === digest || expected === draftId(draft)) return;
+    throw new CliError('BP1001', 'the draft is not the one that --expect-digest names', {
+      details: [
+        ['expected', expected],
+        ['draft', digest],
+      ],
+    });
+  }
+  const { terminal } = invocation.context;
+  if (!invocation.globals.input || terminal.ask === undefined) {
+    throw new CliError('BP8002', 'signing needs a confirmation', {
+      hints: [`--expect-digest ${digest}`],
+    });
+  }
+  terminal.writeErr(`${lines.map((line) => printable(line, 4000)).join('\n')}\n`);
+  const word = confirmationWord(draft);
+  const typed = await terminal.ask(`type "${printable(word)}" to sign: `);
+  if (typed.trim() !== word) throw new CliError('BP8002', 'not confirmed, nothing was signed');
+}
+
+function confirmationWord(draft: Draft): string {
+  if (draft.statement.kind !== 'release') return 'sign';
+  return draft.statement.release.subjects[0]?.version ?? 'sign';
+}

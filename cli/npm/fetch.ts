@@ -1,0 +1,127 @@
+// Step 7 of DESIGN 7: bytes. Each tarball is asked for by the digest that was *verified* (never by name
+// or by the lockfile's URL), read into memory whole, hashed, and checked by the archive rules before
+// anything else sees a byte of it.
+import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import { gunzip } from '../../verifier/node/gunzip.ts';
+import { formatSri } from '../../verifier/npm/integrity.ts';
+import { askUntilGood } from '../client/hedge.ts';
+import type { ReplicaClient } from '../client/replica.ts';
+import { UnreachableError, type ReplicaFailure } from '../errors.ts';
+import { sha512 } from '../release/artifact.ts';
+import { hasDigest, type ArtifactStore } from './artifact-store.ts';
+
+// Enough to hide the latency of small files.
+const PARALLEL_MAX = 16;
+// Above this, tarballs are fetched one at a time, so that memory stays bounded by a few hundred MiB.
+const LARGE_BYTES_MIN = 16 * 1024 * 1024;
+
+/** A tarball that passed every check, or why there is none. */
+export type FetchOutcome =
+  | { readonly kind: 'checked'; readonly release: VerifiedRelease; readonly bytes: Uint8Array }
+  | { readonly kind: 'refused'; readonly release: VerifiedRelease; readonly error: VerifyError }
+  | {
+      readonly kind: 'unreachable';
+      readonly release: VerifiedRelease;
+      readonly failures: readonly ReplicaFailure[];
+    };
+
+/** Where tarballs come from. */
+export interface FetchSources {
+  readonly replicas: readonly ReplicaClient[];
+  readonly store: ArtifactStore;
+  readonly signal: AbortSignal;
+  /** Told about every bad answer, also when another replica had the right bytes. */
+  readonly onFailure: (failure: ReplicaFailure) => void;
+}
+
+/**
+ * Fetches and checks tarballs; each outcome is handed to `take`, and its bytes are not kept here.
+ */
+export async function fetchArtifacts(
+  releases: readonly VerifiedRelease[],
+  sources: FetchSources,
+  take: (outcome: FetchOutcome) => Promise<void>,
+): Promise<void> {
+  const small = releases.filter(({ size }) => size < LARGE_BYTES_MIN);
+  const large = releases.filter(({ size }) => size >= LARGE_BYTES_MIN);
+  for (const [queue, lanes] of [
+    [small, PARALLEL_MAX],
+    [large, 1],
+  ] as const) {
+    const waiting = [...queue.entries()];
+    const lane = async (): Promise<void> => {
+      for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+        const [at, release] = next;
+        await take(await fetchOne(release, at, sources));
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(lanes, queue.length) }, lane));
+  }
+}
+
+async function fetchOne(
+  release: VerifiedRelease,
+  at: number,
+  sources: FetchSources,
+): Promise<FetchOutcome> {
+  try {
+    const kept = await sources.store.read(release.sha512);
+    const bytes = kept ?? (await fetchBytes(release, at, sources));
+    // Only now a fact about the release: the bytes are the ones that the maintainers signed.
+    await checkTarball(bytes, gunzip, release);
+    if (kept === undefined) await sources.store.write(release.sha512, bytes);
+    return { kind: 'checked', release, bytes };
+  } catch (error) {
+    if (error instanceof VerifyError) return { kind: 'refused', release, error };
+    if (error instanceof UnreachableError) {
+      // Wrong bytes from anybody, and the right ones from nobody: that is tampering, not silence.
+      const wrong = error.failures.find(({ error: each }) => each instanceof VerifyError)?.error;
+      if (wrong instanceof VerifyError) return { kind: 'refused', release, error: wrong };
+      return { kind: 'unreachable', release, failures: error.failures };
+    }
+    throw error;
+  }
+}
+
+async function fetchBytes(
+  release: VerifiedRelease,
+  at: number,
+  { replicas, signal, onFailure }: FetchSources,
+): Promise<Uint8Array> {
+  // Each starts with another replica, so that the load is spread.
+  const first = replicas.length === 0 ? 0 : at % replicas.length;
+  const order = [...replicas.slice(first), ...replicas.slice(0, first)];
+  const hex = encodeHex(release.sha512);
+  const answer = await askUntilGood(
+    order,
+    async (replica, stop) => {
+      try {
+        const bytes = await replica.artifact(hex, release.size, stop);
+        requireDigest(bytes, release, replica.url);
+        return bytes;
+      } catch (error) {
+        if (error instanceof VerifyError) onFailure({ url: replica.url, error });
+        throw error;
+      }
+    },
+    { signal },
+  );
+  return answer.value;
+}
+
+/** @throws {VerifyError} `ARTIFACT_DIGEST_MISMATCH` with both digests and where the bytes came from */
+function requireDigest(bytes: Uint8Array, release: VerifiedRelease, url: string): void {
+  if (hasDigest(bytes, release.sha512)) return;
+  throw new VerifyError(
+    'ARTIFACT_DIGEST_MISMATCH',
+    `${release.name}@${release.version}: the tarball is not the one in the log (entry ${release.index})`,
+    {
+      expected: formatSri(release.sha512),
+      found: `${formatSri(sha512(bytes))} from ${url}`,
+      hint: 'nothing was installed; report the server that is named',
+    },
+  );
+}

@@ -1,0 +1,215 @@
+// The user's own npm as a child process, cut off from every setting that it would otherwise pick up:
+// environment, user and global configuration are replaced, and what matters is said as flags.
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import { parseForeignJson } from '../../verifier/foreign-json.ts';
+import type { Context } from '../context.ts';
+import { CliError, systemCode } from '../errors.ts';
+
+// Before version 10 npm has other defaults in the places that matter here, and nobody tests them.
+const NPM_MAJOR_MIN = 10;
+// --allow-git, --allow-file and --allow-remote exist since 11.10.
+const ALLOW_FLAGS_SINCE = [11, 10] as const;
+/** Enough for any error; a runaway child must not fill our memory. */
+const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
+const KILL_AFTER_MS = 5_000;
+
+// What a child needs to find programs, temporary space and its language. Everything else could be a
+// setting: npm_config_*, NODE_OPTIONS, GIT_*, proxies.
+const ENVIRONMENT_KEPT = ['PATH', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_ALL', 'SystemRoot', 'TERM'];
+
+/** npm, found and of a version that is known. */
+export interface Npm {
+  readonly version: string;
+  /** Flags that shut the ways round the registry, as far as this version has them. */
+  readonly containment: readonly string[];
+}
+
+/** The outcome of a child. */
+export interface ChildResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/**
+ * Finds npm.
+ *
+ * @throws {CliError} BP9004 when there is none or it is too old
+ */
+export async function findNpm(context: Context): Promise<Npm> {
+  const { stdout } = await runChild('npm', ['--version'], { cwd: tmpdir(), context, env: {} });
+  const version = stdout.trim();
+  const match = /^([0-9]{1,4})\.([0-9]{1,4})\.[0-9]{1,4}/.exec(version);
+  const [major, minor] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];
+  if (major < NPM_MAJOR_MIN) {
+    throw new CliError('BP9004', `npm ${version || '(none found)'}: version 10 or later is needed`);
+  }
+  const [sinceMajor, sinceMinor] = ALLOW_FLAGS_SINCE;
+  const hasFlags = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
+  // Without the flags the lockfile rules alone keep git, files and URLs out: such entries are refused
+  // before npm is started.
+  const containment = hasFlags
+    ? ['--allow-git=none', '--allow-file=none', '--allow-remote=none']
+    : [];
+  return { version, containment };
+}
+
+/** How to run npm. */
+export interface NpmRun {
+  readonly cwd: string;
+  readonly context: Context;
+  /** Private npm cache. */
+  readonly cache: string;
+  readonly args: readonly string[];
+  /** Whether install scripts run, and with the user's real home. */
+  readonly scripts: boolean;
+}
+
+/**
+ * Runs npm with nothing of its usual configuration.
+ *
+ * @throws {CliError} BP9004 when npm cannot be started
+ */
+export async function runNpm(run: NpmRun): Promise<ChildResult> {
+  const home = await mkdtemp(join(tmpdir(), 'bftpkg-home-'));
+  const empty = join(home, 'empty.npmrc');
+  await writeFile(empty, '');
+  const flags = [
+    `--userconfig=${empty}`,
+    `--globalconfig=${empty}`,
+    `--cache=${run.cache}`,
+    `--ignore-scripts=${String(!run.scripts)}`,
+    '--audit=false',
+    '--fund=false',
+    '--update-notifier=false',
+    '--color=false',
+    '--progress=false',
+    '--git=/bin/false',
+  ];
+  const { HOME } = run.context.env;
+  return await runChild('npm', [...run.args, ...flags], {
+    cwd: run.cwd,
+    context: run.context,
+    env: { HOME: run.scripts && HOME !== undefined ? HOME : home },
+  });
+}
+
+/**
+ * Packs a folder into `destination` with `npm pack`.
+ *
+ * @returns path of the tarball
+ * @throws {CliError} BP7004
+ */
+export async function packWithNpm(
+  folder: string,
+  destination: string,
+  context: Context,
+): Promise<string> {
+  await findNpm(context);
+  const result = await runNpm({
+    cwd: folder,
+    context,
+    cache: join(destination, 'npm-cache'),
+    args: ['pack', '--pack-destination', destination],
+    scripts: false,
+  });
+  if (result.code !== 0) throw npmFailed('npm pack', result);
+  const made = (await readdir(destination)).filter((name) => name.endsWith('.tgz'));
+  const [name] = made;
+  if (name === undefined || made.length !== 1) {
+    throw new CliError('BP7004', `npm pack made ${made.length} tarballs, one was expected`);
+  }
+  return join(destination, name);
+}
+
+/** The refusal for an npm that ended badly, with the lines that npm itself calls errors. */
+export function npmFailed(what: string, result: ChildResult): CliError {
+  const lines = `${result.stderr}\n${result.stdout}`
+    .split('\n')
+    .filter((line) => /^npm (?:error|ERR!)/.test(line) && !line.includes('A complete log of this'))
+    .slice(0, 12);
+  const code = result.code === null ? 'was killed' : `ended with ${result.code}`;
+  return new CliError('BP7004', `${what} ${code}`, {
+    details: lines.map((line) => ['npm', line.replace(/^npm (?:error|ERR!) ?/, '')] as const),
+  });
+}
+
+interface ChildOptions {
+  readonly cwd: string;
+  readonly context: Context;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+async function runChild(
+  command: string,
+  args: readonly string[],
+  options: ChildOptions,
+): Promise<ChildResult> {
+  const env: Record<string, string> = { ...options.env };
+  for (const name of ENVIRONMENT_KEPT) {
+    const value = options.context.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  return await new Promise((resolve, reject) => {
+    const child = spawn(command, args, {
+      cwd: options.cwd,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // npm is a script on Windows and can only be started through its shell there.
+      shell: process.platform === 'win32',
+    });
+    const out = new BoundedText();
+    const err = new BoundedText();
+    child.stdout.on('data', (chunk: Buffer) => out.add(chunk));
+    child.stderr.on('data', (chunk: Buffer) => err.add(chunk));
+    let killer: NodeJS.Timeout | undefined;
+    const stop = (): void => {
+      child.kill('SIGTERM');
+      killer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
+    };
+    const { signal } = options.context;
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true });
+    const end = (): void => {
+      signal.removeEventListener('abort', stop);
+      clearTimeout(killer);
+    };
+    child.on('error', (error) => {
+      end();
+      const reason = systemCode(error) ?? error.message;
+      reject(new CliError('BP9004', `${command} cannot be started: ${reason}`, { cause: error }));
+    });
+    child.on('close', (code) => {
+      end();
+      if (signal.aborted) {
+        reject(new CliError('BP7003', `${command} was stopped: the time for the command is spent`));
+        return;
+      }
+      resolve({ code, stdout: out.text, stderr: err.text });
+    });
+  });
+}
+
+class BoundedText {
+  #chunks: Buffer[] = [];
+  #length = 0;
+
+  add(chunk: Buffer): void {
+    if (this.#length >= OUTPUT_BYTES_MAX) return;
+    this.#chunks.push(chunk);
+    this.#length += chunk.length;
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString('utf8');
+  }
+}
+
+/** A package.json's text as a value. @throws {VerifyError} `JSON_MALFORMED` */
+export function parsePackageJson(text: string | Uint8Array): ReturnType<typeof parseForeignJson> {
+  return parseForeignJson(text, { lengthMax: 4 * 1024 * 1024 });
+}

@@ -1,0 +1,107 @@
+// A project's .npmrc can make npm run programs of its choice or fetch from elsewhere, whatever the
+// lockfile says. Our npm never reads it: what is harmless is passed on as flags, what is dangerous is
+// refused, because the next plain `npm` in this folder would obey it.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { quote } from '../../verifier/errors.ts';
+import { CliError, systemCode } from '../errors.ts';
+
+const NPMRC_LENGTH_MAX = 64 * 1024;
+
+// Programs that npm starts, code that Node loads, and ways round scripts being switched off.
+const DANGEROUS = new Set([
+  'git',
+  'script-shell',
+  'shell',
+  'node-options',
+  'node-gyp',
+  'npm-gyp',
+  'editor',
+  'viewer',
+  'globalconfig',
+  'userconfig',
+  'prefix',
+  'allow-git',
+  'allow-file',
+  'allow-remote',
+  'dangerously-allow-all-scripts',
+  'strict-ssl',
+  'noproxy',
+  'proxy',
+  'https-proxy',
+  'http-proxy',
+  'replace-registry-host',
+]);
+const DANGEROUS_IF = new Map([['ignore-scripts', 'false']]);
+
+// Settings about what the tree looks like. Only these reach our npm.
+const PASSED_ON = new Set([
+  'legacy-peer-deps',
+  'strict-peer-deps',
+  'omit',
+  'include',
+  'install-strategy',
+  'engine-strict',
+  'save-exact',
+  'save-prefix',
+  'prefer-dedupe',
+]);
+const PLAIN_VALUE = /^[A-Za-z0-9^~._-]{0,64}$/;
+
+/** What of a project's .npmrc is used. */
+export interface NpmrcResult {
+  /** Flags for npm. */
+  readonly flags: readonly string[];
+  /** Keys that have no effect here. */
+  readonly ignored: readonly string[];
+}
+
+/**
+ * Reads the project's .npmrc.
+ *
+ * @throws {CliError} BP6003 for a dangerous setting, BP9004 for a file that can't be read
+ */
+export async function readProjectNpmrc(project: string): Promise<NpmrcResult> {
+  const path = join(project, '.npmrc');
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return { flags: [], ignored: [] };
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+  if (text.length > NPMRC_LENGTH_MAX) throw new CliError('BP9004', `${path}: too large`);
+  return parseNpmrc(text, path);
+}
+
+/** As {@link readProjectNpmrc}, on the text. */
+export function parseNpmrc(text: string, path: string): NpmrcResult {
+  const flags: string[] = [];
+  const ignored: string[] = [];
+  for (const [at, raw] of text.split(/\r\n|\r|\n/).entries()) {
+    const line = raw.trim();
+    if (line === '' || line.startsWith('#') || line.startsWith(';')) continue;
+    const { key, value } = splitLine(line);
+    if (DANGEROUS.has(key) || DANGEROUS_IF.get(key) === value) {
+      throw new CliError('BP6003', `${path}:${at + 1}: sets ${quote(key)}`, {
+        hints: ['remove the line, or move it into your own ~/.npmrc'],
+      });
+    }
+    if (PASSED_ON.has(key) && PLAIN_VALUE.test(value)) flags.push(`--${key}=${value}`);
+    else ignored.push(key);
+  }
+  return { flags, ignored };
+}
+
+// As the ini reader of npm: quotes may be around keys and values, `[]` marks lists, a key alone is
+// true, and environment variables are put in, which is why a `${` in a key makes it unknown and so
+// ignored, but never safe.
+function splitLine(line: string): { readonly key: string; readonly value: string } {
+  const at = line.indexOf('=');
+  const unquote = (text: string): string => text.trim().replace(/^(["'])(.*)\1$/s, '$2');
+  const key = unquote(at < 0 ? line : line.slice(0, at))
+    .replace(/\[\]$/, '')
+    .toLowerCase();
+  return { key, value: at < 0 ? 'true' : unquote(line.slice(at + 1)) };
+}

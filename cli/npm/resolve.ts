@@ -1,0 +1,138 @@
+// Choosing versions for `install <name>`: the user's npm resolves against the registry view of one
+// replica, in a temporary copy of the project, without scripts. What comes out is a wish: it is
+// verified like any other lockfile before anything is done with it.
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { JsonValue } from '../../verifier/json.ts';
+import type { Context } from '../context.ts';
+import { CliError } from '../errors.ts';
+import { parseLockfile, type Lockfile } from './lockfile.ts';
+import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
+
+/** A project as npm would like it to be. */
+export interface Resolution {
+  readonly packageJson: string;
+  readonly lockText: string;
+  readonly lockfile: Lockfile;
+}
+
+/** What to resolve. */
+export interface ResolveRequest {
+  /** Text of the present package.json. */
+  readonly packageJson: string;
+  /** Text of the present lockfile, if there is one. */
+  readonly lockText: string | undefined;
+  /** `name`, `name@range`: checked by {@link parseInstallSpec}. */
+  readonly specs: readonly string[];
+  /** Base address of a replica. */
+  readonly replicaUrl: string;
+  readonly context: Context;
+  readonly npm: Npm;
+  readonly flags: readonly string[];
+}
+
+/**
+ * Resolves with one replica.
+ *
+ * @throws {CliError} BP7004 when npm can't; BP9005 for a lockfile that can't be checked
+ */
+export async function resolveWith(request: ResolveRequest): Promise<Resolution> {
+  const folder = await mkdtemp(join(tmpdir(), 'bftpkg-resolve-'));
+  try {
+    await writeFile(join(folder, 'package.json'), request.packageJson);
+    if (request.lockText !== undefined) {
+      await writeFile(join(folder, 'package-lock.json'), request.lockText);
+    }
+    const registry = `${request.replicaUrl}/npm/`;
+    const result = await runNpm({
+      cwd: folder,
+      context: request.context,
+      cache: join(folder, '.cache'),
+      args: [
+        'install',
+        '--package-lock-only',
+        // The lockfile must not name the replica that happened to be asked.
+        '--omit-lockfile-registry-resolved',
+        '--lockfile-version=3',
+        `--registry=${registry}`,
+        '--fetch-retries=0',
+        '--fetch-timeout=20000',
+        ...request.npm.containment,
+        ...request.flags,
+        '--',
+        ...request.specs,
+      ],
+      scripts: false,
+    });
+    if (result.code !== 0)
+      throw npmFailed(`npm could not resolve with ${request.replicaUrl}`, result);
+    const packageJson = await readFile(join(folder, 'package.json'), 'utf8');
+    const written = await readFile(join(folder, 'package-lock.json'), 'utf8');
+    const lockText = keepSources(written, request.lockText);
+    return {
+      packageJson,
+      lockText,
+      lockfile: parseLockfile(Buffer.from(lockText), 'package-lock.json'),
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+type Table = { [key: string]: JsonValue };
+
+// Entries that did not change keep the `resolved` that they had, so that the difference that a
+// reviewer sees is the change that was asked for.
+function keepSources(written: string, before: string | undefined): string {
+  if (before === undefined) return written;
+  const after = JSON.parse(written) as Table;
+  const packages = after['packages'] as Table;
+  const old = ((parsePackageJson(before).value as Table)['packages'] ?? {}) as Table;
+  for (const [key, value] of Object.entries(packages)) {
+    const [now, then] = [value as Table, old[key] as Table | undefined];
+    if (then === undefined) continue;
+    const { resolved } = then;
+    if (typeof resolved !== 'string' || now['resolved'] !== undefined) continue;
+    if (now['version'] !== then['version'] || now['integrity'] !== then['integrity']) continue;
+    packages[key] = insertAfterVersion(now, resolved);
+  }
+  return `${JSON.stringify(after, null, 2)}\n`;
+}
+
+function insertAfterVersion(entry: Table, resolved: string): Table {
+  const copy: Table = {};
+  for (const [key, value] of Object.entries(entry)) {
+    copy[key] = value;
+    if (key === 'version') copy['resolved'] = resolved;
+  }
+  return copy;
+}
+
+/** A package that the user asked to install. */
+export interface InstallSpec {
+  readonly name: string;
+  /** Range, tag or version; `undefined` for the latest. */
+  readonly range: string | undefined;
+}
+
+const RANGE = /^[A-Za-z0-9*^~<>=|. _+-]{1,128}$/;
+
+/**
+ * Reads `name` or `name@range`. Anything that npm would take for a URL, a path, git or an alias is
+ * refused: only names of the log can be verified.
+ *
+ * @throws {CliError} BP9003
+ */
+export function parseInstallSpec(text: string): InstallSpec {
+  const match = /^(@[a-z0-9._~-]+\/[a-z0-9._~-]+|[a-z0-9._~-]+)(?:@(.*))?$/s.exec(text);
+  const name = match?.[1];
+  const range = match?.[2];
+  if (name === undefined || name.startsWith('.') || (range !== undefined && !RANGE.test(range))) {
+    throw new CliError('BP9003', `not a package name with an optional version range: ${text}`, {
+      hints: ['bftpkg install <name>[@<range>]'],
+    });
+  }
+  return { name, range };
+}

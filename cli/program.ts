@@ -1,0 +1,235 @@
+// The command tree. Only commander is loaded here; each command's code is imported when it is run, so
+// that `--help` and `--version` start as fast as Node does.
+import { Command, Option } from 'commander';
+
+import type { Invocation } from './context.ts';
+import type { Report } from './output/report.ts';
+
+/** Runs a command with its flags read, and reports. */
+export type Run = (command: string, action: (invocation: Invocation) => Promise<Report>) => void;
+
+const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+// Every command has `--key` any number of times where it signs.
+const keyOption = (): Option =>
+  new Option('--key <key>', 'key file, or name of a key in your key folder; repeatable')
+    .argParser(collect)
+    .default([], 'none');
+
+/**
+ * Builds the program.
+ *
+ * @param run called by the chosen command, at most once
+ */
+export function buildProgram(version: string, run: Run): Command {
+  const program = new Command('bftpkg')
+    .description(
+      'Install packages without trusting any single maintainer, registry or log operator',
+    )
+    .version(version, '-V, --version')
+    .option('-C, --project <dir>', 'folder of the project (default: this one)')
+    .option('--config <file>', 'bftpkg.json to use (also BFTPKG_CONFIG)')
+    .addOption(
+      new Option('--format <format>', 'report format').choices(['human', 'json']).default('human'),
+    )
+    .option('--json', 'same as --format json')
+    .option('--timeout <duration>', 'time for the whole command', '60s')
+    .option('-q, --quiet', 'only problems and the last line')
+    .option('-v, --verbose', 'list every package; details of internal errors')
+    .addOption(
+      new Option('--color <when>', 'colour').choices(['auto', 'always', 'never']).default('auto'),
+    )
+    .option('--no-color', 'same as --color never')
+    .option('--no-input', 'never ask anything')
+    .option('--offline', 'ask no server (with --bundle)')
+    .showSuggestionAfterError(true)
+    .helpOption('-h, --help', 'show help');
+
+  program.commandsGroup('For users of packages:');
+  addVerify(program, run);
+  addInstall(program, run);
+  program
+    .command('explain [code]')
+    .description('explain a code of a report, or the topic exit-codes')
+    .option('--list', 'list all codes')
+    .action((code: string | undefined, options: { list?: boolean }) =>
+      run('explain', async () => {
+        const { explain } = await import('./commands/explain.ts');
+        return explain(code, options.list === true);
+      }),
+    );
+
+  program.commandsGroup('For maintainers of packages:');
+  addKey(program, run);
+  addPackage(program, run);
+  addRelease(program, run);
+  return program;
+}
+
+function addVerify(program: Command, run: Run): void {
+  program
+    .command('verify [subjects...]')
+    .description('verify the lockfile, or name@version…, or tarballs, against the log')
+    .option('--lockfile <file>', 'lockfile to verify (default: the project’s)')
+    .option('--bundle <file>', 'use saved evidence instead of asking replicas')
+    .option('--save-bundle <file>', 'save the evidence, to verify the same subjects offline')
+    .option('--max-checkpoint-age <duration>', 'how old the view of the log may be')
+    .action((subjects: string[], options: Record<string, string>) =>
+      run('verify', async (invocation) => {
+        const { verify } = await import('./commands/verify.ts');
+        return await verify(invocation, subjects, options);
+      }),
+    );
+}
+
+function addInstall(program: Command, run: Run): void {
+  const scripts = 'let install scripts of the verified packages run afterwards';
+  program
+    .command('install [packages...]')
+    .description('verify, then install: the lockfile, or name[@range]… added to it')
+    .option('--scripts', scripts)
+    .action((packages: string[], options: { scripts?: boolean }) =>
+      run('install', async (invocation) => {
+        const { installLocked, installNamed } = await import('./commands/install.ts');
+        return packages.length === 0
+          ? await installLocked(invocation, 'install', options)
+          : await installNamed(invocation, packages, options);
+      }),
+    );
+  program
+    .command('ci')
+    .description('verify the lockfile, then install exactly that')
+    .option('--scripts', scripts)
+    .action((options: { scripts?: boolean }) =>
+      run('ci', async (invocation) => {
+        const { installLocked } = await import('./commands/install.ts');
+        return await installLocked(invocation, 'ci', options);
+      }),
+    );
+}
+
+function addKey(program: Command, run: Run): void {
+  const key = program
+    .command('key')
+    .description('signing keys (files that only you can read; not yet protected by a passphrase)');
+  key
+    .command('generate <name>')
+    .description('make a key')
+    .option('--out <file>', 'where (default: your key folder)')
+    .action((name: string, options: { out?: string }) =>
+      run('key generate', async (invocation) => {
+        const { keyGenerate } = await import('./commands/key.ts');
+        return await keyGenerate(invocation, name, options);
+      }),
+    );
+  key
+    .command('show <key>')
+    .description('show the public half of a key')
+    .action((what: string) =>
+      run('key show', async (invocation) => {
+        const { keyShow } = await import('./commands/key.ts');
+        return await keyShow(invocation, what);
+      }),
+    );
+  key
+    .command('list')
+    .description('list your keys')
+    .action(() =>
+      run('key list', async (invocation) => {
+        const { keyList } = await import('./commands/key.ts');
+        return await keyList(invocation);
+      }),
+    );
+}
+
+interface SigningFlags {
+  readonly key: string[];
+  readonly expectDigest?: string;
+  readonly out?: string;
+}
+
+function addSign(parent: Command, name: string, run: Run): void {
+  parent
+    .command('sign <file>')
+    .description('show what the draft states, and sign it')
+    .addOption(keyOption())
+    .option('--expect-digest <digest>', 'sign without asking, if it is exactly this')
+    .option('--out <file>', 'write the signed draft elsewhere')
+    .action((file: string, options: SigningFlags) =>
+      run(`${name} sign`, async (invocation) => {
+        const { sign } = await import('./commands/sign.ts');
+        return await sign(invocation, `${name} sign`, file, options);
+      }),
+    );
+}
+
+function addPackage(program: Command, run: Run): void {
+  const parent = program.command('package').description('packages and their maintainers');
+  parent
+    .command('register <name>')
+    .description('claim a name, with the keys that will sign its releases')
+    .addOption(
+      new Option(
+        '--maintainer <name=key>',
+        'a maintainer and their public key, or the name of a key of yours; repeatable',
+      )
+        .argParser(collect)
+        .default([], 'the --key ones'),
+    )
+    .option('--faulty <number>', 'f: how many may be bad; a release needs f+1 signatures')
+    .addOption(keyOption())
+    .option('--out <file>', 'write a draft for the others to sign, instead of submitting')
+    .action(
+      (
+        name: string,
+        options: { maintainer: string[]; faulty?: string; key: string[]; out?: string },
+      ) =>
+        run('package register', async (invocation) => {
+          const { packageRegister } = await import('./commands/package.ts');
+          return await packageRegister(invocation, name, options);
+        }),
+    );
+  addSign(parent, 'package', run);
+  parent
+    .command('submit <file>')
+    .description('bring a signed maintainer set into the log')
+    .action((file: string) =>
+      run('package submit', async (invocation) => {
+        const { packageSubmit } = await import('./commands/package.ts');
+        return await packageSubmit(invocation, file);
+      }),
+    );
+}
+
+function addRelease(program: Command, run: Run): void {
+  const parent = program.command('release').description('releases of your packages');
+  parent
+    .command('prepare [targets...]')
+    .description('pack folders (or take tarballs) and write a draft to sign')
+    .option('--out <file>', 'the draft', 'release.json')
+    .action((targets: string[], options: { out: string }) =>
+      run('release prepare', async (invocation) => {
+        const { releasePrepare } = await import('./commands/release.ts');
+        return await releasePrepare(invocation, targets, options);
+      }),
+    );
+  addSign(parent, 'release', run);
+  parent
+    .command('submit <file>')
+    .description('bring a signed release into the log, and verify that it is there')
+    .action((file: string) =>
+      run('release submit', async (invocation) => {
+        const { releaseSubmit } = await import('./commands/release.ts');
+        return await releaseSubmit(invocation, file);
+      }),
+    );
+  parent
+    .command('publish [targets...]')
+    .description('prepare, sign with your keys, and submit')
+    .addOption(keyOption())
+    .action((targets: string[], options: { key: string[] }) =>
+      run('release publish', async (invocation) => {
+        const { releasePublish } = await import('./commands/release.ts');
+        return await releasePublish(invocation, targets, options);
+      }),
+    );
+}

@@ -1,0 +1,88 @@
+// Tarballs on the maintainer's side: made by their own npm, read once, and checked by the same rules
+// that every replica and every installer applies.
+import { createHash } from 'node:crypto';
+import { lstat, mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { Finding } from '../../verifier/archive/findings.ts';
+import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarball.ts';
+import { gunzip } from '../../verifier/node/gunzip.ts';
+import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, systemCode } from '../errors.ts';
+import { packWithNpm } from '../npm/npm.ts';
+
+/** A tarball that obeys the rules. */
+export interface Artifact {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** 64 bytes. */
+  readonly sha512: Uint8Array;
+  readonly checked: ArchiveListing;
+}
+
+/** SHA-512 of bytes. */
+export function sha512(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash('sha512').update(bytes).digest());
+}
+
+/**
+ * Reads and checks a tarball.
+ *
+ * @throws {CliError} BP9004; {VerifyError} `ARCHIVE_UNSAFE` and what else the rules refuse
+ */
+export async function readArtifact(path: string): Promise<Artifact> {
+  let bytes: Uint8Array;
+  try {
+    const facts = await lstat(path);
+    if (facts.size > ARTIFACT_BYTES_MAX)
+      throw new CliError('BP1002', `${path}: larger than 256 MiB`);
+    bytes = new Uint8Array(await readFile(path));
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+  return { path, bytes, sha512: sha512(bytes), checked: await checkTarball(bytes, gunzip) };
+}
+
+/**
+ * The artifact of a target: a tarball as it is, or a folder packed by the user's npm into a new
+ * private folder.
+ */
+export async function prepareArtifact(target: string, invocation: Invocation): Promise<Artifact> {
+  let isFolder: boolean;
+  try {
+    isFolder = (await lstat(target)).isDirectory();
+  } catch (error) {
+    throw new CliError('BP9003', `${target}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+  if (!isFolder) return await readArtifact(target);
+  const folder = await mkdtemp(join(tmpdir(), 'bftpkg-pack-'));
+  invocation.progress(`packing ${target} with npm`);
+  return await readArtifact(await packWithNpm(target, folder, invocation.context));
+}
+
+/** What a signer should know about a tarball, as lines for people. */
+export function describeArtifact({ path, checked }: Artifact): readonly string[] {
+  return [
+    `  tarball   ${path}`,
+    `  files     ${checked.files.length}`,
+    ...checked.findings.map((finding) => `  note      ${describeFinding(finding)}`),
+  ];
+}
+
+function describeFinding(finding: Finding): string {
+  switch (finding.kind) {
+    case 'install-script':
+      return `runs on install: ${finding.name}: ${finding.detail}`;
+    case 'native-build':
+      return `native build: ${finding.path}`;
+    case 'bundled-package':
+      return `bundled package: ${finding.name}`;
+    case 'npm-settings':
+      return `npm settings inside: ${finding.path}`;
+    case 'shrinkwrap':
+      return `its own lockfile inside: ${finding.path}`;
+  }
+}

@@ -1,0 +1,208 @@
+// A statement on its way from one maintainer to the next: the payload, the signatures so far, and for a
+// release where its tarballs are. It is a working file: nothing in it is believed that the payload
+// does not say, and every signature is checked before it is counted or sent.
+import { lstat, readFile } from 'node:fs/promises';
+import { dirname, isAbsolute, join, relative } from 'node:path';
+
+import {
+  ENVELOPE_LENGTH_MAX,
+  ENVELOPE_SIGNATURES_MAX,
+  formatEnvelope,
+  preAuthenticationEncoding,
+  statementHash,
+  type Envelope,
+  type EnvelopeSignature,
+} from '../../verifier/dsse.ts';
+import { keyId, publicKeyHex, SIGNATURE_LENGTH, type PublicKey } from '../../verifier/ed25519.ts';
+import { encodeBase64 } from '../../verifier/encoding.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import {
+  canonicalJson,
+  ObjectReader,
+  parseCanonicalJson,
+  readString,
+  type JsonValue,
+} from '../../verifier/json.ts';
+import { verifyNative } from '../../verifier/node/ed25519.ts';
+import {
+  MAINTAINERS_PAYLOAD_TYPE,
+  parseMaintainerSet,
+  type MaintainerSet,
+} from '../../verifier/statements/maintainers.ts';
+import {
+  parseRelease,
+  RELEASE_PAYLOAD_TYPE,
+  RELEASE_SUBJECTS_MAX,
+  type Release,
+} from '../../verifier/statements/release.ts';
+import { CliError, configError, systemCode } from '../errors.ts';
+import type { LoadedKey } from '../keys/key-file.ts';
+import { replaceFile } from '../trust/atomic-file.ts';
+
+const DRAFT_FORMAT = 'bftpkg-draft/v1';
+const DRAFT_LENGTH_MAX = 4 * ENVELOPE_LENGTH_MAX;
+const PATH_LENGTH_MAX = 4096;
+
+/** What a draft states. */
+export type DraftStatement =
+  | { readonly kind: 'maintainers'; readonly set: MaintainerSet }
+  | { readonly kind: 'release'; readonly release: Release };
+
+/** A statement that is being signed. */
+export interface Draft {
+  readonly payloadType: string;
+  readonly payload: Uint8Array;
+  readonly signatures: readonly EnvelopeSignature[];
+  /** For a release: the tarball of each subject, in the order of the subjects; absolute paths. */
+  readonly artifacts: readonly string[];
+  readonly statement: DraftStatement;
+}
+
+/** A new draft. @throws {VerifyError} for a payload that no reader would accept */
+export function makeDraft(
+  payloadType: string,
+  payload: Uint8Array,
+  artifacts: readonly string[] = [],
+): Draft {
+  const statement = readStatementOf(payloadType, payload);
+  return { payloadType, payload, signatures: [], artifacts, statement };
+}
+
+function readStatementOf(payloadType: string, payload: Uint8Array): DraftStatement {
+  switch (payloadType) {
+    case MAINTAINERS_PAYLOAD_TYPE:
+      return { kind: 'maintainers', set: parseMaintainerSet(payload) };
+    case RELEASE_PAYLOAD_TYPE:
+      return { kind: 'release', release: parseRelease(payload) };
+    default:
+      throw new VerifyError('FORMAT_UNSUPPORTED', 'the draft states something unknown');
+  }
+}
+
+/**
+ * Reads a draft from a file.
+ *
+ * @throws {CliError} BP9004
+ */
+export async function loadDraft(path: string): Promise<Draft> {
+  try {
+    const facts = await lstat(path);
+    if (facts.size > DRAFT_LENGTH_MAX) throw new Error('too large for a draft');
+    const text = (await readFile(path, 'utf8')).replace(/\n$/, '');
+    return parseDraft(text, dirname(path));
+  } catch (error) {
+    const detail = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
+    throw configError(`${path}: ${detail}`, 'make it with bftpkg release prepare', error);
+  }
+}
+
+/**
+ * Reads the text of a draft.
+ *
+ * @param folder what relative paths of artifacts start from
+ */
+export function parseDraft(text: string, folder: string): Draft {
+  const reader = new ObjectReader(parseCanonicalJson(text, DRAFT_LENGTH_MAX), '');
+  reader.format('format', DRAFT_FORMAT);
+  const payloadType = reader.string('payloadType', 128);
+  const payload = reader.base64('payload', ENVELOPE_LENGTH_MAX);
+  const signatures = reader.array('signatures', ENVELOPE_SIGNATURES_MAX, readSignature);
+  const artifacts = reader
+    .array('artifacts', RELEASE_SUBJECTS_MAX, (value, path) =>
+      readString(value, path, PATH_LENGTH_MAX),
+    )
+    .map((path) => (isAbsolute(path) ? path : join(folder, path)));
+  reader.end();
+  return { ...makeDraft(payloadType, payload, artifacts), signatures };
+}
+
+function readSignature(value: JsonValue, path: string): EnvelopeSignature {
+  const reader = new ObjectReader(value, path);
+  const keyid = reader.string('keyid', 64);
+  const signature = reader.base64('sig', SIGNATURE_LENGTH);
+  reader.end();
+  return { keyid, signature };
+}
+
+/** The draft's text; artifacts are given relative to `folder`, so that it can be handed on with them. */
+export function formatDraft(draft: Draft, folder: string): string {
+  return `${canonicalJson({
+    format: DRAFT_FORMAT,
+    payloadType: draft.payloadType,
+    payload: encodeBase64(draft.payload),
+    signatures: draft.signatures.map(({ keyid, signature }) => ({
+      keyid,
+      sig: encodeBase64(signature),
+    })),
+    artifacts: draft.artifacts.map((path) => relative(folder, path)),
+  })}\n`;
+}
+
+/** Writes a draft, whole or not at all. */
+export async function saveDraft(draft: Draft, path: string): Promise<void> {
+  await replaceFile(path, formatDraft(draft, dirname(path)), 0o644);
+}
+
+/** The draft with a key's signature; signing twice with one key changes nothing. */
+export function signDraft(draft: Draft, key: LoadedKey): Draft {
+  if (signersAmong(draft, [key.publicKey]).length > 0) return draft;
+  const message = preAuthenticationEncoding(draft.payloadType, draft.payload);
+  const added = { keyid: key.keyId, signature: key.signer.sign(message) };
+  return { ...draft, signatures: [...draft.signatures, added] };
+}
+
+/** Which of some keys have a valid signature on the draft, each once. */
+export function signersAmong(draft: Draft, keys: readonly PublicKey[]): readonly PublicKey[] {
+  const message = preAuthenticationEncoding(draft.payloadType, draft.payload);
+  return keys.filter((publicKey) =>
+    draft.signatures.some(
+      ({ keyid, signature }) =>
+        keyid === keyId(publicKey) && verifyNative({ publicKey, message, signature }),
+    ),
+  );
+}
+
+/** Identity of what is stated: hex SHA-256 of the payload. */
+export function draftId(draft: Draft): string {
+  return statementHash(draft.payload);
+}
+
+/**
+ * The signed envelope, as it is sent. Lines that are not 64 bytes or repeat a key are left out: they
+ * could only get the whole refused.
+ */
+export function envelopeOf(draft: Draft): { readonly text: string; readonly envelope: Envelope } {
+  const byKey = new Map<string, EnvelopeSignature>();
+  for (const line of draft.signatures) {
+    if (line.signature.length === SIGNATURE_LENGTH) byKey.set(line.keyid, line);
+  }
+  if (byKey.size === 0) throw new CliError('BP2001', 'nobody has signed it yet');
+  const envelope = {
+    payloadType: draft.payloadType,
+    payload: draft.payload,
+    signatures: [...byKey.values()],
+  };
+  return { envelope, text: formatEnvelope(envelope) };
+}
+
+/** The draft as lines for the person who is about to sign it: everything that it states. */
+export function describeDraft(draft: Draft): readonly string[] {
+  const { statement } = draft;
+  if (statement.kind === 'maintainers') {
+    const { set } = statement;
+    return [
+      `maintainer set of ${set.package}, sequence ${set.sequence}`,
+      `  signatures needed for a release: ${set.faulty + 1} of ${set.maintainers.length}`,
+      ...set.maintainers.map(({ name, key }) => `  maintainer ${name}  ${publicKeyHex(key)}`),
+      `  statement ${draftId(draft)}`,
+    ];
+  }
+  return statement.release.subjects.flatMap((subject) => [
+    `release ${subject.name}@${subject.version}`,
+    `  digest    sha512-${encodeBase64(subject.sha512)}`,
+    `  size      ${subject.size} bytes`,
+    `  signed by maintainers of set ${subject.maintainers}`,
+    `  manifest  ${canonicalJson(subject.manifest)}`,
+    `  statement ${draftId(draft)}`,
+  ]);
+}

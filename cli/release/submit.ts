@@ -1,0 +1,231 @@
+// Bringing a signed statement into the log. A gateway may be slow, faulty or lie in either direction,
+// so neither its "committed" nor its refusal is taken at its word: success is evidence that verifies,
+// and a refusal counts when more replicas than may be faulty give it.
+import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { encodeHex } from '../../verifier/encoding.ts';
+import type { Subject } from '../../verifier/evidence/subject.ts';
+import { parsePurl } from '../../verifier/npm/purl.ts';
+import { rosterWeights, type Roster } from '../../verifier/roster.ts';
+import { weightOf } from '../../verifier/quorum.ts';
+import { asError } from '../client/hedge.ts';
+import { isRuling, type ReplicaClient } from '../client/replica.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, systemCode, type ReplicaFailure, type TransportError } from '../errors.ts';
+import { hasDigest } from '../npm/artifact-store.ts';
+import { describeFailure } from '../output/diagnose.ts';
+import { EmptyLogError, type LogSession, type Verified } from '../session/log-session.ts';
+import { draftId, envelopeOf, type Draft } from './draft.ts';
+
+// A healthy log commits in well under a second. After this long with one gateway, another one is asked
+// as well (a leader cannot ignore what more than f replicas relay, CONSENSUS Q7).
+const GATEWAY_WAIT_SECONDS = 5;
+// Between rounds over all gateways; the time for the whole command ends them.
+const ROUND_PAUSE_MS = 500;
+const ROUNDS_MAX = 200;
+
+/** A statement that is in the log. */
+export interface Submitted {
+  /** Leaf index of its entry, proven. */
+  readonly index: number;
+  readonly statement: string;
+  readonly verified: Verified;
+  /** Whether it was in the log before. */
+  readonly already: boolean;
+  /** Gateways that failed meanwhile. */
+  readonly failures: readonly ReplicaFailure[];
+}
+
+/**
+ * Submits a statement and waits until its evidence verifies. Doing it again is success again.
+ *
+ * @throws {CliError} BP7001 below a quorum or when time is spent, BP5004 or BP6005 when the log refuses
+ */
+export async function submitDraft(
+  session: LogSession,
+  draft: Draft,
+  invocation: Invocation,
+): Promise<Submitted> {
+  const { text } = envelopeOf(draft);
+  const artifacts = await readArtifacts(draft);
+  const before = await findInLog(session, draft);
+  if (before !== undefined) return { ...before, already: true, failures: [] };
+  const roster = await session.roster();
+  const run = new Submission(session, roster, draft, text, artifacts, invocation);
+  return await run.untilLogged();
+}
+
+interface NamedBytes {
+  readonly sha512Hex: string;
+  readonly bytes: Uint8Array;
+}
+
+// Read again at the time of sending: the file may have been built anew since it was signed.
+async function readArtifacts(draft: Draft): Promise<readonly NamedBytes[]> {
+  if (draft.statement.kind !== 'release') return [];
+  const { subjects } = draft.statement.release;
+  return await Promise.all(
+    subjects.map(async (subject, i) => {
+      const path = draft.artifacts[i];
+      if (path === undefined) throw new CliError('BP9004', 'the draft names too few tarballs');
+      let bytes: Uint8Array;
+      try {
+        bytes = new Uint8Array(await readFile(path));
+      } catch (error) {
+        throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+      }
+      if (!hasDigest(bytes, subject.sha512)) {
+        throw new CliError('BP1001', `${path}: not the tarball that was signed`, {
+          hints: ['prepare and sign the release again, from the tarball that is meant'],
+        });
+      }
+      return { sha512Hex: encodeHex(subject.sha512), bytes };
+    }),
+  );
+}
+
+/** The subject whose evidence shows that a draft's statement is in the log. */
+function subjectOf(draft: Draft): Subject {
+  if (draft.statement.kind === 'maintainers') {
+    const { name } = parsePurl(draft.statement.set.package);
+    return { kind: 'package', name };
+  }
+  const [first] = draft.statement.release.subjects;
+  if (first === undefined) throw new CliError('BP9004', 'the draft has no subject');
+  return { kind: 'release', name: first.name, version: first.version };
+}
+
+/** Whether the statement is in the log, by evidence. */
+async function findInLog(
+  session: LogSession,
+  draft: Draft,
+): Promise<Pick<Submitted, 'index' | 'statement' | 'verified'> | undefined> {
+  const statement = draftId(draft);
+  let verified: Verified;
+  try {
+    verified = await session.verify([subjectOf(draft)]);
+  } catch (error) {
+    if (error instanceof EmptyLogError) return undefined;
+    throw error;
+  }
+  const [result] = verified.evidence.subjects;
+  if (result?.kind === 'verified' && result.release.statement === statement) {
+    return { index: result.release.index, statement, verified };
+  }
+  if (result?.kind === 'package' && result.package.setHash === statement) {
+    return { index: result.package.index, statement, verified };
+  }
+  return undefined;
+}
+
+class Submission {
+  readonly #session: LogSession;
+  readonly #roster: Roster;
+  readonly #draft: Draft;
+  readonly #envelope: string;
+  readonly #artifacts: readonly NamedBytes[];
+  readonly #invocation: Invocation;
+  readonly #failures = new Map<string, Error>();
+  readonly #rulings = new Map<number, TransportError>();
+
+  constructor(
+    session: LogSession,
+    roster: Roster,
+    draft: Draft,
+    envelope: string,
+    artifacts: readonly NamedBytes[],
+    invocation: Invocation,
+  ) {
+    this.#session = session;
+    this.#roster = roster;
+    this.#draft = draft;
+    this.#envelope = envelope;
+    this.#artifacts = artifacts;
+    this.#invocation = invocation;
+  }
+
+  async untilLogged(): Promise<Submitted> {
+    const { signal } = this.#invocation.context;
+    const gateways = this.#gateways();
+    for (let round = 0; round < ROUNDS_MAX && !signal.aborted; round++) {
+      let taken = 0;
+      for (const [index, gateway] of gateways) {
+        const accepted = await this.#offer(index, gateway);
+        if (accepted) taken++;
+        const found = accepted ? await this.#find() : undefined;
+        if (found !== undefined) return found;
+        await this.#throwIfRefused();
+        if (signal.aborted) break;
+      }
+      // Nobody takes it at all: waiting for them would only take longer to say so.
+      if (taken === 0) break;
+      await sleep(ROUND_PAUSE_MS, undefined, { signal }).catch(() => undefined);
+    }
+    throw this.#gaveUp();
+  }
+
+  // The replicas of the roster, those of the configuration first, by the addresses given there.
+  #gateways(): readonly (readonly [number, ReplicaClient])[] {
+    const rank = (url: string): number => {
+      const at = this.#session.config.replicas.indexOf(url);
+      return at < 0 ? this.#session.config.replicas.length : at;
+    };
+    return [...this.#roster.replicas.entries()]
+      .toSorted(([, a], [, b]) => rank(a.url) - rank(b.url))
+      .map(([index, { url }]) => [index, this.#session.replica(url)] as const);
+  }
+
+  async #offer(index: number, gateway: ReplicaClient): Promise<boolean> {
+    const { signal } = this.#invocation.context;
+    try {
+      for (const { sha512Hex, bytes } of this.#artifacts) {
+        if (await gateway.hasArtifact(sha512Hex, signal)) continue;
+        this.#invocation.progress(`uploading ${bytes.length} bytes to ${gateway.url}`);
+        await gateway.putArtifact(sha512Hex, bytes, signal);
+      }
+      await gateway.submit(this.#envelope, GATEWAY_WAIT_SECONDS, signal);
+      this.#failures.delete(gateway.url);
+      return true;
+    } catch (error) {
+      this.#failures.set(gateway.url, asError(error));
+      if (isRuling(error)) this.#rulings.set(index, error);
+      return false;
+    }
+  }
+
+  async #find(): Promise<Submitted | undefined> {
+    const found = await findInLog(this.#session, this.#draft);
+    if (found === undefined) return undefined;
+    const failures = [...this.#failures].map(([url, error]) => ({ url, error }));
+    return { ...found, already: false, failures };
+  }
+
+  // One replica may lie about the rules; of more than may be faulty, one tells the truth.
+  async #throwIfRefused(): Promise<void> {
+    const weight = weightOf(this.#rulings.keys(), rosterWeights(this.#roster));
+    if (weight < this.#roster.thresholds.weak) return;
+    const [ruling] = this.#rulings.values();
+    if (ruling === undefined) return;
+    const code = ruling.status === 409 ? 'BP5004' : 'BP6005';
+    throw new CliError(code, ruling.remote?.message ?? ruling.message, {
+      details: [['rule', ruling.remote?.code ?? 'not said']],
+      hints: [`bftpkg explain ${code}`],
+      cause: ruling,
+    });
+  }
+
+  #gaveUp(): CliError {
+    const total = this.#roster.replicas.length;
+    const answered = total - this.#failures.size;
+    return new CliError(
+      'BP7001',
+      `could not reach a quorum: ${answered} of ${total} replicas took the statement, and it is not ` +
+        'in the log. Nothing is lost: submitting it again is safe.',
+      {
+        details: [...this.#failures].map(([url, error]) => [url, describeFailure(error)] as const),
+        hints: ['try again later with the same file'],
+      },
+    );
+  }
+}

@@ -1,0 +1,348 @@
+// One command's dealings with the log: configuration, trust state, replicas, and the way from subjects
+// to verified answers (DESIGN 7). Everything that can be believed goes through `verify`.
+import type { Evidence } from '../../verifier/evidence/format.ts';
+import { parseEvidence } from '../../verifier/evidence/format.ts';
+import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
+import { ForkError, type TrustState } from '../../verifier/evidence/trust.ts';
+import { verifyEvidence, type VerifiedEvidence } from '../../verifier/evidence/verify.ts';
+import { equalBytes } from '../../verifier/bytes.ts';
+import { statementHash } from '../../verifier/dsse.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { assert, VerifyError, type VerifyErrorCode } from '../../verifier/errors.ts';
+import { SignaturePool } from '../../verifier/node/signature-pool.ts';
+import { planRosterChain, type Roster } from '../../verifier/roster.ts';
+import { runPlan } from '../../verifier/signatures.ts';
+import type { SignedNote } from '../../verifier/note.ts';
+import { askUntilGood, type Hedged } from '../client/hedge.ts';
+import { HttpClient } from '../client/http.ts';
+import { isNotReady, ReplicaClient } from '../client/replica.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
+import { diagnoseFailures, isFinal } from '../output/diagnose.ts';
+import { loadConfig, type Config } from '../trust/config.ts';
+import { stateFolder } from '../trust/folders.ts';
+import { TrustStore } from '../trust/trust-store.ts';
+import { keepForkEvidence } from './fork-file.ts';
+import { requireReach, unreachableMessage } from './reach.ts';
+
+/** As many as a replica answers at once. */
+export const SUBJECTS_MAX = 10_000;
+// Clocks that are kept by NTP agree within a second; replicas vote within tighter bounds.
+const CLOCK_SKEW_MAX_SECONDS = 60;
+// Another process of the same user may advance the trust state meanwhile; four in a row have to be
+// faster than us to get here.
+const ADVANCE_ATTEMPTS_MAX = 4;
+
+// Refusals that the log itself proves about a subject. Any other one says that the answer was bad, and
+// another replica may give a good one.
+const VERDICTS: ReadonlySet<VerifyErrorCode> = new Set<VerifyErrorCode>([
+  'INTEGRITY_MISMATCH',
+  'RELEASE_REVOKED',
+  'RELEASE_YANKED',
+  'NOT_IN_LOG',
+  'PACKAGE_NAME_INVALID',
+  'VERSION_INVALID',
+  'MAINTAINER_SIGNATURES_MISSING',
+]);
+
+/** The log says of itself that it has no entry and no checkpoint yet. */
+export class EmptyLogError extends CliError {
+  constructor() {
+    super('BP7001', 'could not check: the log has no checkpoint yet', {
+      hints: ['publish something first: bftpkg package register <name>'],
+    });
+  }
+}
+
+/** What was verified, and how it was come by. */
+export interface Verified {
+  readonly evidence: VerifiedEvidence;
+  /** The document, to be kept as an offline bundle. */
+  readonly source: Uint8Array;
+  /** Size of the tree that was accepted before; `null` at the first contact. */
+  readonly consistentWith: number | null;
+  readonly ageSeconds: number;
+  /** Replicas that failed or answered badly meanwhile. */
+  readonly failures: readonly ReplicaFailure[];
+}
+
+interface Answer {
+  readonly evidence: Evidence;
+  readonly source: Uint8Array;
+  readonly verified: VerifiedEvidence;
+}
+
+/** The connection of one command to the log that its project pins. */
+export class LogSession {
+  readonly config: Config;
+  readonly http: HttpClient = new HttpClient();
+  readonly #invocation: Invocation;
+  readonly #trust: TrustStore;
+  readonly #verifier: SignaturePool = new SignaturePool({ helping: true });
+  readonly #clients = new Map<string, ReplicaClient>();
+
+  private constructor(invocation: Invocation, config: Config) {
+    this.#invocation = invocation;
+    this.config = config;
+    this.#trust = new TrustStore(stateFolder(invocation.context.env), config.pin);
+  }
+
+  /** @throws {CliError} BP9004 */
+  static async open(
+    invocation: Invocation,
+    overrides: { readonly checkpointAgeMaxSeconds?: number | undefined } = {},
+  ): Promise<LogSession> {
+    const config = await loadConfig(invocation.context, invocation.globals);
+    const age = overrides.checkpointAgeMaxSeconds ?? config.checkpointAgeMaxSeconds;
+    return new LogSession(invocation, { ...config, checkpointAgeMaxSeconds: age });
+  }
+
+  /** The replicas of the configuration, in an order of our own for each run, to spread the load. */
+  get replicas(): readonly ReplicaClient[] {
+    return this.config.replicas.map((url) => this.replica(url));
+  }
+
+  /** The replica at an address. */
+  replica(url: string): ReplicaClient {
+    const known = this.#clients.get(url);
+    if (known !== undefined) return known;
+    const client = new ReplicaClient(url, this.http);
+    this.#clients.set(url, client);
+    return client;
+  }
+
+  /**
+   * Verifies subjects online and moves the trust state forward.
+   *
+   * @param subjects 1 to {@link SUBJECTS_MAX}, distinct
+   * @throws {CliError} BP7001 below a quorum, BP4003 with a file of evidence for a fork
+   * @throws {VerifyError} when a quorum of replicas answered and none gave acceptable evidence
+   */
+  async verify(subjects: readonly Subject[]): Promise<Verified> {
+    if (this.#invocation.globals.offline) {
+      throw new CliError('BP7001', 'could not check: --offline forbids asking replicas', {
+        hints: ['use --bundle <file> together with --offline'],
+      });
+    }
+    try {
+      for (let attempt = 0; attempt < ADVANCE_ATTEMPTS_MAX; attempt++) {
+        const trusted = await this.#trust.read();
+        const verified = await this.#verifyAgainst(subjects, trusted);
+        // Advanced also when a subject is refused: having seen a revocation, this machine must
+        // not be shown the time before it again.
+        const outcome = await this.#trust.advance(trusted, verified.evidence.trust);
+        if (outcome.kind === 'stored') return verified;
+      }
+    } catch (error) {
+      if (!(error instanceof ForkError)) throw error;
+      throw await keepForkEvidence(error, this.#invocation.context.cwd);
+    }
+    throw new CliError('BP9004', `${this.#trust.path}: other processes keep changing it`);
+  }
+
+  async #verifyAgainst(
+    subjects: readonly Subject[],
+    trusted: TrustState | undefined,
+  ): Promise<Verified> {
+    // Asked for while the evidence is on its way.
+    const notes = new Map<string, Promise<SignedNote>>();
+    const stop = new AbortController();
+    const signal = AbortSignal.any([this.#invocation.context.signal, stop.signal]);
+    const askNote = (url: string): Promise<SignedNote> => {
+      const asked = notes.get(url) ?? this.replica(url).checkpoint(signal);
+      notes.set(url, asked);
+      return asked;
+    };
+    for (const url of this.config.replicas) askNote(url).catch(() => undefined);
+    try {
+      const { value, failures } = await this.#askEvidence(subjects, trusted);
+      const { evidence, source, verified } = value;
+      const reach = await requireReach(
+        {
+          evidence: verified,
+          note: evidence.checkpoint,
+          rosters: evidence.rosters,
+          verifier: this.#verifier,
+        },
+        askNote,
+      );
+      return {
+        evidence: verified,
+        source,
+        consistentWith: trusted?.size ?? null,
+        ageSeconds: this.#nowSeconds() - verified.checkpoint.certifiedTime,
+        failures: mergeFailures(failures, reach.failures),
+      };
+    } finally {
+      stop.abort();
+    }
+  }
+
+  async #askEvidence(
+    subjects: readonly Subject[],
+    trusted: TrustState | undefined,
+  ): Promise<Hedged<Answer>> {
+    let doubtful: { readonly answer: Answer; readonly url: string } | undefined;
+    const query = {
+      pin: this.config.pin,
+      since: trusted?.size ?? 0,
+      subjects: subjects.map(subjectId),
+    };
+    const ask = async (replica: ReplicaClient, signal: AbortSignal): Promise<Answer> => {
+      const { evidence, source } = await replica.evidence(query, signal);
+      const verified = await this.#check(evidence, subjects, trusted);
+      const answer = { evidence, source, verified };
+      const bad = verified.subjects.find(
+        (result) => result.kind === 'refused' && !VERDICTS.has(result.error.code),
+      );
+      if (bad?.kind === 'refused') {
+        doubtful ??= { answer, url: replica.url };
+        throw bad.error;
+      }
+      return answer;
+    };
+    try {
+      const { signal } = this.#invocation.context;
+      return await askUntilGood(this.replicas, ask, { signal, isFinal });
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      // One bad package never hides the others: if nobody has better evidence, this is what there is.
+      if (doubtful !== undefined) {
+        return { value: doubtful.answer, url: doubtful.url, failures: error.failures };
+      }
+      throw this.#allFailed(error.failures);
+    }
+  }
+
+  async #check(
+    evidence: Evidence,
+    subjects: readonly Subject[],
+    trusted: TrustState | undefined,
+  ): Promise<VerifiedEvidence> {
+    return await verifyEvidence(
+      {
+        evidence,
+        pin: this.config.pin,
+        subjects,
+        nowSeconds: this.#nowSeconds(),
+        checkpointAgeMaxSeconds: this.config.checkpointAgeMaxSeconds,
+        clockSkewMaxSeconds: CLOCK_SKEW_MAX_SECONDS,
+        ...(trusted === undefined ? {} : { trusted }),
+      },
+      this.#verifier,
+    );
+  }
+
+  #allFailed(failures: readonly ReplicaFailure[]): CliError {
+    // Without verified evidence there is no roster to weigh answers by, so they are counted: more
+    // than two thirds, which is a quorum of n = 3f + 1 equal replicas.
+    const total = this.config.replicas.length;
+    const needed = Math.floor((2 * total) / 3) + 1;
+    if (failures.filter(({ error }) => isNotReady(error)).length >= needed) {
+      return new EmptyLogError();
+    }
+    const answered = failures.filter(({ error }) => error instanceof VerifyError).length;
+    const message = unreachableMessage(answered, total, `${needed} needed`);
+    const found = diagnoseFailures(message, failures, answered >= needed);
+    return new CliError(found.code, found.message, { details: found.details, hints: found.hints });
+  }
+
+  /**
+   * The roster in force, from the pin on. A replica may hide newer ones, so it says who to ask and
+   * whom to count, never what is in the log.
+   *
+   * @throws {CliError} BP7001
+   */
+  async roster(): Promise<Roster> {
+    const { pin } = this.config;
+    const ask = async (replica: ReplicaClient, signal: AbortSignal): Promise<Roster> => {
+      const chain = await replica.rosters(signal);
+      const start = chain.findIndex(({ payload }) => statementHash(payload) === pin);
+      const rosters = await runPlan(
+        this.#verifier,
+        planRosterChain(pin, chain.slice(Math.max(0, start))),
+      );
+      const newest = rosters.at(-1);
+      assert(newest !== undefined, 'a verified roster chain is not empty');
+      return newest;
+    };
+    try {
+      const { signal } = this.#invocation.context;
+      return (await askUntilGood(this.replicas, ask, { signal })).value;
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      throw this.#allFailed(error.failures);
+    }
+  }
+
+  /**
+   * Verifies subjects from a saved document, without asking anybody. The trust state is compared but
+   * not advanced: a bundle cannot prove that it continues whatever this machine has seen since.
+   *
+   * @throws {VerifyError} as `verifyEvidence`; `CHECKPOINT_ROLLBACK` for a bundle that is older than
+   *         what this machine has accepted
+   * @throws {CliError} BP4003
+   */
+  async verifyBundle(source: Uint8Array, subjects: readonly Subject[]): Promise<Verified> {
+    const evidence = parseEvidence(source);
+    const verified = await this.#check(evidence, subjects, undefined);
+    const trusted = await this.#trust.read();
+    const { size, root, origin } = verified.checkpoint.checkpoint;
+    if (trusted !== undefined && size < trusted.size) {
+      throw new VerifyError(
+        'CHECKPOINT_ROLLBACK',
+        `the bundle is of size ${size}, this machine has accepted size ${trusted.size}`,
+        { hint: 'make a new bundle: bftpkg verify --save-bundle <file>' },
+      );
+    }
+    if (trusted !== undefined && size === trusted.size && !equalBytes(root, trusted.root)) {
+      const { rosters, checkpoint: second } = evidence;
+      const fork = { origin, size, rosters, first: trusted.note, second };
+      throw await keepForkEvidence(
+        new ForkError(fork, encodeHex(root), encodeHex(trusted.root)),
+        this.#invocation.context.cwd,
+      );
+    }
+    return {
+      evidence: verified,
+      source,
+      consistentWith: trusted !== undefined && size === trusted.size ? size : null,
+      ageSeconds: this.#nowSeconds() - verified.checkpoint.certifiedTime,
+      failures: [],
+    };
+  }
+
+  #nowSeconds(): number {
+    return Math.floor(this.#invocation.context.nowMs() / 1000);
+  }
+
+  /** Ends connections and workers. */
+  async close(): Promise<void> {
+    await Promise.all([this.http.close(), this.#verifier.close()]);
+  }
+}
+
+function mergeFailures(
+  first: readonly ReplicaFailure[],
+  second: readonly ReplicaFailure[],
+): readonly ReplicaFailure[] {
+  const byUrl = new Map<string, ReplicaFailure>();
+  for (const failure of [...first, ...second]) {
+    if (!byUrl.has(failure.url)) byUrl.set(failure.url, failure);
+  }
+  return [...byUrl.values()];
+}
+
+/** Runs `work` with a session and closes it whatever happens. */
+export async function withSession<T>(
+  invocation: Invocation,
+  overrides: { readonly checkpointAgeMaxSeconds?: number | undefined },
+  work: (session: LogSession) => Promise<T>,
+): Promise<T> {
+  const session = await LogSession.open(invocation, overrides);
+  try {
+    return await work(session);
+  } finally {
+    await session.close();
+  }
+}
