@@ -38,6 +38,8 @@ export interface Archive {
 
 /** Blocks of zeros that end an archive (POSIX). Fewer would be an archive that was cut short. */
 const END_BLOCKS = 2;
+/** Zeros at the end: tape records had 10 KiB. Without a bound a small tarball costs a long look. */
+const END_BYTES_MAX: number = 1024 * 1024;
 const SET_ID_BITS = 0o7000;
 const EXECUTE_BITS = 0o111;
 
@@ -91,6 +93,7 @@ export function readArchive(bytes: Uint8Array): Archive {
 
   if (extension !== undefined) throw unsafeArchive('an extended header for no entry');
   const end = bytes.subarray(at);
+  if (end.length > END_BYTES_MAX) throw unsafeArchive('too many zero blocks at the end');
   if (end.length < END_BLOCKS * BLOCK_BYTES) throw unsafeArchive('cut short: one zero block');
   // Some extractors go on reading behind the end when they are told to.
   if (!isZero(end)) throw unsafeArchive('something behind the end');

@@ -18,9 +18,11 @@ import {
   paxEntry,
   tarEntry,
 } from '../../fixtures/tarballs/tar-writer.ts';
+import type { EntrySpec } from '../../fixtures/tarballs/tar-writer.ts';
 import { VerifyError } from '../errors.ts';
 import { gunzip } from '../node/gunzip.ts';
 import { describeFinding } from './findings.ts';
+import { ENTRIES_MAX, EXTENDED_HEADER_BYTES_MAX, TARBALL_BYTES_MAX } from './limits.ts';
 import { checkTarball } from './tarball.ts';
 import type { ArchiveListing } from './tarball.ts';
 
@@ -212,6 +214,57 @@ describe('checkTarball', () => {
     }
   });
 
+  // Each just over its limit, and the same just within it.
+  const limits: readonly [string, (over: number) => Uint8Array[], RegExp][] = [
+    [
+      'entries',
+      (over) => {
+        const folder = tarEntry({ path: 'package/', type: '5' });
+        return Array.from({ length: ENTRIES_MAX - 2 + over }, () => folder);
+      },
+      /more than 200000 entries/,
+    ],
+    [
+      'the depth of a path',
+      (over) => [longNameEntry(`package/${'a/'.repeat(62 + over)}b`), tarEntry({ path: 'x' })],
+      /more than 64 folders/,
+    ],
+    [
+      'the bytes of a path',
+      (over) => [
+        longNameEntry(`package/${'é'.repeat(506)}${'x'.repeat(4 + over)}`),
+        tarEntry({ path: 'x' }),
+      ],
+      /more than 1024 bytes/,
+    ],
+    [
+      'the bytes of an extended header',
+      (over) => [
+        // "1048576 comment=" and a newline are the rest of 1 MiB.
+        paxEntry([['comment', 'x'.repeat(EXTENDED_HEADER_BYTES_MAX - 17 + over)]]),
+        tarEntry({ path: 'package/x' }),
+      ],
+      /huge extended header/,
+    ],
+  ];
+  for (const [what, entries, reason] of limits) {
+    it(`bounds ${what}`, async () => {
+      const check = async (over: number): Promise<ArchiveListing> => {
+        const parts = [...packageEntries(HOSTILE_PACKAGE), ...entries(over), endBlocks()];
+        return checkTarball(joinArchive(parts), (bytes) => bytes);
+      };
+      await check(0);
+      await assert.rejects(async () => check(1), { code: 'ARCHIVE_UNSAFE', message: reason });
+    });
+  }
+
+  it('bounds the tarball before it asks to decompress it', async () => {
+    const never = (): Uint8Array => assert.fail('asked to decompress');
+    // Zeros that nobody touches cost no memory.
+    const tarball = new Uint8Array(TARBALL_BYTES_MAX + 1);
+    await assert.rejects(async () => checkTarball(tarball, never), { code: 'ARCHIVE_UNSAFE' });
+  });
+
   it('finds what runs or steers by itself', async () => {
     const tarball = makeTarball({
       name: 'a',
@@ -307,7 +360,67 @@ describe('checkTarball', () => {
     );
   });
 
-  it('never does so with changed gzip bytes either', async () => {
+  it('refuses or reads as node-tar does, whatever odd entries there are', async () => {
+    const path = fc.constantFrom(
+      'package/a',
+      'package/b',
+      'package/lib/c',
+      'package/',
+      'package/d/',
+      'package/é',
+      '',
+      'package/a/../e',
+      './package/f',
+      'package/g\0h',
+      'h',
+      '/i',
+      'package/j\nk',
+    );
+    const content = fc.constantFrom('', 'abc', 'x'.repeat(512), 'y'.repeat(700));
+    const record = fc.tuple(
+      fc.constantFrom('path', 'path', 'size', 'mtime', 'uid', 'comment', 'charset', 'mode', 'type'),
+      fc.oneof(path, fc.constantFrom('3', '0', '512', '-1', '1.5', '1e2', '0x10', 'x=y', ' 3')),
+    );
+    const plain: fc.Arbitrary<EntrySpec> = fc.record(
+      {
+        path,
+        content,
+        type: fc.constantFrom('0', '0', '0', '\0', '5', '7', '1', 'x', 'L', 'g', ' '),
+        mode: fc.constantFrom(0o644, 0o755, 0o100_644, 0o4755, 0o7, 0),
+        size: fc.constantFrom('3', '  3 \0', '00000000003 ', '000000000003', '3\x003', '0', '3x'),
+        magic: fc.constantFrom('ustar\u000000', 'ustar  \0', 'ustar\0  ', '', 'ustar\0'),
+        prefix: fc.constantFrom('', 'package', 'package/lib', 'x'.repeat(155), 'package\0lib'),
+        gid: fc.constantFrom('', '   7 \0', '0000007\0', 'zzz', '-1'),
+        linkName: fc.constantFrom('', '', '', 'package/a'),
+      },
+      { requiredKeys: ['path'] },
+    );
+    const entry = fc.oneof(
+      plain.map(tarEntry),
+      fc.tuple(path, content).map(([path, content]) => tarEntry({ path, content })),
+      fc.array(record, { maxLength: 2 }).map((records) => paxEntry(records)),
+      path.map(longNameEntry),
+    );
+    let accepted = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(entry, { maxLength: 3 }), async (entries) => {
+        const archive = joinArchive([...packageEntries(HOSTILE_PACKAGE), ...entries, endBlocks()]);
+        let listing: ArchiveListing;
+        try {
+          listing = await checkTarball(archive, (bytes) => bytes);
+        } catch (error) {
+          assert.ok(error instanceof VerifyError, String(error));
+          return;
+        }
+        if (listing.files.length > 2) accepted++;
+        await assertSameToNodeTar(listing);
+      }),
+      { numRuns: 3000, seed: 8 },
+    );
+    assert.ok(accepted > 50, `${accepted} accepted: the property looks at nothing`);
+  });
+
+  it('accepts or refuses, and does nothing else, whatever gzip byte is changed', async () => {
     const tarball = makeTarball(HOSTILE_PACKAGE);
     for (let at = 0; at < tarball.length; at++) {
       const mutant = tarball.map((byte, i) => (i === at ? byte ^ 0x11 : byte));
