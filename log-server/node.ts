@@ -1,0 +1,366 @@
+// One replica in one process: storage, consensus core, peers, public face, and the wires between them.
+import { gunzip } from '../verifier/node/gunzip.ts';
+import { SignaturePool } from '../verifier/node/signature-pool.ts';
+import { publicKeyHex } from '../verifier/ed25519.ts';
+import { assert } from '../verifier/errors.ts';
+import { parseEnvelope, statementHash } from '../verifier/dsse.ts';
+import type { JsonObject } from '../verifier/json.ts';
+import { rosterWeights } from '../verifier/roster.ts';
+import type { Roster } from '../verifier/roster.ts';
+import { weightOf } from '../verifier/quorum.ts';
+import type { CommittedBatch, PeerId } from './consensus/types.ts';
+import { BusyError } from './http/face.ts';
+import type { PublicFace, SubmissionState } from './http/face.ts';
+import { createPublicApp } from './http/public.ts';
+import { serve } from './http/server.ts';
+import type { PublicServer } from './http/server.ts';
+import type { Log } from './log.ts';
+import { AMNESIA_HINT, claimSuffrage } from './node/amnesia.ts';
+import type { Suffrage } from './node/amnesia.ts';
+import { ArtifactFetcher } from './node/artifact-fetcher.ts';
+import type { Holder } from './node/artifact-fetcher.ts';
+import { CheckpointPublisher } from './node/checkpoint-publisher.ts';
+import type { ConsensusCore } from './node/core-port.ts';
+import { makeCore } from './node/core.ts';
+import { Driver } from './node/driver.ts';
+import type { Clocks } from './node/driver.ts';
+import { healthChecks, readinessChecks } from './node/health.ts';
+import type { Vitals } from './node/health.ts';
+import { Intake } from './node/intake.ts';
+import { Lane } from './node/lane.ts';
+import { LedgerWork } from './node/ledger-work.ts';
+import { LIMITS, timingOf } from './node/protocol-limits.ts';
+import { Submissions } from './node/submissions.ts';
+import { PeerTransport } from './peer/transport.ts';
+import type { PeerGroup } from './peer/transport.ts';
+import type { Setup } from './setup.ts';
+import { openStorage } from './store/storage.ts';
+import type { Storage } from './store/storage.ts';
+
+/** How often artifacts that the log names and that are not here are looked for. */
+const REPAIR_INTERVAL_MS = 5000;
+/** How many of them at a time. */
+const REPAIRS_MAX = 16;
+
+/** A checkpoint older than this many re-signing intervals means that a quorum is not signing. */
+const CHECKPOINT_INTERVALS_MAX = 3;
+
+/** What a replica runs with beside its setup. */
+export interface NodeOptions {
+  readonly setup: Setup;
+  readonly log: Log;
+  readonly clocks: Clocks;
+  /** Something that must not happen did: end the process with code 70. */
+  readonly failed: (error: unknown) => void;
+}
+
+/** Starts a replica. */
+export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
+  const { setup, clocks } = options;
+  const [genesis] = setup.rosterEnvelopes;
+  assert(genesis !== undefined, 'a checked setup has a roster');
+  const verifier = new SignaturePool();
+  try {
+    const storage = await openStorage({
+      folder: setup.config.dataDir,
+      genesis,
+      replica: setup.config.replica,
+      limits: { entriesMax: LIMITS.batchRequestsMax, bytesMax: LIMITS.batchBytesMax },
+      verifier,
+      gunzip,
+      nowMs: clocks.wallMs,
+    });
+    const durable = await storage.store.consensusState();
+    const suffrage = await claimSuffrage(setup.config.keyFile, setup.keys, {
+      generation: storage.store.identity.generation,
+      isEmpty: durable.committed.header.height === 0 && durable.records.size === 0,
+    });
+    const core = makeCore(
+      {
+        // An observer is a member of no roster: the core then follows the log and signs nothing.
+        self: suffrage.kind === 'voter' ? publicKeyHex(suffrage.keys.vote.publicKey) : 'observer',
+        limits: LIMITS,
+        timing: timingOf(setup.config),
+        mutants: new Set(),
+      },
+      durable,
+    );
+    const checkpoint = await storage.store.checkpoint();
+    const node = new ReplicaNode({
+      ...options,
+      storage,
+      suffrage,
+      core,
+      verifier,
+      coveredSize: checkpoint?.size ?? 0,
+    });
+    await node.start();
+    return node;
+  } catch (error) {
+    await verifier.close();
+    throw error;
+  }
+}
+
+interface NodeParts extends NodeOptions {
+  readonly storage: Storage;
+  readonly suffrage: Suffrage;
+  readonly core: ConsensusCore;
+  readonly verifier: SignaturePool;
+  readonly coveredSize: number;
+}
+
+/** A running replica. */
+export class ReplicaNode {
+  readonly #parts: NodeParts;
+  readonly #lane: Lane = new Lane();
+  readonly #driver: Driver;
+  readonly #transport: PeerTransport;
+  readonly #fetcher: ArtifactFetcher;
+  readonly #work: LedgerWork;
+  readonly #submissions: Submissions;
+  #server: PublicServer | undefined;
+  #repairs: NodeJS.Timeout | undefined;
+  #peerPort = 0;
+  #isDraining = false;
+  #checkpoint: { readonly size: number; readonly timeSeconds: number } | undefined;
+
+  constructor(parts: NodeParts) {
+    this.#parts = parts;
+    const { core, storage, verifier, clocks, log, failed, setup, suffrage } = parts;
+    const lane = this.#lane;
+    this.#submissions = new Submissions(parts.coveredSize);
+    this.#fetcher = new ArtifactFetcher(storage.artifacts, log);
+    this.#transport = new PeerTransport(this.#peerGroup(), log, () => intake.wake());
+    this.#work = new LedgerWork({
+      application: storage.application,
+      store: storage.store,
+      lane,
+      fetcher: this.#fetcher,
+      holders: (first) => this.#holders(first),
+      limits: { entriesMax: LIMITS.batchRequestsMax, bytesMax: LIMITS.batchBytesMax },
+      wallMs: clocks.wallMs,
+      // Half of the first view timeout: then another leader may have an easier proposal.
+      artifactPatienceMs: setup.config.viewTimeoutMs / 2,
+      refused: (id, refusal) => this.#submissions.refused(id, refusal),
+      failed,
+      log,
+    });
+    const publisher = new CheckpointPublisher({
+      store: storage.store,
+      lane,
+      verifier,
+      rosterOf: (epoch) => (this.#roster.epoch === epoch ? this.#roster : undefined),
+      published: (size, timeSeconds) => {
+        this.#checkpoint = { size, timeSeconds };
+        this.#submissions.covered(size);
+      },
+      log,
+    });
+    this.#driver = new Driver({
+      core,
+      keys: suffrage.keys,
+      origin: this.#roster.origin,
+      store: storage.store,
+      lane,
+      work: this.#work,
+      transport: this.#transport,
+      clocks,
+      tickMs: setup.config.tickMs,
+      log,
+      events: {
+        committed: (batch) => this.#committed(batch),
+        cosigned: (checkpoint) => publisher.publish(checkpoint),
+        epochStarted: () => this.#transport.setGroup(this.#peerGroup()),
+        failed,
+      },
+    });
+    const intake = new Intake({
+      inbox: this.#transport.inbox,
+      core,
+      verifier,
+      deliver: (message) => this.#driver.receive(message),
+      failed,
+      log,
+    });
+  }
+
+  /** Public address that it really listens on. */
+  get publicUrl(): string {
+    return `http://${this.#parts.setup.config.publicHost}:${this.#server?.port ?? 0}`;
+  }
+
+  /** Address of its listener for peers. */
+  get peerUrl(): string {
+    return `http://${this.#parts.setup.config.peerHost}:${this.#peerPort}`;
+  }
+
+  /** Starts listening, ticking and repairing. */
+  async start(): Promise<void> {
+    const { setup, log, suffrage } = this.#parts;
+    const { config } = setup;
+    if (suffrage.kind === 'observer') {
+      log.error('amnesia_guard', { reason: suffrage.reason, hint: AMNESIA_HINT });
+    }
+    this.#peerPort = await this.#transport.listen(config.peerHost, config.peerPort);
+    const app = createPublicApp(this.#face(), log);
+    this.#server = await serve(app, config.publicHost, config.publicPort);
+    this.#driver.start();
+    this.#repairs = setInterval(() => this.#repairArtifacts(), REPAIR_INTERVAL_MS);
+    log.info('listening', { publicUrl: this.publicUrl, peerUrl: this.peerUrl });
+  }
+
+  /** Stops: clients first, then peers, then the disk. What was promised is durable already. */
+  async close(): Promise<void> {
+    const { setup, storage, verifier, log } = this.#parts;
+    this.#isDraining = true;
+    log.info('stopping', { drainSeconds: setup.config.drainSeconds });
+    this.#submissions.release();
+    await this.#server?.close(setup.config.drainSeconds * 1000);
+    this.#driver.stop();
+    clearInterval(this.#repairs);
+    await this.#fetcher.close();
+    await this.#transport.close();
+    await this.#lane.idle();
+    await verifier.close();
+    await storage.store.close();
+    log.info('stopped');
+  }
+
+  get #roster(): Roster {
+    return this.#parts.core.context.members.roster;
+  }
+
+  #peerGroup(): PeerGroup {
+    const { keys } = this.#parts.suffrage;
+    const own = publicKeyHex(keys.vote.publicKey);
+    const { origin, epoch, replicas } = this.#roster;
+    return {
+      context: { origin, epoch, signer: keys.vote },
+      peers: replicas.filter(({ voteKey }) => publicKeyHex(voteKey) !== own),
+    };
+  }
+
+  /** The other replicas' public addresses, the given peers first. */
+  #holders(first: readonly PeerId[]): readonly Holder[] {
+    const own = this.#parts.setup.config.replica;
+    const rank = (key: string): number => {
+      const place = first.indexOf(key);
+      return place === -1 ? first.length : place;
+    };
+    return this.#roster.replicas
+      .filter(({ name }) => name !== own)
+      .map(({ name, url, voteKey }) => ({ name, url, rank: rank(publicKeyHex(voteKey)) }))
+      .sort((a, b) => a.rank - b.rank);
+  }
+
+  #committed(batch: CommittedBatch): void {
+    const { header, ids } = batch;
+    this.#submissions.committed(ids, header.prevSize);
+    const { height, size } = header;
+    this.#parts.log.info('batch_committed', { height, size, entries: ids.length });
+  }
+
+  #repairArtifacts(): void {
+    const { storage, failed, setup } = this.#parts;
+    const repair = async (): Promise<void> => {
+      const missing = await storage.artifacts.missing(REPAIRS_MAX);
+      if (missing.length === 0) return;
+      await this.#fetcher.fetch(missing, this.#holders([]), setup.config.viewTimeoutMs);
+    };
+    repair().catch(failed);
+  }
+
+  #face(): PublicFace {
+    const { storage, setup } = this.#parts;
+    return {
+      store: storage.store,
+      artifacts: storage.artifacts,
+      url: this.#publishedUrl(),
+      submit: (envelope, waitMs, gone) => this.#submit(envelope, waitMs, gone),
+      submission: async (id) => {
+        const found = await storage.store.submission(id);
+        if (found === undefined) {
+          return this.#submissions.isWatched(id) ? { kind: 'pending', id } : undefined;
+        }
+        const covered = (this.#checkpoint?.size ?? this.#parts.coveredSize) > found.index;
+        return covered ? { kind: 'committed', id, index: found.index } : { kind: 'pending', id };
+      },
+      health: () => healthChecks(this.#vitals()),
+      readiness: () => readinessChecks(this.#vitals()),
+      status: () => this.#status(setup.config.replica),
+    };
+  }
+
+  /** Where the roster says that this replica is: behind a proxy that is not where it listens. */
+  #publishedUrl(): string {
+    const { setup } = this.#parts;
+    const entry = this.#roster.replicas.find(({ name }) => name === setup.config.replica);
+    return entry?.url ?? `http://${setup.config.publicHost}:${setup.config.publicPort}`;
+  }
+
+  async #submit(envelope: Uint8Array, waitMs: number, gone: AbortSignal): Promise<SubmissionState> {
+    if (this.#isDraining) throw new BusyError('this replica is stopping');
+    if (this.#parts.suffrage.kind === 'observer') {
+      throw new BusyError('this replica only follows the log');
+    }
+    const id = statementHash(parseEnvelope(envelope).payload);
+    const admission = await this.#work.admitEnvelope(envelope, []);
+    if (admission.kind === 'committed') {
+      return this.#submissions.wait(id, admission.index, waitMs, gone);
+    }
+    // Waiting starts before the core knows of it, so that no commit can slip through in between.
+    const state = this.#submissions.wait(id, undefined, waitMs, gone);
+    await new Promise<void>((resolve, reject) => {
+      this.#driver.feed({ kind: 'submit', request: admission.request }, (ignored) => {
+        if (ignored === undefined || ignored === 'duplicate') resolve();
+        else reject(new BusyError(`the pool does not take it now (${ignored})`));
+      });
+    });
+    return state;
+  }
+
+  #vitals(): Vitals {
+    const { storage, core, suffrage, setup, clocks } = this.#parts;
+    const roster = this.#roster;
+    const reachable = new Set(this.#transport.connectedKeys);
+    if (suffrage.kind === 'voter') reachable.add(publicKeyHex(suffrage.keys.vote.publicKey));
+    const members = roster.replicas.flatMap(({ voteKey }, i) =>
+      reachable.has(publicKeyHex(voteKey)) ? [i] : [],
+    );
+    const nowSeconds = Math.floor(clocks.wallMs() / 1000);
+    const time = this.#checkpoint?.timeSeconds;
+    return {
+      deafMs: this.#driver.deafMs,
+      storeHalted: storage.store.halted?.message,
+      coreHalted: core.halted,
+      observerReason: suffrage.kind === 'observer' ? suffrage.reason : undefined,
+      isDraining: this.#isDraining,
+      reachableWeight: weightOf(members, rosterWeights(roster)),
+      quorum: roster.thresholds.quorum,
+      checkpointAgeSeconds: time === undefined ? undefined : nowSeconds - time,
+      checkpointAgeMaxSeconds: CHECKPOINT_INTERVALS_MAX * setup.config.recosignSeconds + 10,
+    };
+  }
+
+  async #status(replica: string): Promise<JsonObject> {
+    const { storage, suffrage } = this.#parts;
+    const tip = await storage.application.tip();
+    const { origin, epoch, hash } = this.#roster;
+    return {
+      replica,
+      origin,
+      epoch,
+      roster: hash,
+      mode: suffrage.kind,
+      height: tip.height,
+      size: tip.size,
+      timeMs: tip.timeMs,
+      checkpointSize: this.#checkpoint?.size ?? this.#parts.coveredSize,
+      connectedPeers: this.#transport.connected.toSorted(),
+      waiting: this.#submissions.waiting,
+      ignored: Object.fromEntries(this.#driver.ignored),
+      ready: readinessChecks(this.#vitals()).every(({ ok }) => ok),
+    };
+  }
+}

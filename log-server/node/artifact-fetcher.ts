@@ -1,0 +1,116 @@
+// Gets artifacts that a batch names from the replicas that have them: by digest, so that it does not
+// matter who is asked, and only over the public address that the roster names.
+import { Agent, request } from 'undici';
+import type { Dispatcher } from 'undici';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import { ARTIFACT_BYTES_MAX, ARTIFACT_TIMEOUT_MS } from '../http/limits.ts';
+import type { Log } from '../log.ts';
+import { describeError } from '../log.ts';
+import type { ArtifactStore } from '../store/artifact-store.ts';
+
+/** Artifacts that are fetched at one time. */
+const FETCHES_MAX = 4;
+
+/** A replica to ask. */
+export interface Holder {
+  readonly name: string;
+  /** Public address, without a final slash. */
+  readonly url: string;
+}
+
+/** Fetches artifacts into the store. */
+export class ArtifactFetcher {
+  readonly #artifacts: ArtifactStore;
+  readonly #log: Log;
+  readonly #agent: Agent;
+  readonly #running = new Map<string, Promise<boolean>>();
+  readonly #closed = new AbortController();
+
+  constructor(artifacts: ArtifactStore, log: Log) {
+    this.#artifacts = artifacts;
+    this.#log = log;
+    this.#agent = new Agent({
+      connect: { timeout: 3000 },
+      headersTimeout: 5000,
+      bodyTimeout: 10_000,
+      maxResponseSize: ARTIFACT_BYTES_MAX,
+      maxHeaderSize: 8192,
+      connections: 2,
+    });
+  }
+
+  /**
+   * Gets artifacts.
+   *
+   * @param digests SHA-512, lower-case hex
+   * @param holders who is asked, in order; the next one when one has not got it or lies
+   * @param patienceMs the answer comes by then, whatever happens; a fetch under way goes on
+   * @returns whether all of them are held now
+   */
+  async fetch(
+    digests: readonly string[],
+    holders: readonly Holder[],
+    patienceMs: number,
+  ): Promise<boolean> {
+    const work = Promise.all(digests.map((digest) => this.#fetchOnce(digest, holders)));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<readonly boolean[]>((resolve) => {
+      timer = setTimeout(() => resolve([false]), patienceMs);
+    });
+    const results = await Promise.race([work, late]);
+    clearTimeout(timer);
+    return results.every((held) => held);
+  }
+
+  async close(): Promise<void> {
+    this.#closed.abort();
+    await Promise.allSettled(this.#running.values());
+    await this.#agent.destroy();
+  }
+
+  /** Asks once for each digest, however many batches name it. */
+  async #fetchOnce(digest: string, holders: readonly Holder[]): Promise<boolean> {
+    const running = this.#running.get(digest);
+    if (running !== undefined) return running;
+    if ((await this.#artifacts.facts(digest)) !== undefined) return true;
+    if (this.#running.size >= FETCHES_MAX || this.#closed.signal.aborted) return false;
+    const fetching = this.#fetchFrom(digest, holders).finally(() => this.#running.delete(digest));
+    this.#running.set(digest, fetching);
+    return fetching;
+  }
+
+  async #fetchFrom(digest: string, holders: readonly Holder[]): Promise<boolean> {
+    for (const holder of holders) {
+      if (this.#closed.signal.aborted) return false;
+      try {
+        if (await this.#ask(digest, holder)) {
+          this.#log.info('artifact_fetched', { sha512: digest, peer: holder.name });
+          return true;
+        }
+      } catch (error) {
+        // Wrong bytes are its fault, a dead connection may be anybody's; either way the next is asked.
+        const level = error instanceof VerifyError ? 'warn' : 'debug';
+        const fields = { sha512: digest, peer: holder.name, error: describeError(error) };
+        this.#log[level]('artifact_unavailable', fields);
+      }
+    }
+    return false;
+  }
+
+  /** @returns false when the replica says that it has not got it */
+  async #ask(digest: string, holder: Holder): Promise<boolean> {
+    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(ARTIFACT_TIMEOUT_MS)]);
+    const answer: Dispatcher.ResponseData = await request(`${holder.url}/v1/artifacts/${digest}`, {
+      dispatcher: this.#agent,
+      signal,
+      headers: { 'accept-encoding': 'identity' },
+    });
+    if (answer.statusCode !== 200) {
+      await answer.body.dump({ limit: 4096 });
+      return false;
+    }
+    await this.#artifacts.put(digest, answer.body as AsyncIterable<Uint8Array>);
+    return true;
+  }
+}

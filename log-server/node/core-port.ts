@@ -1,0 +1,13 @@
+// The consensus core as the driver sees it (CONSENSUS 2.17): a pure state machine.
+import type { Input, Message, PeerId, Ready, Usefulness } from '../consensus/types.ts';
+import type { EpochContext } from '../consensus/validate.ts';
+
+/** One replica's state machine. Only the driver touches it, one call at a time. */
+export interface ConsensusCore {
+  step(input: Input): Ready;
+  /** Whether a message could change anything: asked before any signature is checked (R2). */
+  wants(from: PeerId, message: Message): Usefulness;
+  /** What messages are judged by at present. */
+  readonly context: EpochContext;
+  readonly halted: string | undefined;
+}

@@ -1,0 +1,134 @@
+// From bytes of a peer to inputs of the core: decode (bounded), ask whether it is useful, check the
+// signatures, hand it over. Cheapest first (CONSENSUS R1-R3), so that a flood of nonsense costs little.
+import { createHash } from 'node:crypto';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import { runPlans } from '../../verifier/signatures.ts';
+import type { SignaturePlan, SignatureVerifier } from '../../verifier/signatures.ts';
+import { decodeMessage } from '../consensus/encode-message.ts';
+import type { Message, PeerId, VerifiedMessage } from '../consensus/types.ts';
+import { planMessage } from '../consensus/verify-message.ts';
+import type { Log } from '../log.ts';
+import type { Inbox } from '../peer/inbox.ts';
+import type { ConsensusCore } from './core-port.ts';
+
+/** Messages of each peer that are looked at in one go: votes of a whole round, not a whole flood. */
+const PER_PEER_MAX = 32;
+
+/**
+ * Signatures above which a message is checked beside the others instead of before them: votes must not
+ * wait for a NEW-VIEW with hundreds of signatures.
+ */
+const LIGHT_JOBS_MAX = 4;
+
+interface Planned {
+  readonly peer: PeerId;
+  readonly kind: Message['kind'];
+  readonly plan: SignaturePlan<VerifiedMessage>;
+}
+
+/** Reads the inbox for the core. */
+export class Intake {
+  readonly #inbox: Inbox;
+  readonly #core: ConsensusCore;
+  readonly #verifier: SignatureVerifier;
+  readonly #deliver: (message: VerifiedMessage) => void;
+  readonly #failed: (error: unknown) => void;
+  readonly #log: Log;
+  /** Peers with a heavy message in verification: at most one each. */
+  readonly #heavy = new Set<PeerId>();
+  /** Refusals by peer, for the status page and to log only the first of many. */
+  readonly refusals: Map<PeerId, number> = new Map<PeerId, number>();
+  #isRunning = false;
+  #isAwake = false;
+
+  constructor(parts: {
+    readonly inbox: Inbox;
+    readonly core: ConsensusCore;
+    readonly verifier: SignatureVerifier;
+    readonly deliver: (message: VerifiedMessage) => void;
+    readonly failed: (error: unknown) => void;
+    readonly log: Log;
+  }) {
+    this.#inbox = parts.inbox;
+    this.#core = parts.core;
+    this.#verifier = parts.verifier;
+    this.#deliver = parts.deliver;
+    this.#failed = parts.failed;
+    this.#log = parts.log;
+  }
+
+  /** Something has arrived. Cheap to call often. */
+  wake(): void {
+    this.#isAwake = true;
+    if (this.#isRunning) return;
+    this.#isRunning = true;
+    this.#run().catch((error: unknown) => this.#failed(error));
+  }
+
+  async #run(): Promise<void> {
+    while (this.#isAwake) {
+      this.#isAwake = false;
+      while (!this.#inbox.isEmpty) {
+        await this.#pass();
+        // Timers and sockets get their turn, however much there is to read.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    }
+    this.#isRunning = false;
+  }
+
+  async #pass(): Promise<void> {
+    const light: Planned[] = [];
+    for (const { peer, message } of this.#inbox.take(PER_PEER_MAX)) {
+      const planned = this.#plan(peer, message);
+      if (planned === undefined) continue;
+      if (planned.plan.jobs.length <= LIGHT_JOBS_MAX) light.push(planned);
+      else this.#startHeavy(planned);
+    }
+    await this.#verify(light);
+  }
+
+  #startHeavy(planned: Planned): void {
+    // Dropped, not queued: whatever it was will be sent again when it is still needed (T1).
+    if (this.#heavy.has(planned.peer)) return;
+    this.#heavy.add(planned.peer);
+    this.#verify([planned])
+      .finally(() => this.#heavy.delete(planned.peer))
+      .catch((error: unknown) => this.#failed(error));
+  }
+
+  #plan(peer: PeerId, bytes: Uint8Array): Planned | undefined {
+    try {
+      const message = decodeMessage(bytes);
+      if (!this.#core.wants(peer, message).useful) return undefined;
+      const plan = planMessage(peer, message, this.#core.context, () => createHash('sha256'));
+      return { peer, kind: message.kind, plan };
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error;
+      this.#refuse(peer, error);
+      return undefined;
+    }
+  }
+
+  async #verify(planned: readonly Planned[]): Promise<void> {
+    if (planned.length === 0) return;
+    const outcomes = await runPlans(
+      this.#verifier,
+      planned.map(({ plan }) => plan),
+    );
+    for (const [i, outcome] of outcomes.entries()) {
+      if (outcome.kind === 'ok') this.#deliver(outcome.value);
+      else this.#refuse(planned[i]?.peer ?? '', outcome.error);
+    }
+  }
+
+  #refuse(peer: PeerId, error: VerifyError): void {
+    const count = (this.refusals.get(peer) ?? 0) + 1;
+    this.refusals.set(peer, count);
+    // One line per power of two: a flood must not become a flood of log lines.
+    if ((count & (count - 1)) === 0) {
+      this.#log.warn('message_refused', { peer, count, code: error.code, reason: error.message });
+    }
+  }
+}

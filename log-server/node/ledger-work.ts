@@ -1,0 +1,180 @@
+// What the core asks of the ledger: build a batch, check one, admit requests, serve old batches. Each
+// waits in the lane behind the writes before it; fetching artifacts happens outside the lane, so that a
+// slow peer never holds up a vote.
+import { statementHash, parseEnvelope } from '../../verifier/dsse.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import { LedgerError } from '../../verifier/ledger/errors.ts';
+import type {
+  AdmitRequest,
+  BuildRequest,
+  CheckRequest,
+  CheckResult,
+  CommittedRecord,
+  Input,
+  Message,
+  PeerId,
+  Request,
+  ServeRequest,
+} from '../consensus/types.ts';
+import type { Admission, Application, BatchLimits, Refusal } from '../ledger/application.ts';
+import { refusalOf } from '../ledger/ledger-application.ts';
+import type { Log } from '../log.ts';
+import { describeError } from '../log.ts';
+import type { ArtifactFetcher, Holder } from './artifact-fetcher.ts';
+import type { Lane } from './lane.ts';
+
+/** Bytes of batches in one answer: half of the largest message. */
+const SERVE_BYTES_MAX: number = 4 * 1024 * 1024;
+
+/** Admissions that run at one time: their signatures are checked together by the pool. */
+const ADMISSIONS_AT_ONCE = 64;
+
+/** What the work is done with. */
+export interface LedgerWorkParts {
+  readonly application: Application;
+  readonly store: {
+    batches(fromHeight: number, bytesMax: number): Promise<readonly CommittedRecord[]>;
+  };
+  readonly lane: Lane;
+  readonly fetcher: ArtifactFetcher;
+  /** Everybody who may hold an artifact, the given peers first. */
+  readonly holders: (first: readonly PeerId[]) => readonly Holder[];
+  readonly limits: BatchLimits;
+  readonly wallMs: () => number;
+  /** How long a voter waits for missing artifacts before it gives the proposal up. */
+  readonly artifactPatienceMs: number;
+  /** A request left the pool because it breaks a rule now. */
+  readonly refused: (id: string, refusal: Refusal) => void;
+  readonly failed: (error: unknown) => void;
+  readonly log: Log;
+}
+
+type Answer = (input: Input) => void;
+
+/** Does the core's errands at the ledger. */
+export class LedgerWork {
+  readonly #parts: LedgerWorkParts;
+
+  constructor(parts: LedgerWorkParts) {
+    this.#parts = parts;
+  }
+
+  /** Builds a batch and answers `built`. */
+  build(request: BuildRequest, answer: Answer): void {
+    this.#do(async () => {
+      const { application, lane, limits, wallMs, refused } = this.#parts;
+      const timeMs = Math.max(wallMs(), request.parentTimestampMs + 1);
+      const built = await lane.run(() => application.build(request.requests, timeMs, limits));
+      const final = built.refused.filter(({ refusal }) => !refusal.temporary);
+      for (const { id, refusal } of final) refused(id, refusal);
+      answer({
+        kind: 'built',
+        token: request.token,
+        result: { proposal: built.proposal, refused: final.map(({ id }) => id) },
+      });
+    });
+  }
+
+  /** Checks a body and answers `checked`; missing artifacts are fetched first, within a bound. */
+  check(request: CheckRequest, answer: Answer): void {
+    this.#do(async () => {
+      const result = await this.#validate(request);
+      answer({ kind: 'checked', token: request.token, result });
+    });
+  }
+
+  async #validate(request: CheckRequest): Promise<CheckResult> {
+    const { application, lane, limits, fetcher, holders, artifactPatienceMs } = this.#parts;
+    const { header, body, decided } = request;
+    const artifacts = decided ? 'skip' : 'held';
+    const validate = (): ReturnType<Application['validate']> =>
+      lane.run(() => application.validate(header, body, limits, { artifacts }));
+    let validation = await validate();
+    if (!validation.ok && validation.missingArtifacts.length > 0) {
+      const { missingArtifacts } = validation;
+      await fetcher.fetch(missingArtifacts, holders(request.holders), artifactPatienceMs);
+      validation = await validate();
+    }
+    if (validation.ok) {
+      const { ids, nextRoster } = validation;
+      return { kind: 'valid', ids, nextRoster };
+    }
+    const { code, reason, missingArtifacts } = validation;
+    // Missing bytes say nothing about the proposal: another replica may have them.
+    const kind = missingArtifacts.length > 0 ? 'unavailable' : 'invalid';
+    return { kind, reason: `${code}: ${reason}` };
+  }
+
+  /** Judges requests that a peer handed on (or pooled ones again) and answers `admitted`. */
+  admit(request: AdmitRequest, answer: Answer): void {
+    this.#do(async () => {
+      const { lane, recheck, requests } = request;
+      const accepted: Request[] = [];
+      const refused: string[] = [];
+      for (let start = 0; start < requests.length; start += ADMISSIONS_AT_ONCE) {
+        const part = requests.slice(start, start + ADMISSIONS_AT_ONCE);
+        const outcomes = await Promise.all(part.map((one) => this.#admitOne(one, lane)));
+        for (const [i, isAccepted] of outcomes.entries()) {
+          const one = part[i];
+          if (one === undefined) continue;
+          if (isAccepted) accepted.push(one);
+          else refused.push(one.id);
+        }
+      }
+      answer({ kind: 'admitted', answer: { lane, recheck, accepted, refused } });
+    });
+  }
+
+  async #admitOne(request: Request, from: PeerId): Promise<boolean> {
+    try {
+      // The id is the peer's word until it is computed.
+      if (statementHash(parseEnvelope(request.bytes).payload) !== request.id) return false;
+      const admission = await this.admitEnvelope(request.bytes, [from]);
+      return admission.kind === 'accepted';
+    } catch (error) {
+      if (!(error instanceof LedgerError || error instanceof VerifyError)) throw error;
+      // Also what is only refused for now: a pool must hold nothing that a leader may rightly leave
+      // out, or an honest leader would be suspected of censoring it. Its publisher sends it again.
+      this.#parts.refused(request.id, refusalOf(error));
+      this.#parts.log.debug('entry_refused', { id: request.id, reason: describeError(error) });
+      return false;
+    }
+  }
+
+  /**
+   * Admits a submission; artifacts that it names and that other replicas have are fetched first.
+   *
+   * @param first peers that probably have them
+   * @throws {LedgerError} a rule is broken
+   * @throws {VerifyError} malformed or badly signed
+   */
+  async admitEnvelope(envelope: Uint8Array, first: readonly PeerId[]): Promise<Admission> {
+    const { application, lane, fetcher, holders, artifactPatienceMs } = this.#parts;
+    await lane.idle();
+    try {
+      return await application.admit(envelope);
+    } catch (error) {
+      const isMissing = error instanceof LedgerError && error.code === 'ARTIFACT_MISSING';
+      if (!isMissing || error.artifacts.length === 0) throw error;
+      const held = await fetcher.fetch(error.artifacts, holders(first), artifactPatienceMs);
+      if (!held) throw error;
+      return application.admit(envelope);
+    }
+  }
+
+  /** Reads committed batches for a peer that is behind. */
+  serve(request: ServeRequest, send: (message: Message) => void): void {
+    this.#do(async () => {
+      const { lane, store } = this.#parts;
+      const found = await lane.run(() => store.batches(request.fromHeight, SERVE_BYTES_MAX));
+      // One message holds batches of one epoch: its receiver judges them by one roster.
+      const epoch = found[0]?.header.epoch;
+      const batches = found.filter(({ header }) => header.epoch === epoch);
+      if (batches.length > 0) send({ kind: 'batches', batches });
+    });
+  }
+
+  #do(task: () => Promise<void>): void {
+    task().catch((error: unknown) => this.#parts.failed(error));
+  }
+}
