@@ -74,7 +74,10 @@ describe('parseEvidence', () => {
       edit({ consistency: { size: 1, hashes: encodeBase64(new Uint8Array(55 * 32)) } }),
     ],
     ['a roster that is no envelope', edit({ rosters: [{}] })],
-    ['more rosters than a chain may have', edit({ rosters: Array<JsonValue>(401).fill({}) })],
+    [
+      'more rosters than a chain may have',
+      edit({ rosters: Array.from({ length: 401 }, () => ({})) }),
+    ],
     ['a note that is too long', edit({ checkpoint: 'x'.repeat(65_537) })],
     ...Object.keys(JSON_DOCUMENT).map((name): [string, string] => {
       const { [name]: _, ...rest } = JSON_DOCUMENT;

@@ -147,6 +147,16 @@ describe('advanceTrust', () => {
     assert.deepEqual(kept, advanced);
   });
 
+  it('does not forget a later time when the log grows', async () => {
+    const { size } = log.snapshots[2] ?? { size: 0 };
+    const time = log.time + 1000;
+    const early = log.evidence(SUBJECTS, { size, time });
+    const { trust: trusted } = await verify(log, early, undefined, { nowSeconds: time });
+    const { trust } = await verify(log, log.evidence(SUBJECTS, { since: size }), trusted);
+    assert.equal(trust.size, log.size);
+    assert.equal(trust.certifiedTime, time);
+  });
+
   it('refuses a log of another origin', async () => {
     const trusted = { ...(await trustAt(log, 6)), origin: 'log.example/other' };
     await assert.rejects(
@@ -230,6 +240,21 @@ describe('advanceTrust, epochs', () => {
       verify(log, log.evidence(SUBJECTS, { size }), trusted),
       refusedAs('CHECKPOINT_ROLLBACK'),
     );
+  });
+
+  it('refuses a longer log that a replaced roster cosigned', async () => {
+    const tip = await trustAt(log, 5);
+    const longer = makeLog(2);
+    longer.changeRoster({ weights: [1, 1, 1, 1, 1] });
+    longer.release({ name: 'p', version: '3.0.0' });
+    longer.commit();
+    longer.release({ name: 'p', version: '3.0.1' });
+    longer.commit();
+    longer.commit({ epoch: 0 });
+    const evidence = longer.evidence(SUBJECTS, { since: tip.size, epoch: 0 });
+    // All of it fits together: only the epoch tells.
+    await verify(longer, evidence, { ...tip, epoch: 0, rosterHash: longer.pin });
+    await assert.rejects(verify(longer, evidence, tip), refusedAs('CHECKPOINT_ROLLBACK'));
   });
 
   it('refuses another roster of a known epoch', async () => {

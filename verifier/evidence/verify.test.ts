@@ -273,6 +273,20 @@ describe('verifyEvidence, against a lying replica', () => {
     return { ...good, checkpoint, entries: [{ index: cut - 1, data }], log };
   };
 
+  // The document as an honest replica would make it, but of the entries that a liar chooses.
+  const showing = (indexes: readonly number[], map: Uint8Array): Evidence => ({
+    ...good,
+    entries: indexes.map((index) => ({
+      index,
+      data: decodeUtf8(LOG.entries[index] ?? new Uint8Array(0)),
+    })),
+    log: prunedRanges(LOG.size, indexes).map(({ start, end }) =>
+      rangeRoot(start, end, (level, index) => LOG.hash(level, index)),
+    ),
+    map,
+  });
+  const shown = LOG.evidence(SUBJECTS, { size: before.size });
+
   type Attack = readonly [why: string, evidence: Evidence, ...codes: VerifyErrorCode[]];
   const attacks: readonly Attack[] = [
     ['no rosters', { ...good, rosters: [] }, 'ROSTER_NOT_PINNED'],
@@ -347,6 +361,14 @@ describe('verifyEvidence, against a lying replica', () => {
       'the checkpoint of a smaller log',
       { ...good, checkpoint: LOG.note({ size: before.size }) },
       'INCLUSION_PROOF_INVALID',
+    ],
+    [
+      'the commit entry and the map before the last batch as if they were the last',
+      showing(
+        shown.entries.map(({ index }) => index),
+        shown.map,
+      ),
+      'COMMIT_LEAF_MISSING',
     ],
     ['a checkpoint inside a batch', midBatch(), 'COMMIT_LEAF_MISSING'],
     ['no entries', { ...good, entries: [] }, 'INCLUSION_PROOF_INVALID'],
@@ -658,6 +680,25 @@ describe('verifyEvidence, against colluding replicas and maintainers', () => {
     const now = { pin: log.pin, nowSeconds: log.time, subjects: [release('p', '1.0.0')] };
     assert.equal(wordOf((await verify(honest, now)).subjects[0]), 'verified active');
     assert.equal(wordOf((await verify(lying, now)).subjects[0]), 'ENTRY_MISMATCH');
+  });
+
+  it('does not give the reason of another withdrawal', async () => {
+    const log = new SyntheticLog();
+    log.maintain('p', THREE);
+    log.release({ name: 'p', version: '1.0.0' });
+    log.release({ name: 'p', version: '2.0.0' });
+    const wrong = log.withdraw('p', '2.0.0', 'yanked', 'other reason');
+    log.withdraw('p', '1.0.0', 'revoked', 'right reason');
+    const record = log.releases.get('p@1.0.0');
+    assert.ok(record !== undefined);
+    log.setReleaseRecord('p', '1.0.0', { ...record, withdrawal: wrong });
+    log.commit();
+    const subjects = [release('p', '1.0.0')];
+    const now = { pin: log.pin, nowSeconds: log.time, subjects };
+    const { subjects: results } = await verify(log.evidence(subjects), now);
+    const [result] = results;
+    assert.ok(result?.kind === 'refused' && result.error.code === 'RELEASE_REVOKED');
+    assert.doesNotMatch(result.error.message, /reason/);
   });
 
   it('judges the good subjects beside the bad ones', async () => {

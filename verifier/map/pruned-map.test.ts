@@ -112,6 +112,8 @@ describe('openPrunedMap', () => {
   // Maps built by hand, each with the root that its bytes really have: only the shape is wrong.
   const low = new Uint8Array(32);
   const high = new Uint8Array(32).fill(0xff);
+  const key80 = Uint8Array.of(0x80, ...new Uint8Array(31));
+  const key0080 = Uint8Array.of(0, 0x80, ...new Uint8Array(30));
   const leaf = (k: Uint8Array): Uint8Array => concat(Uint8Array.of(0, 32), k, Uint8Array.of(0));
   const leafHash = (k: Uint8Array): Hash => mapLeafHash(k, new Uint8Array(0));
   const inner = (bit: number): Uint8Array => Uint8Array.of(1, bit);
@@ -132,9 +134,14 @@ describe('openPrunedMap', () => {
       mapInnerHash(0, leafHash(high), leafHash(low)),
     ],
     [
-      'bits that do not grow downwards',
-      concat(inner(0), inner(0), leaf(low), leaf(low), leaf(high)),
-      mapInnerHash(0, mapInnerHash(0, leafHash(low), leafHash(low)), leafHash(high)),
+      'bits that do not grow downwards, every leaf being on its side',
+      concat(inner(8), inner(0), leaf(low), leaf(key80), leaf(key0080)),
+      mapInnerHash(8, mapInnerHash(0, leafHash(low), leafHash(key80)), leafHash(key0080)),
+    ],
+    [
+      'the same bit twice',
+      concat(inner(0), leaf(low), inner(0), stub(leafHash(low)), leaf(high)),
+      mapInnerHash(0, leafHash(low), mapInnerHash(0, leafHash(low), leafHash(high))),
     ],
     [
       'an inner node with stubs only',

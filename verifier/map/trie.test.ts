@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { sha256 } from '@noble/hashes/sha2.js';
 import * as fc from 'fast-check';
 
-import { utf8 } from '../bytes.ts';
+import { concat, utf8 } from '../bytes.ts';
 import { decodeHex, encodeHex } from '../encoding.ts';
 import { AssertionError, VerifyError } from '../errors.ts';
 import type { Hash } from '../merkle/hash.ts';
@@ -339,6 +339,33 @@ describe('proveMap', () => {
         assert.throws(() => check(proof.subarray(0, end)), refused, `cut at ${end}`);
       }
     }
+  });
+});
+
+describe('checkMapPresence and checkMapAbsence', () => {
+  // Tries that no set of pairs has, each with a path that really leads to its root.
+  const empty = new Uint8Array(0);
+  const low = new Uint8Array(32);
+  const high = new Uint8Array(32).fill(0xff);
+  const sibling = mapLeafHash(numberedKey(1), empty);
+  const step = (bit: number): Uint8Array => concat(Uint8Array.of(bit), sibling);
+  const leaf = mapLeafHash(low, empty);
+
+  it('refuse bits that do not fall on the way to the root', () => {
+    const right = mapInnerHash(0, mapInnerHash(8, leaf, sibling), sibling);
+    checkMapPresence(right, low, empty, concat(step(8), step(0)));
+    const wrong = mapInnerHash(8, mapInnerHash(0, leaf, sibling), sibling);
+    const twice = mapInnerHash(8, mapInnerHash(8, leaf, sibling), sibling);
+    const refused = refusedAs('MAP_PROOF_INVALID');
+    assert.throws(() => checkMapPresence(wrong, low, empty, concat(step(0), step(8))), refused);
+    assert.throws(() => checkMapPresence(twice, low, empty, concat(step(8), step(8))), refused);
+  });
+
+  it('refuse another leaf that is on the side of the key, but not of its own', () => {
+    const root = mapInnerHash(0, mapLeafHash(high, empty), sibling);
+    const other = concat(Uint8Array.of(32), high, Uint8Array.of(0));
+    const proof = concat(other, step(0));
+    assert.throws(() => checkMapAbsence(root, low, proof), refusedAs('MAP_PROOF_INVALID'));
   });
 });
 
