@@ -122,7 +122,7 @@ export interface Ready {
 }
 
 export interface PersistRequest {
-  /** 1, 2, 3, … within the life of a process. */
+  /** Grows with every request of a process; `persisted` covers all requests up to its token. */
   readonly token: number;
   readonly writes: readonly Write[];
 }
@@ -283,7 +283,14 @@ export type CoreEvent =
   | { readonly event: 'halted'; readonly reason: string };
 
 /** W2, W4. */
-export type WishCause = 'timer' | 'starved' | 'bad-proposal' | 'equivocation' | 'behind' | 'others';
+export type WishCause =
+  | 'timer'
+  | 'starved'
+  | 'bad-proposal'
+  | 'unavailable'
+  | 'equivocation'
+  | 'behind'
+  | 'others';
 
 /** Why an input was of no use. One counter each. */
 export type IgnoreReason =

@@ -1,0 +1,441 @@
+// The state of a replica and the basket of effects that one step fills. The files of the protocol's
+// phases work on a `Core`; replica.ts decides who is called when.
+//
+// Persist before sign (C1) is enforced here, once: `finish` compares the signing kernel's state with
+// the one before the step, writes what changed, and holds every signature request and every piece of
+// news back until the driver says that all writes so far are durable.
+import { assert } from '../../verifier/errors.ts';
+import type { Restored } from './records.ts';
+import { recordWrites } from './records.ts';
+import type { Members } from './members.ts';
+import type {
+  Batch,
+  Certificate,
+  CommitMessage,
+  CommittedRecord,
+  CosignMessage,
+  Digest,
+  Header,
+  Message,
+  PeerId,
+  PrePrepareMessage,
+  PrepareMessage,
+  ReplicaIndex,
+  ViewChange,
+} from './messages.ts';
+import { voteBytes, viewChangeBytes, newViewBytes } from './encode.ts';
+import type { MutantName } from './mutants.ts';
+import { Pool } from './pool.ts';
+import type {
+  AdmitRequest,
+  BuildRequest,
+  CheckRequest,
+  CheckedContent,
+  CommittedBatch,
+  Config,
+  CoreEvent,
+  CosignRequest,
+  CosignedCheckpoint,
+  IgnoreReason,
+  Misbehaviour,
+  Outbound,
+  Ready,
+  ServeRequest,
+  SignRequest,
+  SignedContent,
+  Write,
+} from './types.ts';
+import type { EpochContext, Opening } from './validate.ts';
+import { maySign } from './voter.ts';
+import type { VoterState } from './voter-state.ts';
+import { VoteBook } from './votes.ts';
+
+/** What is known about the validity of a batch at the next height (N4). */
+export type Check =
+  | { readonly kind: 'pending'; readonly token: number; readonly decided: boolean }
+  | ({ readonly kind: 'valid' } & CheckedContent)
+  | { readonly kind: 'invalid'; readonly reason: string }
+  | { readonly kind: 'unavailable'; readonly tick: number; readonly decided: boolean };
+
+/** A batch that may be voted for in the present view at the next height. */
+export interface Proposal {
+  readonly digest: Digest;
+  readonly header: Header;
+  /** The leader's message; absent when this replica is the leader. */
+  readonly message: PrePrepareMessage | undefined;
+}
+
+/** What a peer last said about itself. Unproven (R5). */
+export interface PeerInfo {
+  height: number;
+  /** Ticks of our last answers to it: they are rationed (S5). */
+  repliedTick: number;
+  servedTick: number;
+  /** Requests of it that are with the application now. */
+  admitting: number;
+}
+
+/** A batch that is decided but not committed here yet. */
+export interface Decision {
+  readonly digest: Digest;
+  readonly certificate: Certificate;
+}
+
+/** Own signed messages at the present view and height, for re-sending (T1). */
+export interface OwnMessages {
+  prePrepare?: PrePrepareMessage | undefined;
+  prepare?: PrepareMessage | undefined;
+  commit?: CommitMessage | undefined;
+  viewChange?: ViewChange | undefined;
+  cosign?: CosignMessage | undefined;
+}
+
+/** An outstanding question whether pooled requests are still valid, before somebody is suspected. */
+export interface Recheck {
+  readonly cause: 'timer' | 'starved';
+  readonly view: number;
+  readonly height: number;
+}
+
+/** Effects that wait for the records of their step to be durable. */
+interface Held {
+  readonly token: number;
+  readonly sign: readonly SignRequest[];
+  readonly committed: readonly CommittedBatch[];
+}
+
+// Of replicas that are not members, only the newest few are remembered; they may only ask.
+const STRANGERS_MAX = 64;
+const NEVER = -1_000_000;
+
+/** Everything that a replica knows, and the effects of the step in progress. */
+export class Core {
+  readonly config: Config;
+  readonly mutants: ReadonlySet<MutantName>;
+
+  // ---- the epoch
+  members: Members;
+  epochStart: Header;
+  voter: VoterState;
+  opening: Opening | undefined;
+  newViewSignature: Uint8Array | undefined;
+
+  // ---- the next height
+  votes: VoteBook;
+  proposals: {
+    current?: PrePrepareMessage | undefined;
+    next?: PrePrepareMessage | undefined;
+    future?: PrePrepareMessage | undefined;
+  } = {};
+  proposal: Proposal | undefined;
+  /** The leader's proposal here was refused; nothing more is expected of this view. */
+  proposalRefused: boolean = false;
+  readonly bodies: Map<Digest, Batch> = new Map();
+  readonly durableBodies: Set<Digest> = new Set();
+  readonly checks: Map<Digest, Check> = new Map();
+  readonly fetches: Map<Digest, { tick: number; tries: number }> = new Map();
+  decision: Decision | undefined;
+  building: { readonly token: number; readonly view: number } | undefined;
+  /** Since when the leader has had something to propose. */
+  batchTick: number | undefined;
+  own: OwnMessages = {};
+  /** Names of the signatures asked for in this process, by what they stand for. */
+  asked: { vote?: string; commit?: string; cosignTick: number } = { cosignTick: NEVER };
+
+  // ---- views
+  wish: number;
+  /** Highest wish by member index (W1). */
+  wishes: number[];
+  readonly viewChanges: Map<ReplicaIndex, ViewChange> = new Map();
+  timerTick: number | undefined;
+  timerRound: number = 0;
+  statusTick: number = NEVER;
+  recheck: Recheck | undefined;
+
+  // ---- requests
+  readonly pool: Pool;
+  /** Requests with the present leader, oldest first: the height at which it got them (Q5). */
+  readonly exposed: Map<Digest, number> = new Map();
+  /** When own requests are due to go to everybody (Q3), soonest first. */
+  readonly relayDue: Map<Digest, number> = new Map();
+  starvations: number = 0;
+  starvationWitness: Digest | undefined;
+
+  // ---- others
+  readonly peers: Map<PeerId, PeerInfo> = new Map();
+  readonly cosigns: Map<ReplicaIndex, readonly CosignMessage[]> = new Map();
+  catchUp: {
+    queue: readonly CommittedRecord[];
+    asked: { readonly peer: PeerId; readonly tick: number } | undefined;
+    turn: number;
+    /** Since when somebody has claimed to be ahead of the present height. */
+    behindTick: number | undefined;
+  } = { queue: [], asked: undefined, turn: 0, behindTick: undefined };
+  readonly accused: Set<string> = new Set();
+
+  // ---- the process
+  tick: number = 0;
+  wallMs: number = 0;
+  halted: string | undefined;
+  #tokens = 0;
+  #held: Held[] = [];
+  #durableToken = 0;
+
+  // ---- effects of the step in progress
+  #before: VoterState;
+  #writes: Write[] = [];
+  #sign: SignRequest[] = [];
+  #committed: CommittedBatch[] = [];
+  #released: SignRequest[] = [];
+  #news: CommittedBatch[] = [];
+  #send: Outbound[] = [];
+  #build: BuildRequest | undefined;
+  #check: CheckRequest[] = [];
+  #admit: AdmitRequest[] = [];
+  #serve: ServeRequest[] = [];
+  #cosigned: CosignedCheckpoint | undefined;
+  #evidence: Misbehaviour[] = [];
+  #events: CoreEvent[] = [];
+  #ignored: IgnoreReason | undefined;
+
+  constructor(config: Config, members: Members, epochStart: Header, restored: Restored) {
+    this.config = config;
+    this.mutants = config.mutants;
+    this.members = members;
+    this.epochStart = epochStart;
+    this.voter = restored.voter;
+    this.#before = restored.voter;
+    this.opening = restored.opening;
+    this.newViewSignature = restored.newViewSignature;
+    this.wish = restored.voter.view;
+    this.wishes = Array.from({ length: members.count }, () => 0);
+    this.votes = new VoteBook(members.count, restored.voter.view, this.nextHeight);
+    this.pool = new Pool(config.self, config.limits, config.mutants);
+  }
+
+  // ---- questions
+
+  mutant(name: MutantName): boolean {
+    return this.mutants.has(name);
+  }
+
+  get committedHeight(): number {
+    return this.voter.committed.header.height;
+  }
+
+  get nextHeight(): number {
+    return this.committedHeight + 1;
+  }
+
+  get isActive(): boolean {
+    return this.voter.active !== undefined;
+  }
+
+  get base(): number {
+    return this.voter.active?.base ?? this.epochStart.height;
+  }
+
+  /** Whether this replica leads the view it is in. */
+  get isLeader(): boolean {
+    return this.members.self === this.members.leader(this.voter.view);
+  }
+
+  get leaderPeer(): PeerId {
+    const peer = this.members.peers[this.members.leader(this.voter.view)];
+    assert(peer !== undefined, 'each view has a leader');
+    return peer;
+  }
+
+  /** What is needed to judge messages of this epoch. */
+  get context(): EpochContext {
+    return { members: this.members, epochStart: this.epochStart, mutants: this.mutants };
+  }
+
+  /** What is remembered of a peer; strangers are forgotten, oldest first. */
+  peer(id: PeerId): PeerInfo {
+    let info = this.peers.get(id);
+    if (info === undefined) {
+      info = { height: 0, repliedTick: NEVER, servedTick: NEVER, admitting: 0 };
+      this.peers.set(id, info);
+      if (this.peers.size > this.members.count + STRANGERS_MAX) this.#forgetStranger(id);
+    }
+    return info;
+  }
+
+  #forgetStranger(except: PeerId): void {
+    for (const id of this.peers.keys()) {
+      if (id === except || this.members.indexOf(id) !== undefined) continue;
+      this.peers.delete(id);
+      return;
+    }
+  }
+
+  // ---- effects
+
+  nextToken(): number {
+    this.#tokens += 1;
+    return this.#tokens;
+  }
+
+  write(write: Write): void {
+    this.#writes.push(write);
+  }
+
+  /** Asks for a vote-key signature, once everything that it rests on is durable. */
+  signVote(content: SignedContent): void {
+    this.#sign.push({ key: 'vote', bytes: this.#bytesOf(content), content });
+  }
+
+  signCosign(request: CosignRequest): void {
+    this.#sign.push(request);
+  }
+
+  #bytesOf(content: SignedContent): Uint8Array {
+    const { origin } = this.members.roster;
+    switch (content.kind) {
+      case 'pre-prepare':
+      case 'prepare':
+        return voteBytes('prepare', origin, content.vote);
+      case 'commit':
+        return voteBytes('commit', origin, content.vote);
+      case 'view-change':
+        return viewChangeBytes(origin, content.content);
+      case 'new-view':
+        break;
+    }
+    return newViewBytes(origin, content.content);
+  }
+
+  send(to: readonly PeerId[], message: Message): void {
+    if (to.length > 0) this.#send.push({ to, message });
+  }
+
+  build(request: BuildRequest): void {
+    assert(this.#build === undefined, 'one batch is built at a time');
+    this.#build = request;
+  }
+
+  check(request: CheckRequest): void {
+    this.#check.push(request);
+  }
+
+  admit(request: AdmitRequest): void {
+    this.#admit.push(request);
+  }
+
+  serve(request: ServeRequest): void {
+    this.#serve.push(request);
+  }
+
+  announce(batch: CommittedBatch): void {
+    this.#committed.push(batch);
+  }
+
+  cosigned(checkpoint: CosignedCheckpoint): void {
+    this.#cosigned = checkpoint;
+  }
+
+  event(event: CoreEvent): void {
+    this.#events.push(event);
+  }
+
+  /** Reports a proof of guilt, once per rule, member and epoch: a flood of proofs proves no more. */
+  accuse(rule: Misbehaviour['rule'], signer: ReplicaIndex, messages: readonly Message[]): void {
+    const accused = this.members.peers[signer];
+    if (accused === undefined || this.isAccused(rule, signer)) return;
+    this.accused.add(`${rule}/${signer}`);
+    this.#evidence.push({ rule, accused, epoch: this.members.epoch, messages });
+  }
+
+  isAccused(rule: Misbehaviour['rule'], signer: ReplicaIndex): boolean {
+    return this.accused.has(`${rule}/${signer}`);
+  }
+
+  ignore(reason: IgnoreReason): void {
+    this.#ignored = reason;
+  }
+
+  /** N12: signs nothing more, ever. */
+  halt(reason: string): void {
+    if (this.halted !== undefined) return;
+    this.halted = reason;
+    this.#events.push({ event: 'halted', reason });
+  }
+
+  // ---- the end of a step
+
+  /** All writes up to this token are durable: what waited for them may leave. */
+  persisted(token: number): void {
+    assert(token > this.#durableToken, 'each token is durable once, in order');
+    this.#durableToken = token;
+    while ((this.#held[0]?.token ?? Number.POSITIVE_INFINITY) <= token) {
+      const held = this.#held.shift();
+      if (held === undefined) return;
+      this.#released.push(...held.sign.filter((request) => this.#stillStands(request)));
+      this.#news.push(...held.committed);
+    }
+  }
+
+  #stillStands(request: SignRequest): boolean {
+    if (request.key === 'vote') return maySign(this.voter, request.content, this.mutants);
+    return request.epoch === this.members.epoch;
+  }
+
+  /** The newest token given out for writes; outstanding until `persisted`. */
+  get #newestHeld(): number {
+    return this.#held.at(-1)?.token ?? this.#durableToken;
+  }
+
+  /** Everything that the step asks of the driver. Empties the basket. */
+  finish(): Ready {
+    const changed = recordWrites(this.#before, this.voter, this.newViewSignature, this.mutants);
+    const writes = [...this.#writes, ...changed];
+    const mustWait = !this.mutants.has('sign-before-durable');
+    let persist: Ready['persist'];
+    if (writes.length > 0) persist = { token: this.nextToken(), writes };
+    const waitsFor = persist?.token ?? this.#newestHeld;
+    if (mustWait && waitsFor > this.#durableToken) {
+      if (persist !== undefined || this.#sign.length + this.#committed.length > 0) {
+        this.#held.push({ token: waitsFor, sign: this.#sign, committed: this.#committed });
+      }
+    } else {
+      this.#released.push(...this.#sign.filter((request) => this.#stillStands(request)));
+      this.#news.push(...this.#committed);
+    }
+    const ready: Ready = {
+      persist,
+      sign: this.halted === undefined ? this.#released : [],
+      send: this.#send,
+      build: this.#build,
+      check: this.#check,
+      admit: this.#admit,
+      serve: this.#serve,
+      committed: this.#news,
+      cosigned: this.#cosigned,
+      evidence: this.#evidence,
+      events: this.#events,
+      ignored: this.#ignored,
+    };
+    this.#before = this.voter;
+    this.clearEffects();
+    return ready;
+  }
+
+  /** Forgets the effects of a step that failed. */
+  clearEffects(): void {
+    this.#writes = [];
+    this.#sign = [];
+    this.#committed = [];
+    this.#released = [];
+    this.#news = [];
+    this.#send = [];
+    this.#build = undefined;
+    this.#check = [];
+    this.#admit = [];
+    this.#serve = [];
+    this.#cosigned = undefined;
+    this.#evidence = [];
+    this.#events = [];
+    this.#ignored = undefined;
+  }
+}

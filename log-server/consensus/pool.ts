@@ -1,0 +1,218 @@
+// Requests waiting to be ordered, in one lane per replica that handed them in (CONSENSUS.md 2.5). The
+// leader draws from the lanes in turn, so nobody can push others out by flooding: a flood only fills
+// the flooder's own lane. Every operation costs what it moves, never the size of the pool.
+import type { Digest, PeerId, Request } from './messages.ts';
+import type { MutantName } from './mutants.ts';
+import type { Limits } from './types.ts';
+
+/** First in, first out. */
+interface Lane {
+  readonly requests: Map<Digest, Request>;
+  /** Those not yet handed to the present leader; a subset of `requests`. */
+  waiting: Map<Digest, Request>;
+  bytes: number;
+}
+
+/** The pool of one replica. */
+export class Pool {
+  readonly #self: PeerId;
+  readonly #limits: Limits;
+  readonly #mutants: ReadonlySet<MutantName>;
+  readonly #lanes = new Map<PeerId, Lane>();
+  /** In how many lanes each id is. */
+  readonly #ids = new Map<Digest, number>();
+  #turn = 0;
+  #forwardTurn = 0;
+
+  constructor(self: PeerId, limits: Limits, mutants: ReadonlySet<MutantName>) {
+    this.#self = self;
+    this.#limits = limits;
+    this.#mutants = mutants;
+    this.#lane(self);
+  }
+
+  /** Distinct requests. */
+  get size(): number {
+    return this.#ids.size;
+  }
+
+  has(id: Digest): boolean {
+    return this.#ids.has(id);
+  }
+
+  /** Whether the lane of `peer` has this request. */
+  holds(peer: PeerId, id: Digest): boolean {
+    return this.#lanes.get(peer)?.requests.has(id) === true;
+  }
+
+  /** How many more requests the lane takes, whatever their bytes. */
+  room(peer: PeerId): number {
+    return this.#requestsMax(peer) - (this.#lanes.get(peer)?.requests.size ?? 0);
+  }
+
+  /** Adds at the lane's end. @returns false when it is there already or the lane is full */
+  add(peer: PeerId, request: Request): boolean {
+    const lane = this.#lane(peer);
+    if (lane.requests.has(request.id) || lane.requests.size >= this.#requestsMax(peer))
+      return false;
+    if (lane.bytes + request.bytes.length > this.#bytesMax(peer)) return false;
+    lane.requests.set(request.id, request);
+    lane.waiting.set(request.id, request);
+    lane.bytes += request.bytes.length;
+    this.#ids.set(request.id, (this.#ids.get(request.id) ?? 0) + 1);
+    return true;
+  }
+
+  /** Takes requests out of every lane: they are committed, or invalid (Q6). */
+  remove(ids: readonly Digest[]): void {
+    for (const id of ids) {
+      if (!this.#ids.delete(id)) continue;
+      for (const lane of this.#lanes.values()) {
+        const request = lane.requests.get(id);
+        if (request === undefined) continue;
+        lane.requests.delete(id);
+        lane.waiting.delete(id);
+        lane.bytes -= request.bytes.length;
+      }
+    }
+  }
+
+  /**
+   * The requests of the next batch (Q4): one of each lane in turn, first in first out within a lane,
+   * an id once. They stay in the pool until they are committed or refused. The next call begins with
+   * the lane after the last one served.
+   */
+  draw(): readonly Request[] {
+    const lanes = [...this.#lanes.values()].filter(({ requests }) => requests.size > 0);
+    if (lanes.length === 0) return [];
+    const start = this.#mutants.has('lanes-ignored') ? 0 : this.#turn % lanes.length;
+    const turns = [...lanes.slice(start), ...lanes.slice(0, start)].map(({ requests }) =>
+      requests.values(),
+    );
+    const drawn = new Map<Digest, Request>();
+    let bytes = 0;
+    let served = 0;
+    for (let open = turns.length; open > 0;) {
+      open = 0;
+      for (const [i, turn] of turns.entries()) {
+        const request = this.#nextNew(turn, drawn);
+        if (request === undefined) continue;
+        const full =
+          drawn.size >= this.#limits.batchRequestsMax ||
+          bytes + request.bytes.length > this.#limits.batchBytesMax;
+        if (full) {
+          this.#turn = start + i;
+          return [...drawn.values()];
+        }
+        drawn.set(request.id, request);
+        bytes += request.bytes.length;
+        open += 1;
+        served = i;
+      }
+    }
+    this.#turn = start + served + 1;
+    return [...drawn.values()];
+  }
+
+  #nextNew(turn: Iterator<Request>, drawn: ReadonlyMap<Digest, Request>): Request | undefined {
+    for (let next = turn.next(); next.done !== true; next = turn.next()) {
+      if (!drawn.has(next.value.id)) return next.value;
+    }
+    return undefined;
+  }
+
+  /** Whether a batch drawn now would be full by count. */
+  get fillsBatch(): boolean {
+    return this.#ids.size >= this.#limits.batchRequestsMax;
+  }
+
+  /**
+   * The next request to hand to the leader: own ones and those of others by turns, so that relayed
+   * requests get through under any load of own ones.
+   */
+  nextToForward(): Request | undefined {
+    const own = this.#lane(this.#self);
+    const others = [...this.#lanes.values()].filter(
+      (lane) => lane !== own && lane.waiting.size > 0,
+    );
+    this.#forwardTurn += 1;
+    const takeOwn = others.length === 0 || (this.#forwardTurn % 2 === 1 && own.waiting.size > 0);
+    const lane = takeOwn ? own : others[(this.#forwardTurn >>> 1) % others.length];
+    for (const request of lane?.waiting.values() ?? []) {
+      lane?.waiting.delete(request.id);
+      return request;
+    }
+    return undefined;
+  }
+
+  /** A new leader knows nothing: everything is waiting again (Q2). */
+  restartForwarding(): void {
+    for (const lane of this.#lanes.values()) lane.waiting = new Map(lane.requests);
+  }
+
+  /** The oldest requests over all lanes, round robin; for re-checking. */
+  oldest(count: number): readonly Request[] {
+    const found = new Map<Digest, Request>();
+    for (const lane of this.#lanes.values()) {
+      for (const request of lane.requests.values()) {
+        if (found.size >= count) return [...found.values()];
+        found.set(request.id, request);
+        if (found.size * this.#lanes.size >= count) break;
+      }
+    }
+    return [...found.values()];
+  }
+
+  /** Own requests by id, oldest first. */
+  own(id: Digest): Request | undefined {
+    return this.#lanes.get(this.#self)?.requests.get(id);
+  }
+
+  /** A request by id, wherever it waits. */
+  find(id: Digest): Request | undefined {
+    for (const lane of this.#lanes.values()) {
+      const request = lane.requests.get(id);
+      if (request !== undefined) return request;
+    }
+    return undefined;
+  }
+
+  /** Forgets the lanes of replicas that are no longer members. */
+  retain(peers: ReadonlySet<PeerId>): void {
+    for (const [peer, lane] of this.#lanes) {
+      if (peer === this.#self || peers.has(peer)) continue;
+      this.#lanes.delete(peer);
+      for (const id of lane.requests.keys()) {
+        const left = (this.#ids.get(id) ?? 1) - 1;
+        if (left > 0) this.#ids.set(id, left);
+        else this.#ids.delete(id);
+      }
+    }
+  }
+
+  /** Requests and bytes per lane, for checks of the bounds. */
+  sizes(): readonly { readonly peer: PeerId; readonly requests: number; readonly bytes: number }[] {
+    return [...this.#lanes].map(([peer, { requests, bytes }]) => ({
+      peer,
+      requests: requests.size,
+      bytes,
+    }));
+  }
+
+  #lane(peer: PeerId): Lane {
+    let lane = this.#lanes.get(peer);
+    if (lane === undefined) {
+      lane = { requests: new Map(), waiting: new Map(), bytes: 0 };
+      this.#lanes.set(peer, lane);
+    }
+    return lane;
+  }
+
+  #requestsMax(peer: PeerId): number {
+    return peer === this.#self ? this.#limits.poolRequestsMax : this.#limits.laneRequestsMax;
+  }
+
+  #bytesMax(peer: PeerId): number {
+    return peer === this.#self ? this.#limits.poolBytesMax : this.#limits.laneBytesMax;
+  }
+}

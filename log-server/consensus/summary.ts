@@ -1,0 +1,79 @@
+// What can be seen of a replica from outside: for tests, the simulator's invariants and status pages.
+import type { Core } from './core.ts';
+import type { Digest, PeerId, ReplicaIndex } from './messages.ts';
+
+/** Plain data; equal states have equal summaries. */
+export interface StateSummary {
+  readonly epoch: number;
+  readonly self: ReplicaIndex | undefined;
+  readonly view: number;
+  readonly active: boolean;
+  readonly wish: number;
+  readonly height: number;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly root: Digest;
+  readonly base: number;
+  readonly mandate: Digest | undefined;
+  readonly vote:
+    | { readonly view: number; readonly height: number; readonly digest: Digest }
+    | undefined;
+  readonly prepared: { readonly view: number; readonly digest: Digest } | undefined;
+  readonly leader: PeerId;
+  readonly halted: string | undefined;
+  /** Sizes of everything that could grow, against the bounds of 2.14 (I12). */
+  readonly sizes: {
+    readonly bodies: number;
+    readonly checks: number;
+    readonly fetches: number;
+    readonly peers: number;
+    readonly viewChanges: number;
+    readonly cosigns: number;
+    readonly requests: number;
+    readonly exposed: number;
+    readonly relayDue: number;
+    readonly queued: number;
+    readonly accused: number;
+  };
+}
+
+/** Reads a core. */
+export function summarize(core: Core): StateSummary {
+  const { voter } = core;
+  const { header } = voter.committed;
+  let cosigns = 0;
+  for (const messages of core.cosigns.values()) cosigns += messages.length;
+  return {
+    epoch: voter.epoch,
+    self: voter.signer,
+    view: voter.view,
+    active: core.isActive,
+    wish: core.wish,
+    height: header.height,
+    digest: voter.committedDigest,
+    size: header.size,
+    root: header.root,
+    base: core.base,
+    mandate: voter.active?.mandate,
+    vote: voter.vote,
+    prepared: voter.prepared && {
+      view: voter.prepared.certificate.vote.view,
+      digest: voter.prepared.certificate.vote.digest,
+    },
+    leader: core.leaderPeer,
+    halted: core.halted,
+    sizes: {
+      bodies: core.bodies.size,
+      checks: core.checks.size,
+      fetches: core.fetches.size,
+      peers: core.peers.size,
+      viewChanges: core.viewChanges.size,
+      cosigns,
+      requests: core.pool.size,
+      exposed: core.exposed.size,
+      relayDue: core.relayDue.size,
+      queued: core.catchUp.queue.length,
+      accused: core.accused.size,
+    },
+  };
+}
