@@ -75,7 +75,7 @@ export function splitPath(path: string): readonly string[] {
  */
 export function foldPath(path: string): string {
   // Through upper case first: it brings together what has one capital, like the two forms of sigma.
-  return path.normalize('NFC').toUpperCase().toLowerCase().normalize('NFC');
+  return path.toUpperCase().toLowerCase().normalize('NFC');
 }
 
 /** The files and folders of an archive, none of which may be another's namesake. */

@@ -3,7 +3,7 @@
 import { VerifyError, quote } from '../errors.ts';
 import type { JsonObject } from '../json.ts';
 import { describeManifestDifference, manifestOf } from '../npm/manifest.ts';
-import { PACKAGE_JSON_BYTES_MAX, parsePackageJson } from '../npm/package-json.ts';
+import { parsePackageJson } from '../npm/package-json.ts';
 import { findingsOf } from './findings.ts';
 import type { Finding } from './findings.ts';
 import { openTarball } from './gzip.ts';
@@ -55,9 +55,6 @@ export async function checkTarball(
   // The table of paths let one spelling through at most, so this one is the only candidate.
   const file = files.find(({ path }) => path === 'package.json');
   if (file === undefined) throw unsafeArchive('no package.json in the root folder');
-  if (file.size > PACKAGE_JSON_BYTES_MAX) {
-    throw unsafeArchive(`over ${PACKAGE_JSON_BYTES_MAX} bytes`, 'package.json');
-  }
   const packageJson = archive.subarray(file.offset, file.offset + file.size);
   const { name, version, document } = readPackageJson(packageJson);
   const manifest = manifestOf(
