@@ -38,15 +38,18 @@ export function wantsForward(
 ): IgnoreReason | undefined {
   if (message.epoch !== core.members.epoch) return 'other-epoch';
   if (core.members.indexOf(from) === undefined) return 'unknown-sender';
-  if (core.pool.room(from) - core.peer(from).admitting < message.requests.length)
-    return 'lane-full';
+  if (core.pool.room(from) <= core.peer(from).admitting) return 'lane-full';
   return message.requests.some(({ id }) => !core.pool.holds(from, id)) ? undefined : 'duplicate';
 }
 
 /** Q3: hands a peer's requests to the application; only admitted ones enter its lane. */
 export function onForward(core: Core, from: PeerId, message: ForwardMessage): void {
-  const requests = message.requests.filter(({ id }) => !core.pool.holds(from, id));
-  core.peer(from).admitting += requests.length;
+  const info = core.peer(from);
+  // What finds no room is dropped; its owner sends it again (Q3).
+  const requests = message.requests
+    .filter(({ id }) => !core.pool.holds(from, id))
+    .slice(0, core.pool.room(from) - info.admitting);
+  info.admitting += requests.length;
   core.admit({ lane: from, recheck: false, requests });
 }
 

@@ -59,6 +59,7 @@ function isDue(core: Core): boolean {
     return false;
   }
   core.batchTick ??= core.tick;
+  if (core.tick < core.batchTick) return false;
   return core.pool.fillsBatch || core.tick - core.batchTick >= core.config.timing.batchTicks;
 }
 
@@ -72,6 +73,8 @@ export function onBuilt(core: Core, token: number, result: BuildResult): void {
   core.building = undefined;
   core.pool.remove(result.refused);
   const { proposal } = result;
+  // Nothing can be built of what waits here: not again before the next tick.
+  if (proposal === undefined) core.batchTick = core.tick + 1;
   // The world may have moved on while it was being built.
   if (proposal === undefined || view !== core.voter.view || !isTurn(core)) return;
   const { header, body, ids, nextRoster } = proposal;

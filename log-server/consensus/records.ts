@@ -4,6 +4,7 @@
 import { assert } from '../../verifier/errors.ts';
 import {
   decodeAll,
+  genesisHeader,
   headerDigest,
   newViewDigest,
   readCertifiedHeader,
@@ -14,6 +15,7 @@ import {
   writeNewViewContent,
   writeViewChangeContent,
 } from './encode.ts';
+import type { Roster } from '../../verifier/roster.ts';
 import type { Members } from './members.ts';
 import type { NewViewContent } from './messages.ts';
 import type { MutantName } from './mutants.ts';
@@ -28,6 +30,18 @@ type Vote = NonNullable<VoterState['vote']>;
 export interface KeptNewView {
   readonly content: NewViewContent;
   readonly signature: Uint8Array | undefined;
+}
+
+/** The durable state of a log that nobody has written to yet. */
+export function genesisState(roster: Roster): DurableState {
+  const header = genesisHeader(roster.origin);
+  return {
+    roster,
+    epochStart: header,
+    committed: { header, certificate: undefined },
+    records: new Map(),
+    bodies: [],
+  };
 }
 
 /** The record `promise`: (epoch, view) and the last PREPARE. */

@@ -80,7 +80,6 @@ const RULE_ROUNDS_MAX = 100;
 /** One replica. */
 export class Replica {
   readonly #core: Core;
-  #started = false;
 
   /**
    * @param durable the state after the last durable transaction; see `genesisState` for a new log
@@ -135,7 +134,6 @@ export class Replica {
       return core.finish();
     }
     try {
-      this.#started = true;
       handle(core, input);
       settle(core);
     } catch (error) {
@@ -144,11 +142,6 @@ export class Replica {
       core.halt(error.message);
     }
     return core.finish();
-  }
-
-  /** Whether any input has been taken yet. */
-  get started(): boolean {
-    return this.#started;
   }
 }
 
