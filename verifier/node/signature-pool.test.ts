@@ -73,6 +73,7 @@ describe('SignaturePool', () => {
   it('tells waiting and later callers that it is closed, and calls nothing invalid', async () => {
     const pool = new SignaturePool({ workers: 1 });
     const [jobs] = jobsAndAnswers(50);
+    await pool.verifyMany(jobs);
     // One chunk each: the first is with the thread, the second still in the queue.
     const waiting = [pool.verifyMany(jobs), pool.verifyMany(jobs)].map(async (call) =>
       assert.rejects(call, { code: 'POOL_CLOSED' }),
