@@ -9,6 +9,7 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { buildBatch, executeBatch, type BatchExecution } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { checkSubmission, readSubmission } from '../../verifier/ledger/submission.ts';
+import { ROSTER_PAYLOAD_TYPE } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
 import { bodyHash, headerDigest } from '../consensus/encode.ts';
 import type { Body, Digest, Header } from '../consensus/types.ts';
@@ -95,14 +96,20 @@ export class LedgerApplication implements Application {
     const parent = this.#state.header;
     const timestampMs = Math.max(timeMs, parent.timestampMs + 1);
     const refused: { id: Digest; refusal: Refusal }[] = [];
-    const readable: { id: Digest; envelope: Envelope }[] = [];
+    const rosters: Readable[] = [];
+    const others: Readable[] = [];
     for (const { id, bytes } of requests) {
       try {
-        readable.push({ id, envelope: parseEnvelope(bytes) });
+        const envelope = parseEnvelope(bytes);
+        const isRoster = envelope.payloadType === ROSTER_PAYLOAD_TYPE;
+        (isRoster ? rosters : others).push({ id, envelope });
       } catch (error) {
         refused.push({ id, refusal: refusalOf(error) });
       }
     }
+    // A roster is alone in its batch, so behind a steady stream of others it would never get in. Only a
+    // quorum can make a valid one, so nobody can use this to hold others up.
+    const readable = [...rosters, ...others];
     const built = await buildBatch(
       this.#state,
       {
@@ -158,6 +165,11 @@ export class LedgerApplication implements Application {
     this.#executions.put(digest, execution);
     return execution;
   }
+}
+
+interface Readable {
+  readonly id: Digest;
+  readonly envelope: Envelope;
 }
 
 function headerOf(

@@ -164,6 +164,9 @@ function loadPosition({ batches, log }: Tables): Position {
   const roster = parseRoster(rosterEnvelope.payload);
   const last = batches.lastBatch();
   const size = last?.size ?? 0;
+  if (log.size() !== size) {
+    throw new DamagedStoreError(`${log.size()} entries, but the last batch ends at ${size}`);
+  }
   const range = log.rangeAt(size);
   const header = last?.header ?? genesisHeader(roster.origin);
   // A database that was put together from two backups, or lost pages, is found here.

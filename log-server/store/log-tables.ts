@@ -24,6 +24,7 @@ export class LogTables {
   readonly #insertEntry: Statement<[number, Uint8Array], unknown>;
   readonly #selectEntry: Statement<[number], Buffer>;
   readonly #selectEntries: Statement<[number, number], Buffer>;
+  readonly #lastEntry: Statement<[], number | null>;
   readonly #putTile: Statement<[number, number, Uint8Array], unknown>;
   readonly #selectTile: Statement<[number, number], Buffer>;
   readonly #tiles = new LruMap<string, Uint8Array>(TILE_CACHE_MAX);
@@ -37,6 +38,9 @@ export class LogTables {
       .prepare<[number, number], Buffer>(
         'SELECT data FROM entries WHERE leaf_index >= ? AND leaf_index < ? ORDER BY leaf_index',
       )
+      .pluck();
+    this.#lastEntry = database
+      .prepare<[], number | null>('SELECT max(leaf_index) FROM entries')
       .pluck();
     this.#putTile = database.prepare(
       'INSERT OR REPLACE INTO tiles (level, number, hashes) VALUES (?, ?, ?)',
@@ -78,6 +82,11 @@ export class LogTables {
   /** Drops what is remembered of tiles: after a transaction that failed. */
   forget(): void {
     this.#tiles.clear();
+  }
+
+  /** Number of entries. */
+  size(): number {
+    return (this.#lastEntry.get() ?? -1) + 1;
   }
 
   /** An entry's bytes; `undefined` beyond the end. */

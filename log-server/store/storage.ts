@@ -4,6 +4,7 @@ import { join } from 'node:path';
 
 import type { Envelope } from '../../verifier/dsse.ts';
 import type { Gunzip } from '../../verifier/archive/gzip.ts';
+import type { LedgerView } from '../../verifier/ledger/view.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { CommittedRecord } from '../consensus/types.ts';
 import type { Application, BatchLimits } from '../ledger/application.ts';
@@ -47,6 +48,8 @@ export interface Storage {
   readonly store: Store;
   readonly application: Application;
   readonly artifacts: ArtifactStore;
+  /** The state after the last durable batch, for reading in this thread. */
+  readonly view: LedgerView;
 }
 
 /**
@@ -86,7 +89,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       }
     };
     const store = new SqliteStore({ database, tables, state, executions, identity, execute });
-    return { store, application, artifacts };
+    return { store, application, artifacts, view: state };
   } catch (error) {
     database.close();
     throw error;
