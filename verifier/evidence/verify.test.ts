@@ -205,9 +205,23 @@ describe('verifyEvidence', () => {
     };
     const twice = [...SUBJECTS, ...SUBJECTS, { kind: 'package' as const, name: 'left' }];
     await verify(LOG.evidence(SUBJECTS), { subjects: twice }, counting);
-    // Rosters: 4. Then 4 cosignatures; sets of left 3 + 4, mono-a 3, mono-b 2; releases of left
-    // 2 of 3 lines from set 0 and set 1 each being all they have (3 and 2), the shared one 5.
-    assert.deepEqual(rounds, [4, 4 + 3 + 4 + 3 + 2 + 3 + 2 + 5]);
+    // 4 votes for the roster and 4 cosignatures. Then the sets: left 3 and 4, mono-a 3, mono-b 2;
+    // then the releases: 3, 2, and 5 for the shared one.
+    assert.deepEqual(rounds, [4 + 4, 3 + 4 + 3 + 2 + 3 + 2 + 5]);
+  });
+
+  it('verifies no statement that the checkpoint does not cover', async () => {
+    const rounds: number[] = [];
+    const counting: SignatureVerifier = {
+      verifyMany: (jobs) => {
+        rounds.push(jobs.length);
+        return nativeVerifier.verifyMany(jobs);
+      },
+    };
+    // A log that a stranger made up: everything fits together, and nobody has cosigned it.
+    const evidence = { ...LOG.evidence(SUBJECTS), checkpoint: LOG.note({ cosigners: [0] }) };
+    await assert.rejects(verify(evidence, {}, counting), refusedAs('QUORUM_NOT_REACHED'));
+    assert.deepEqual(rounds, [4 + 1]);
   });
 
   it('never calls anything verified when no signature is valid', async () => {

@@ -1,16 +1,15 @@
 // The verification of evidence, as the numbered steps of DESIGN section 7. Steps 2 (getting it) and
 // 7 (bytes, on install) are the caller's; so is storing the trust state of step 8.
-import { parseCheckpoint } from '../checkpoint.ts';
 import { planCheckpoint, type VerifiedCheckpoint } from '../cosignature.ts';
 import type { CommitEntry } from '../entry.ts';
 import { VerifyError, assert } from '../errors.ts';
 import { parseNote } from '../note.ts';
-import { planRosterChain, type Roster } from '../roster.ts';
-import { runPlan, type SignatureVerifier } from '../signatures.ts';
+import { parseRoster, planRosterChain, type Roster } from '../roster.ts';
+import type { SignatureVerifier } from '../signatures.ts';
 import type { Evidence } from './format.ts';
 import { Judge } from './judge.ts';
 import { ShownLog } from './shown-log.ts';
-import { SignatureRound, type Answer } from './signature-round.ts';
+import { SignatureRound } from './signature-round.ts';
 import type { Subject, SubjectResult } from './subject.ts';
 import { advanceTrust, type TrustState } from './trust.ts';
 
@@ -49,12 +48,13 @@ export interface VerifiedEvidence {
  * Verifies evidence. A broken roster, checkpoint or tree refuses all of it; a broken subject is
  * refused alone.
  *
- * Signatures are asked for in two rounds, because the keys of the checkpoint are known only when the
- * rosters are: each round is one call of the verifier.
+ * Signatures are asked for in two rounds, each one call of the verifier: first those of the view
+ * (rosters and checkpoint), then those of all statements. In between the entries are checked against
+ * the tree, so that a stranger can't make a client verify signatures that no quorum has logged.
  *
  * @throws {VerifyError} `ROSTER_*`, `QUORUM_NOT_REACHED`, `NOTE_*`, `CHECKPOINT_*`, `COSIGNATURE_*`,
  *         `ORIGIN_MISMATCH`, `CONSISTENCY_PROOF_INVALID`, `INCLUSION_PROOF_INVALID`,
- *         `COMMIT_LEAF_MISSING`, `MAP_*`, `FORMAT_UNSUPPORTED`
+ *         `COMMIT_LEAF_MISSING`, `MAP_*`, `FORMAT_UNSUPPORTED`; a fork is a `ForkError`
  * @throws {AssertionError} without subjects: "nothing to verify" is not "verified" (promise P7), and
  *         only the caller can say what it means
  */
@@ -63,24 +63,19 @@ export async function verifyEvidence(
   verifier: SignatureVerifier,
 ): Promise<VerifiedEvidence> {
   requireSaneRequest(request);
-  const { subjects } = request;
+  const { evidence } = request;
 
-  const rosters = await verifyRosters(request, verifier);
-  const round = new SignatureRound();
-  const view = askAboutView(request, rosters, round);
-  const log = await openLog(request, rosters, verifier);
-  const judge = new Judge(log, round);
-  const verdicts = subjects.map((subject) => judge.plan(subject));
-  await round.run(verifier);
+  const { rosters, roster, checkpoint } = await verifyView(evidence, request.pin, verifier);
+  // Before the age: of a fork there must be evidence, however old it is.
+  const step = { pin: request.pin, evidence, rosters, roster, checkpoint };
+  const trust = advanceTrust(step, request.trusted);
+  requireFresh(checkpoint, request);
 
-  const { roster, checkpoint, trust } = view();
-  return {
-    roster,
-    checkpoint,
-    commit: log.commit,
-    subjects: verdicts.map((verdict) => verdict()),
-    trust,
-  };
+  const log = new ShownLog(evidence, checkpoint.checkpoint);
+  requireEpoch(log.commit, roster);
+
+  const subjects = await judgeAll(log, request.subjects, verifier);
+  return { roster, checkpoint, commit: log.commit, subjects, trust };
 }
 
 function requireSaneRequest(request: EvidenceRequest): void {
@@ -93,66 +88,50 @@ function requireSaneRequest(request: EvidenceRequest): void {
   }
 }
 
-// Step 1: from the pin to the roster in force.
-function verifyRosters(
-  { evidence, pin }: EvidenceRequest,
+interface View {
+  /** From the pin to the one in force. */
+  readonly rosters: readonly Roster[];
+  /** The one in force. */
+  readonly roster: Roster;
+  readonly checkpoint: VerifiedCheckpoint;
+}
+
+// Steps 1 and 3: the chain of rosters from the pin, and a quorum of the newest on the checkpoint.
+async function verifyView(
+  evidence: Evidence,
+  pin: string,
   verifier: SignatureVerifier,
-): Promise<readonly Roster[]> {
-  return runPlan(verifier, planRosterChain(pin, evidence.rosters));
+): Promise<View> {
+  const round = new SignatureRound();
+  const chain = planRosterChain(pin, evidence.rosters);
+  const rostersAnswer = round.ask(() => chain);
+  const newest = evidence.rosters.at(-1);
+  assert(newest !== undefined, 'a planned roster chain is not empty');
+  // Its keys are used for questions before it is verified; the answers count only afterwards.
+  const roster = parseRoster(newest.payload);
+  const note = parseNote(evidence.checkpoint);
+  const checkpointAnswer = round.ask(() => planCheckpoint(note, roster));
+  await round.run(verifier);
+  const rosters = rostersAnswer();
+  assert(rosters.at(-1)?.hash === roster.hash, 'the verified chain ends with the newest roster');
+  return { rosters, roster, checkpoint: checkpointAnswer() };
 }
 
-function newest(rosters: readonly Roster[]): Roster {
-  const roster = rosters.at(-1);
-  assert(roster !== undefined, 'a verified roster chain is not empty');
-  return roster;
-}
-
-type View = Pick<VerifiedEvidence, 'roster' | 'checkpoint' | 'trust'>;
-
-// Steps 3, 4 and 8: the checkpoint, against the newest roster, the clock and what was known.
-function askAboutView(
-  request: EvidenceRequest,
-  rosters: readonly Roster[],
-  round: SignatureRound,
-): Answer<View> {
-  const { evidence, pin, trusted } = request;
-  const roster = newest(rosters);
-  const answer = round.ask(() => planCheckpoint(parseNote(evidence.checkpoint), roster));
-  return () => {
-    const checkpoint = answer();
-    // Before its age: of a fork there must be evidence, however old it is.
-    const trust = advanceTrust({ pin, evidence, rosters, roster, checkpoint }, trusted);
-    requireFresh(checkpoint, request);
-    return { roster, checkpoint, trust };
-  };
-}
-
-// Step 5, and inclusion for step 6. It comes before the signatures of the statements, so that a
-// stranger can't make a client verify signatures of entries that no quorum has logged: a tree that
-// does not fit its root costs hashes only.
-async function openLog(
-  request: EvidenceRequest,
-  rosters: readonly Roster[],
+// Step 6.
+async function judgeAll(
+  log: ShownLog,
+  subjects: readonly Subject[],
   verifier: SignatureVerifier,
-): Promise<ShownLog> {
-  try {
-    const { text } = parseNote(request.evidence.checkpoint);
-    const log = new ShownLog(request.evidence, parseCheckpoint(text));
-    requireEpoch(log.commit, newest(rosters));
-    return log;
-  } catch (error) {
-    if (!(error instanceof VerifyError)) throw error;
-    // When the checkpoint itself is at fault, that is what to report, not the consequence.
-    const round = new SignatureRound();
-    const view = askAboutView(request, rosters, round);
-    await round.run(verifier);
-    view();
-    throw error;
-  }
+): Promise<readonly SubjectResult[]> {
+  const round = new SignatureRound();
+  const judge = new Judge(log, round);
+  const verdicts = subjects.map((subject) => judge.plan(subject));
+  await round.run(verifier);
+  return verdicts.map((verdict) => verdict());
 }
 
-// The roster that cosigned has to be the one whose epoch the batch belongs to: otherwise a quorum of
-// a replaced roster could go on extending the log.
+// Step 5, last part: the roster that cosigned has to be the one whose epoch the batch belongs to.
+// Otherwise a quorum of a replaced roster could go on extending the log.
 function requireEpoch(commit: CommitEntry, roster: Roster): void {
   if (commit.epoch === roster.epoch) return;
   throw new VerifyError(
