@@ -91,6 +91,8 @@ export class HttpClient {
 
   async #read(wanted: Exchange, response: Dispatcher.ResponseData): Promise<Answer> {
     const { statusCode: status, headers, body } = response;
+    // Giving a body up makes it say so; nobody else listens for that.
+    body.on('error', () => undefined);
     const encoding = headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       // A few kilobytes can unpack to gigabytes, and nobody asked for a compressed answer.

@@ -9,7 +9,7 @@ import { gunzip } from '../../verifier/node/gunzip.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { askUntilGood } from '../client/hedge.ts';
 import type { ReplicaClient } from '../client/replica.ts';
-import { UnreachableError, type ReplicaFailure } from '../errors.ts';
+import { TransportError, UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { sha512 } from '../release/artifact.ts';
 import { hasDigest, type ArtifactStore } from './artifact-store.ts';
 
@@ -99,7 +99,7 @@ async function fetchBytes(
     order,
     async (replica, stop) => {
       try {
-        const bytes = await replica.artifact(hex, release.size, stop);
+        const bytes = await askOne(replica, hex, release, stop);
         requireDigest(bytes, release, replica.url);
         return bytes;
       } catch (error) {
@@ -110,6 +110,25 @@ async function fetchBytes(
     { signal },
   );
   return answer.value;
+}
+
+// The signed statement says the size, so more than that is other bytes, not a transport problem.
+async function askOne(
+  replica: ReplicaClient,
+  hex: string,
+  release: VerifiedRelease,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  try {
+    return await replica.artifact(hex, release.size, signal);
+  } catch (error) {
+    if (!(error instanceof TransportError) || error.code !== 'TOO_LARGE') throw error;
+    throw new VerifyError(
+      'ARTIFACT_SIZE_MISMATCH',
+      `${release.name}@${release.version}: ${replica.url} sent a larger tarball than was logged`,
+      { expected: `${release.size} bytes`, found: 'more', cause: error },
+    );
+  }
 }
 
 /** @throws {VerifyError} `ARTIFACT_DIGEST_MISMATCH` with both digests and where the bytes came from */

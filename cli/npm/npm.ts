@@ -1,7 +1,7 @@
 // The user's own npm as a child process, cut off from every setting that it would otherwise pick up:
 // environment, user and global configuration are replaced, and what matters is said as flags.
 import { spawn } from 'node:child_process';
-import { mkdtemp, readdir, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -76,11 +76,12 @@ export interface NpmRun {
  */
 export async function runNpm(run: NpmRun): Promise<ChildResult> {
   const home = await mkdtemp(join(tmpdir(), 'bftpkg-home-'));
-  const empty = join(home, 'empty.npmrc');
-  await writeFile(empty, '');
+  // Two files, because npm refuses to load one twice.
+  const [user, global] = [join(home, 'user.npmrc'), join(home, 'global.npmrc')];
+  await Promise.all([writeFile(user, ''), writeFile(global, '')]);
   const flags = [
-    `--userconfig=${empty}`,
-    `--globalconfig=${empty}`,
+    `--userconfig=${user}`,
+    `--globalconfig=${global}`,
     `--cache=${run.cache}`,
     `--ignore-scripts=${String(!run.scripts)}`,
     '--audit=false',
@@ -91,11 +92,17 @@ export async function runNpm(run: NpmRun): Promise<ChildResult> {
     '--git=/bin/false',
   ];
   const { HOME } = run.context.env;
-  return await runChild('npm', [...run.args, ...flags], {
-    cwd: run.cwd,
-    context: run.context,
-    env: { HOME: run.scripts && HOME !== undefined ? HOME : home },
-  });
+  // In front of operands: behind a `--` they would be operands themselves.
+  const [command = 'help', ...rest] = run.args;
+  try {
+    return await runChild('npm', [command, ...flags, ...rest], {
+      cwd: run.cwd,
+      context: run.context,
+      env: { HOME: run.scripts && HOME !== undefined ? HOME : home },
+    });
+  } finally {
+    await rm(home, { recursive: true, force: true });
+  }
 }
 
 /**
@@ -128,10 +135,11 @@ export async function packWithNpm(
 
 /** The refusal for an npm that ended badly, with the lines that npm itself calls errors. */
 export function npmFailed(what: string, result: ChildResult): CliError {
-  const lines = `${result.stderr}\n${result.stdout}`
-    .split('\n')
-    .filter((line) => /^npm (?:error|ERR!)/.test(line) && !line.includes('A complete log of this'))
-    .slice(0, 12);
+  const all = `${result.stderr}\n${result.stdout}`.split('\n').filter((line) => line !== '');
+  const errors = all.filter(
+    (line) => /^npm (?:error|ERR!)/.test(line) && !line.includes('A complete log of this'),
+  );
+  const lines = (errors.length > 0 ? errors : all).slice(0, 12);
   const code = result.code === null ? 'was killed' : `ended with ${result.code}`;
   return new CliError('BP7004', `${what} ${code}`, {
     details: lines.map((line) => ['npm', line.replace(/^npm (?:error|ERR!) ?/, '')] as const),

@@ -68,6 +68,9 @@ export class Staging {
       scripts: false,
     });
     if (result.code !== 0) throw npmFailed('npm ci', result);
+    // npm's memory of where it installed from. It would carry our made-up registry into the project's
+    // lockfile with the next plain `npm install`; without it npm looks at the tree itself.
+    await rm(join(this.folder, 'node_modules', '.package-lock.json'), { force: true });
   }
 
   /**

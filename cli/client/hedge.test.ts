@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { UnreachableError } from '../errors.ts';
+import { askUntilGood } from './hedge.ts';
+
+const SERVERS = ['a', 'b', 'c', 'd'].map((url) => ({ url }));
+
+/** What each server does: a good answer, a failure, or nothing until it is stopped. */
+type Script = Readonly<Record<string, 'good' | 'bad' | 'hang' | 'final'>>;
+
+async function play(script: Script): Promise<{ asked: string; outcome: string; failed: string }> {
+  const asked: string[] = [];
+  try {
+    const { value, failures } = await askUntilGood(
+      SERVERS,
+      async ({ url }, signal) => {
+        asked.push(url);
+        const act = script[url] ?? 'hang';
+        if (act === 'hang') {
+          await sleep(60_000, undefined, { signal });
+        }
+        if (act !== 'good') throw new Error(`${act} ${url}`);
+        return url;
+      },
+      {
+        signal: AbortSignal.timeout(400),
+        delayMs: 30,
+        isFinal: (error) => error instanceof Error && error.message.startsWith('final'),
+      },
+    );
+    return {
+      asked: asked.join(''),
+      outcome: value,
+      failed: failures.map(({ url }) => url).join(''),
+    };
+  } catch (error) {
+    const failed =
+      error instanceof UnreachableError ? error.failures.map(({ url }) => url).join('') : '';
+    return { asked: asked.join(''), outcome: (error as Error).name, failed };
+  }
+}
+
+describe('askUntilGood', () => {
+  const cases: readonly (readonly [string, Script, string, string, string])[] = [
+    ['asks one when it is good', { a: 'good' }, 'a', 'a', ''],
+    ['goes on after a bad answer', { a: 'bad', b: 'good' }, 'ab', 'b', 'a'],
+    ['asks the next while one hangs', { b: 'good' }, 'ab', 'b', ''],
+    ['gets by with one good one of four', { a: 'bad', b: 'bad', d: 'good' }, 'abcd', 'd', 'ab'],
+    [
+      'lists everybody when all fail',
+      { a: 'bad', b: 'bad', c: 'bad', d: 'bad' },
+      'abcd',
+      'UnreachableError',
+      'abcd',
+    ],
+    ['ends when all hang', {}, 'abcd', 'UnreachableError', 'a'],
+    ['asks nobody else after proof', { a: 'bad', b: 'final', c: 'good' }, 'ab', 'Error', ''],
+  ];
+  for (const [why, script, asked, outcome, failed] of cases) {
+    it(why, async () => {
+      const result = await play(script);
+      assert.equal(result.outcome, outcome);
+      assert.equal(result.asked, asked);
+      assert.ok(result.failed.startsWith(failed), result.failed);
+    });
+  }
+
+  it('fails at once without servers', async () => {
+    await assert.rejects(
+      askUntilGood([], async () => 1, { signal: AbortSignal.timeout(1000) }),
+      UnreachableError,
+    );
+  });
+});

@@ -1,0 +1,205 @@
+import assert from 'node:assert/strict';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
+import { describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
+
+import { TransportError, type TransportErrorCode } from '../errors.ts';
+import { HttpClient } from './http.ts';
+
+const TIMEOUT_MS = 400;
+// Every hostile server has to be done with within its timeout, with some room for a busy machine.
+const ELAPSED_MS_MAX = 3_000;
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => void;
+
+async function listen(server: Server): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+async function ask(
+  url: string,
+  signal: AbortSignal = AbortSignal.timeout(10_000),
+): Promise<string> {
+  const client = new HttpClient();
+  try {
+    const { body } = await client.exchange({
+      method: 'GET',
+      url: `${url}/x`,
+      bytesMax: 1000,
+      timeoutMs: TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    return Buffer.from(body).toString('utf8');
+  } finally {
+    await client.close();
+  }
+}
+
+async function refusedWith(url: string, code: TransportErrorCode): Promise<TransportError> {
+  const start = performance.now();
+  let caught: unknown;
+  await ask(url).catch((error: unknown) => {
+    caught = error;
+  });
+  assert.ok(caught instanceof TransportError, String(caught));
+  assert.equal(caught.code, code, caught.message);
+  assert.ok(performance.now() - start < ELAPSED_MS_MAX, 'ends within its timeout');
+  return caught;
+}
+
+const HOSTILE: readonly (readonly [string, Handler, TransportErrorCode])[] = [
+  ['never answers', () => undefined, 'TIMEOUT'],
+  [
+    'never ends its body',
+    (_, response) => {
+      response.writeHead(200);
+      response.write('x');
+    },
+    'TIMEOUT',
+  ],
+  [
+    'drips a byte at a time for ever',
+    (_, response) => {
+      response.writeHead(200);
+      const timer = setInterval(() => response.write('x'), 20);
+      response.on('close', () => clearInterval(timer));
+    },
+    'TIMEOUT',
+  ],
+  [
+    'floods',
+    (_, response) => {
+      response.writeHead(200);
+      const more = (): void => {
+        while (!response.destroyed && response.write(Buffer.alloc(65_536)));
+        if (!response.destroyed) response.once('drain', more);
+      };
+      more();
+    },
+    'TOO_LARGE',
+  ],
+  [
+    'promises more than it may send',
+    (_, response) => {
+      response.writeHead(200, { 'content-length': '1001' });
+      response.end(Buffer.alloc(1001));
+    },
+    'TOO_LARGE',
+  ],
+  [
+    'redirects',
+    (_, response) => {
+      response.writeHead(302, { location: 'http://127.0.0.1:1/' });
+      response.end();
+    },
+    'STATUS',
+  ],
+  [
+    'fails',
+    (_, response) => {
+      response.writeHead(500);
+      response.end('x'.repeat(100_000));
+    },
+    'STATUS',
+  ],
+  [
+    'compresses without being asked',
+    (_, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' });
+      response.end(gzipSync(Buffer.alloc(1_000_000)));
+    },
+    'PROTOCOL',
+  ],
+  [
+    'sends huge headers',
+    (_, response) => {
+      response.writeHead(200, { 'x-pad': 'x'.repeat(64 * 1024) });
+      response.end('x');
+    },
+    'TOO_LARGE',
+  ],
+  [
+    'cuts the body off',
+    (_, response) => {
+      response.writeHead(200, { 'content-length': '500' });
+      response.write('x');
+      setTimeout(() => response.destroy(), 10);
+    },
+    'UNREACHABLE',
+  ],
+];
+
+describe('HttpClient', () => {
+  for (const [what, handler, code] of HOSTILE) {
+    it(`gives up on a server that ${what}`, async () => {
+      const server = createServer({ maxHeaderSize: 1 << 20 }, handler);
+      try {
+        await refusedWith(await listen(server), code);
+      } finally {
+        server.closeAllConnections();
+        server.close();
+      }
+    });
+  }
+
+  it('gives up on what does not speak HTTP', async () => {
+    const server = createTcpServer((socket) => socket.end('SSH-2.0-x\r\n'));
+    try {
+      await refusedWith(await listen(server), 'UNREACHABLE');
+    } finally {
+      server.close();
+    }
+  });
+
+  it('names a refused connection', async () => {
+    const server = createTcpServer();
+    const url = await listen(server);
+    await new Promise((resolve) => server.close(resolve));
+    const error = await refusedWith(url, 'UNREACHABLE');
+    assert.equal(error.message, 'ECONNREFUSED');
+  });
+
+  it('reads an answer of exactly the size allowed', async () => {
+    const server = createServer((_, response) => response.end('y'.repeat(1000)));
+    try {
+      assert.equal((await ask(await listen(server))).length, 1000);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  it('passes on the error that a replica names', async () => {
+    const server = createServer((_, response) => {
+      response.writeHead(409);
+      response.end('{"error":{"code":"RELEASE_CONFLICT","message":"taken"}}');
+    });
+    try {
+      const error = await refusedWith(await listen(server), 'STATUS');
+      assert.deepEqual(error.remote, { code: 'RELEASE_CONFLICT', message: 'taken' });
+      assert.equal(error.status, 409);
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  it('stops when it is told to', async () => {
+    const server = createServer(() => undefined);
+    const stop = new AbortController();
+    try {
+      const asked = ask(await listen(server), stop.signal);
+      setTimeout(() => stop.abort(), 20);
+      await assert.rejects(
+        asked,
+        (error) => error instanceof TransportError && error.code === 'ABORTED',
+      );
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+});
