@@ -14,20 +14,25 @@ export interface Extension {
   readonly size: number | undefined;
 }
 
-/** Records without an effect on content or place of a file: times, owners, comments. */
-const HARMLESS_KEYS: ReadonlySet<string> = new Set([
-  'atime',
-  'comment',
-  'ctime',
-  'gid',
-  'gname',
-  'mtime',
-  'uid',
-  'uname',
-  'LIBARCHIVE.creationtime',
-  'SCHILY.dev',
-  'SCHILY.ino',
-  'SCHILY.nlink',
+/**
+ * Records without an effect on content or place of a file, and what they may hold: GNU tar gives up
+ * at a time that it can't read.
+ */
+const TEXT_PATTERN = /^/;
+const NUMBER_PATTERN = /^-?[0-9]{1,20}(?:\.[0-9]{1,20})?$/;
+const HARMLESS_RECORDS: ReadonlyMap<string, RegExp> = new Map([
+  ['atime', NUMBER_PATTERN],
+  ['comment', TEXT_PATTERN],
+  ['ctime', NUMBER_PATTERN],
+  ['gid', NUMBER_PATTERN],
+  ['gname', TEXT_PATTERN],
+  ['mtime', NUMBER_PATTERN],
+  ['uid', NUMBER_PATTERN],
+  ['uname', TEXT_PATTERN],
+  ['LIBARCHIVE.creationtime', NUMBER_PATTERN],
+  ['SCHILY.dev', NUMBER_PATTERN],
+  ['SCHILY.ino', NUMBER_PATTERN],
+  ['SCHILY.nlink', NUMBER_PATTERN],
 ]);
 /** What macOS notes about files. Other extended attributes can hold capabilities. */
 const HARMLESS_PREFIXES: readonly string[] = [
@@ -57,7 +62,7 @@ export function readPaxRecords(bytes: Uint8Array): Extension {
     seen.add(record.key);
     if (record.key === 'path') path = record.value;
     else if (record.key === 'size') size = uint(record.value);
-    else if (!isHarmless(record.key)) {
+    else if (!isHarmless(record.key, record.value)) {
       // `linkpath`, `GNU.sparse.*`, `hdrcharset` and the like change what the entry is.
       throw unsafeArchive('an extended header with an effect that is not allowed', record.key);
     }
@@ -65,8 +70,10 @@ export function readPaxRecords(bytes: Uint8Array): Extension {
   return { path, size };
 }
 
-function isHarmless(key: string): boolean {
-  return HARMLESS_KEYS.has(key) || HARMLESS_PREFIXES.some((prefix) => key.startsWith(prefix));
+function isHarmless(key: string, value: string): boolean {
+  const pattern = HARMLESS_RECORDS.get(key);
+  if (pattern !== undefined) return pattern.test(value);
+  return HARMLESS_PREFIXES.some((prefix) => key.startsWith(prefix));
 }
 
 /** One record; its length in bytes includes the digits that state it. */
