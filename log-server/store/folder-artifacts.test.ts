@@ -1,0 +1,335 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readdir, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import Sqlite from 'better-sqlite3';
+
+import { HOSTILE_TARBALLS } from '../../fixtures/tarballs/hostile.ts';
+import { digestHex } from '../../fixtures/test-ledger.ts';
+import { artifactOf, chunksOf, withFolder } from '../../fixtures/test-storage.ts';
+import { TARBALL_BYTES_MAX } from '../../verifier/archive/limits.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import { gunzip } from '../../verifier/node/gunzip.ts';
+import { StorageBusyError } from './artifact-store.ts';
+import { ArtifactTables } from './artifact-tables.ts';
+import {
+  FolderArtifacts,
+  UNWANTED_SECONDS_MAX,
+  type FolderArtifactsParts,
+} from './folder-artifacts.ts';
+import { SCHEMA } from './schema.ts';
+
+const LEFT_PAD = artifactOf({ name: 'left-pad', version: '1.0.0' });
+const NOW = 1_800_000_000;
+
+interface Bench {
+  readonly folder: string;
+  readonly tables: ArtifactTables;
+  readonly artifacts: FolderArtifacts;
+  readonly clock: { now: number };
+  /** Paths of all files below the folder, sorted. */
+  files(): Promise<readonly string[]>;
+  open(): Promise<FolderArtifacts>;
+}
+
+function inBench(
+  run: (bench: Bench) => Promise<void>,
+  options: Partial<FolderArtifactsParts> = {},
+): () => Promise<void> {
+  return async () =>
+    withFolder(async (folder) => {
+      const database = new Sqlite(':memory:');
+      database.exec(SCHEMA);
+      const tables = new ArtifactTables(database);
+      const clock = { now: NOW };
+      const open = async (): Promise<FolderArtifacts> =>
+        FolderArtifacts.open({ folder, tables, gunzip, nowSeconds: () => clock.now, ...options });
+      const files = async (): Promise<readonly string[]> => {
+        const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+        return entries
+          .filter((entry) => entry.isFile())
+          .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1))
+          .toSorted();
+      };
+      await run({ folder, tables, clock, files, open, artifacts: await open() });
+      database.close();
+    });
+}
+
+function pathOf(sha512: string): string {
+  return join(sha512.slice(0, 2), sha512.slice(2, 4), sha512.slice(4));
+}
+
+async function contentOf(artifacts: FolderArtifacts, sha512: string): Promise<Buffer | undefined> {
+  const content = await artifacts.read(sha512);
+  if (content === undefined) return undefined;
+  const parts: Uint8Array[] = [];
+  for await (const chunk of content.chunks()) parts.push(chunk);
+  return Buffer.concat(parts);
+}
+
+function refusedWith(code: string): (error: unknown) => boolean {
+  return (error) => error instanceof VerifyError && error.code === code;
+}
+
+/** An upload that ends with an error after some bytes: the client went away. */
+async function* brokenOff(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes.subarray(0, bytes.length / 2);
+  throw new Error('connection lost');
+}
+
+/** More bytes than an artifact may have, without having them. */
+async function* endless(): AsyncGenerator<Uint8Array> {
+  const chunk = new Uint8Array(16 * 1024 * 1024);
+  for (let sent = 0; sent <= TARBALL_BYTES_MAX; sent += chunk.length) yield chunk;
+  assert.fail('read on above the limit');
+}
+
+describe('FolderArtifacts.put', () => {
+  it(
+    'keeps an artifact under its digest with what its package.json says',
+    inBench(async ({ artifacts, files }) => {
+      const put = await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));
+      const facts = {
+        sha512: LEFT_PAD.sha512,
+        size: LEFT_PAD.bytes.length,
+        name: 'left-pad',
+        version: '1.0.0',
+        manifest: {},
+      };
+      assert.deepEqual(put, { kind: 'created', facts });
+      assert.deepEqual(await artifacts.facts(LEFT_PAD.sha512), facts);
+      assert.deepEqual(artifacts.factsNow(LEFT_PAD.sha512), facts);
+      assert.deepEqual(await files(), [pathOf(LEFT_PAD.sha512)]);
+      assert.deepEqual(await contentOf(artifacts, LEFT_PAD.sha512), Buffer.from(LEFT_PAD.bytes));
+    }),
+  );
+
+  it(
+    'takes the same artifact again without reading it',
+    inBench(async ({ artifacts }) => {
+      await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));
+      // eslint-disable-next-line require-yield
+      const unread = async function* (): AsyncGenerator<Uint8Array> {
+        assert.fail('read');
+      };
+      const put = await artifacts.put(LEFT_PAD.sha512, unread());
+      assert.equal(put.kind, 'present');
+    }),
+  );
+
+  it(
+    'takes two uploads of one artifact at the same time',
+    inBench(async ({ artifacts, files }) => {
+      await Promise.all(
+        [1, 7].map(async (size) => artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes, size))),
+      );
+      assert.deepEqual(await files(), [pathOf(LEFT_PAD.sha512)]);
+    }),
+  );
+
+  const refusals: readonly (readonly [
+    why: string,
+    digest: string,
+    source: () => AsyncIterable<Uint8Array>,
+    code: string,
+  ])[] = [
+    [
+      'other bytes',
+      digestHex(new Uint8Array(1)),
+      () => chunksOf(LEFT_PAD.bytes),
+      'ARTIFACT_DIGEST_MISMATCH',
+    ],
+    [
+      'bytes that are cut off',
+      LEFT_PAD.sha512,
+      () => chunksOf(LEFT_PAD.bytes.subarray(1)),
+      'ARTIFACT_DIGEST_MISMATCH',
+    ],
+    ['nothing', LEFT_PAD.sha512, () => chunksOf(new Uint8Array(0)), 'ARTIFACT_DIGEST_MISMATCH'],
+    ['more than an artifact may have', LEFT_PAD.sha512, endless, 'ARTIFACT_SIZE_MISMATCH'],
+    ['a digest that is none', 'xyz', () => chunksOf(LEFT_PAD.bytes), 'ENCODING_MALFORMED'],
+    [
+      'a digest that leads elsewhere',
+      `../${LEFT_PAD.sha512.slice(3)}`,
+      () => chunksOf(LEFT_PAD.bytes),
+      'ENCODING_MALFORMED',
+    ],
+    [
+      'a digest in capitals',
+      LEFT_PAD.sha512.toUpperCase(),
+      () => chunksOf(LEFT_PAD.bytes),
+      'ENCODING_MALFORMED',
+    ],
+  ];
+  for (const [why, digest, source, code] of refusals) {
+    it(
+      `refuses ${why} and leaves no file`,
+      inBench(async ({ artifacts, files }) => {
+        await assert.rejects(artifacts.put(digest, source()), refusedWith(code));
+        assert.deepEqual(await files(), []);
+      }),
+    );
+  }
+
+  it(
+    'leaves no file of an upload that is broken off',
+    inBench(async ({ artifacts, files }) => {
+      await assert.rejects(artifacts.put(LEFT_PAD.sha512, brokenOff(LEFT_PAD.bytes)), /lost/);
+      assert.deepEqual(await files(), []);
+      // Nor does it take a place among the uploads.
+      for (let i = 0; i < 20; i++) {
+        await assert.rejects(artifacts.put(LEFT_PAD.sha512, brokenOff(LEFT_PAD.bytes)), /lost/);
+      }
+      await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));
+    }),
+  );
+
+  it(
+    'holds no hostile tarball and leaves no file of one',
+    inBench(async ({ artifacts, files }) => {
+      const tarballs = HOSTILE_TARBALLS.filter(({ code }) => code !== 'MANIFEST_MISMATCH');
+      assert.ok(tarballs.length >= 20);
+      for (const { name, bytes, code } of tarballs) {
+        const tarball = bytes();
+        const digest = digestHex(tarball);
+        await assert.rejects(
+          artifacts.put(digest, chunksOf(tarball, 65_536)),
+          refusedWith(code),
+          name,
+        );
+        assert.equal(artifacts.factsNow(digest), undefined, name);
+      }
+      assert.deepEqual(await files(), []);
+    }),
+  );
+
+  it(
+    'holds no package whose name can never be released',
+    inBench(async ({ artifacts, files }) => {
+      const { bytes, sha512 } = artifactOf({ name: 'Left Pad', version: '1.0.0' });
+      await assert.rejects(
+        artifacts.put(sha512, chunksOf(bytes)),
+        refusedWith('PACKAGE_NAME_INVALID'),
+      );
+      assert.deepEqual(await files(), []);
+    }),
+  );
+
+  it(
+    'takes a limited number of uploads at once',
+    inBench(async ({ artifacts, files }) => {
+      const waiting: (() => void)[] = [];
+      const slow = async function* (): AsyncGenerator<Uint8Array> {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        yield* chunksOf(LEFT_PAD.bytes);
+      };
+      const uploads = Array.from({ length: 16 }, async () =>
+        artifacts.put(LEFT_PAD.sha512, slow()),
+      );
+      while (waiting.length < 16) await new Promise((resolve) => setImmediate(resolve));
+      await assert.rejects(
+        artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes)),
+        StorageBusyError,
+      );
+      for (const go of waiting) go();
+      await Promise.all(uploads);
+      assert.deepEqual(await files(), [pathOf(LEFT_PAD.sha512)]);
+    }),
+  );
+
+  it(
+    'has room for some artifacts that no release names, and for all that one does',
+    inBench(
+      async ({ artifacts, tables, clock, files }) => {
+        const [a, b, c] = ['1.0.0', '1.1.0', '1.2.0'].map((version) =>
+          artifactOf({ name: 'left-pad', version }),
+        );
+        assert.ok(a && b && c);
+        await artifacts.put(a.sha512, chunksOf(a.bytes));
+        await assert.rejects(artifacts.put(b.sha512, chunksOf(b.bytes)), StorageBusyError);
+        tables.want(b.sha512);
+        await artifacts.put(b.sha512, chunksOf(b.bytes));
+        // The first one is old enough to make room; the wanted one stays whatever its age.
+        clock.now += UNWANTED_SECONDS_MAX + 1;
+        await artifacts.put(c.sha512, chunksOf(c.bytes));
+        assert.deepEqual(await files(), [pathOf(b.sha512), pathOf(c.sha512)].toSorted());
+        assert.equal(artifacts.factsNow(a.sha512), undefined);
+        // Once named, it takes no room among those that are not.
+        tables.want(c.sha512);
+        assert.equal(tables.unwantedBytes(), 0);
+      },
+      { unwantedBytesMax: 100 },
+    ),
+  );
+});
+
+describe('FolderArtifacts.read', () => {
+  const damages: readonly (readonly [why: string, damage: (path: string) => Promise<void>])[] = [
+    ['a flipped bit', async (path) => writeFile(path, LEFT_PAD.bytes.with(50, 1))],
+    ['a lost end', async (path) => truncate(path, LEFT_PAD.bytes.length - 1)],
+    [
+      'bytes too many',
+      async (path) => writeFile(path, Buffer.concat([LEFT_PAD.bytes, LEFT_PAD.bytes])),
+    ],
+    ['a lost file', async (path) => rm(path)],
+  ];
+  for (const [why, damage] of damages) {
+    it(
+      `serves nothing after ${why}, and takes the artifact again`,
+      inBench(async ({ artifacts, folder, tables }) => {
+        const { sha512, bytes } = LEFT_PAD;
+        await artifacts.put(sha512, chunksOf(bytes));
+        tables.want(sha512);
+        assert.deepEqual(await artifacts.missing(10), []);
+        await damage(join(folder, pathOf(sha512)));
+        assert.equal(await artifacts.read(sha512), undefined);
+        assert.equal(artifacts.factsNow(sha512), undefined, 'not voted for either');
+        assert.deepEqual(await artifacts.missing(10), [sha512]);
+        assert.equal((await artifacts.put(sha512, chunksOf(bytes))).kind, 'created');
+        assert.deepEqual(await contentOf(artifacts, sha512), Buffer.from(bytes));
+        assert.deepEqual(await artifacts.missing(10), []);
+      }),
+    );
+  }
+
+  it(
+    'knows nothing of what was never put',
+    inBench(async ({ artifacts }) => {
+      const digest = digestHex(randomBytes(10));
+      assert.equal(await artifacts.read(digest), undefined);
+      assert.equal(await artifacts.facts(digest), undefined);
+    }),
+  );
+});
+
+describe('FolderArtifacts.missing', () => {
+  it(
+    'lists what releases name and is not here',
+    inBench(async ({ artifacts, tables }) => {
+      const held = artifactOf({ name: 'left-pad', version: '1.0.0' });
+      const wanted = artifactOf({ name: 'left-pad', version: '1.1.0' });
+      await artifacts.put(held.sha512, chunksOf(held.bytes));
+      for (const { sha512 } of [held, wanted]) tables.want(sha512);
+      assert.deepEqual(await artifacts.missing(10), [wanted.sha512]);
+      assert.deepEqual(await artifacts.missing(0), []);
+      await artifacts.put(wanted.sha512, chunksOf(wanted.bytes));
+      assert.deepEqual(await artifacts.missing(10), []);
+    }),
+  );
+});
+
+describe('FolderArtifacts.open', () => {
+  it(
+    'removes what a crash left unfinished, and nothing else',
+    inBench(async ({ artifacts, folder, files, open }) => {
+      await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));
+      await writeFile(join(folder, 'incoming', 'abc'), 'half');
+      const again = await open();
+      assert.deepEqual(await files(), [pathOf(LEFT_PAD.sha512)]);
+      assert.deepEqual(await contentOf(again, LEFT_PAD.sha512), Buffer.from(LEFT_PAD.bytes));
+    }),
+  );
+});
