@@ -36,13 +36,10 @@ export interface Config {
   readonly tickMs: number;
   /** How long a leader waits for more entries before it proposes. */
   readonly batchDelayMs: number;
-  readonly batchEntriesMax: number;
   /** First view timeout; doubles with each view that commits nothing. */
   readonly viewTimeoutMs: number;
   /** How often each replica tells its peers where it stands; repairs every lost message. */
   readonly statusIntervalMs: number;
-  /** How far a proposal's time may lie in a voter's future. */
-  readonly clockSkewMaxMs: number;
   /** How often the newest checkpoint is signed again, so that clients see that it is fresh. */
   readonly recosignSeconds: number;
   /** How long a stopping replica lets running requests finish. */
@@ -104,11 +101,8 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
   },
   tickMs: { kind: 'integer', min: 1, max: 1000, byDefault: 10 },
   batchDelayMs: { kind: 'integer', min: 0, max: 10_000, byDefault: 20 },
-  // A batch travels whole in one message between replicas.
-  batchEntriesMax: { kind: 'integer', min: 1, max: 500, byDefault: 500 },
   viewTimeoutMs: { kind: 'integer', min: 100, max: 600_000, byDefault: 2000 },
   statusIntervalMs: { kind: 'integer', min: 10, max: 60_000, byDefault: 200 },
-  clockSkewMaxMs: { kind: 'integer', min: 100, max: 600_000, byDefault: 5000 },
   recosignSeconds: { kind: 'integer', min: 1, max: 3600, byDefault: 60 },
   drainSeconds: { kind: 'integer', min: 0, max: 600, byDefault: 5 },
 };

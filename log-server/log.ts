@@ -24,6 +24,7 @@ export type LogEvent =
   // consensus
   | 'batch_committed'
   | 'checkpoint_published'
+  | 'view_wished'
   | 'view_entered'
   | 'epoch_entered'
   | 'catching_up'

@@ -8,12 +8,13 @@ import type { JsonObject } from '../verifier/json.ts';
 import { rosterWeights } from '../verifier/roster.ts';
 import type { Roster } from '../verifier/roster.ts';
 import { weightOf } from '../verifier/quorum.ts';
-import type { CommittedBatch, PeerId } from './consensus/types.ts';
+import type { CommittedBatch, IgnoreReason, PeerId } from './consensus/types.ts';
 import { BusyError } from './http/face.ts';
 import type { PublicFace, SubmissionState } from './http/face.ts';
 import { createPublicApp } from './http/public.ts';
 import { serve } from './http/server.ts';
 import type { PublicServer } from './http/server.ts';
+import type { Refusal } from './ledger/application.ts';
 import type { Log } from './log.ts';
 import { AMNESIA_HINT, claimSuffrage } from './node/amnesia.ts';
 import type { Suffrage } from './node/amnesia.ts';
@@ -142,7 +143,7 @@ export class ReplicaNode {
       wallMs: clocks.wallMs,
       // Half of the first view timeout: then another leader may have an easier proposal.
       artifactPatienceMs: setup.config.viewTimeoutMs / 2,
-      refused: (id, refusal) => this.#submissions.refused(id, refusal),
+      refused: (id, refusal) => this.#refused(id, refusal),
       failed,
       log,
     });
@@ -280,9 +281,7 @@ export class ReplicaNode {
       submit: (envelope, waitMs, gone) => this.#submit(envelope, waitMs, gone),
       submission: async (id) => {
         const found = await storage.store.submission(id);
-        if (found === undefined) {
-          return this.#submissions.isWatched(id) ? { kind: 'pending', id } : undefined;
-        }
+        if (found === undefined) return this.#submissions.stateOf(id);
         const covered = (this.#checkpoint?.size ?? this.#parts.coveredSize) > found.index;
         return covered ? { kind: 'committed', id, index: found.index } : { kind: 'pending', id };
       },
@@ -309,15 +308,36 @@ export class ReplicaNode {
     if (admission.kind === 'committed') {
       return this.#submissions.wait(id, admission.index, waitMs, gone);
     }
+    const cancel = new AbortController();
     // Waiting starts before the core knows of it, so that no commit can slip through in between.
-    const state = this.#submissions.wait(id, undefined, waitMs, gone);
-    await new Promise<void>((resolve, reject) => {
-      this.#driver.feed({ kind: 'submit', request: admission.request }, (ignored) => {
-        if (ignored === undefined || ignored === 'duplicate') resolve();
-        else reject(new BusyError(`the pool does not take it now (${ignored})`));
-      });
+    const state = this.#submissions.wait(
+      id,
+      undefined,
+      waitMs,
+      AbortSignal.any([gone, cancel.signal]),
+    );
+    const ignored = await new Promise<IgnoreReason | undefined>((resolve) => {
+      this.#driver.feed({ kind: 'submit', request: admission.request }, resolve);
     });
+    if (ignored !== undefined && ignored !== 'duplicate') {
+      cancel.abort();
+      throw new BusyError(`the pool does not take it now (${ignored})`);
+    }
+    this.#submissions.accepted(id);
+    // Another gateway may have brought it into the log between admission and here.
+    const found = await this.#parts.storage.store.submission(id);
+    if (found !== undefined) this.#submissions.committed([id], found.index);
     return state;
+  }
+
+  /** A request left the pool because it breaks a rule now, or because it is in the log already. */
+  #refused(id: string, refusal: Refusal): void {
+    const { code, index } = refusal;
+    if (code === 'ALREADY_LOGGED' && index !== undefined) {
+      this.#submissions.committed([id], index);
+    } else {
+      this.#submissions.refused(id, refusal);
+    }
   }
 
   #vitals(): Vitals {

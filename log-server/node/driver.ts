@@ -128,7 +128,10 @@ export class Driver {
    * @param done told why the input changed nothing, or `undefined` when it did
    */
   feed(input: Input, done?: (ignored: IgnoreReason | undefined) => void): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped) {
+      done?.('halted');
+      return;
+    }
     this.#inputs.push({ input, done });
     // Signing answers inside a step's effects: the queue makes that a loop instead of a recursion.
     if (this.#isStepping) return;
@@ -200,7 +203,7 @@ export class Driver {
       case 'view-active':
         return log.info('view_entered', { epoch: event.epoch, view: event.view, active: true });
       case 'wish':
-        return log.info('view_entered', { wish: event.view, cause: event.cause });
+        return log.info('view_wished', { view: event.view, cause: event.cause });
       case 'proposal-refused':
         return log.warn('proposal_refused', { height: event.height, reason: event.reason });
       case 'epoch-started':

@@ -16,9 +16,16 @@ interface Watched {
   index: number | undefined;
 }
 
+/**
+ * Fates remembered of submissions that nobody waits for any more, so that a client which polls learns
+ * them: twice what the pool holds. The log itself remembers what was committed.
+ */
+const FATES_MAX = 8000;
+
 /** Submissions that somebody waits for, until a checkpoint covers them. */
 export class Submissions {
   readonly #watched = new Map<string, Watched>();
+  readonly #fates = new Map<string, Refusal | undefined>();
   #waiting = 0;
   #covered = 0;
 
@@ -66,9 +73,22 @@ export class Submissions {
     });
   }
 
+  /** The submission has been handed to the core: until more is known it is pending. */
+  accepted(id: string): void {
+    this.#remember(id, undefined);
+  }
+
+  /** What is known of a submission that is not in the log. */
+  stateOf(id: string): SubmissionState | undefined {
+    if (!this.#fates.has(id)) return undefined;
+    const refusal = this.#fates.get(id);
+    return refusal === undefined ? { kind: 'pending', id } : { kind: 'refused', id, refusal };
+  }
+
   /** A batch with these submissions is durable; the first of them is leaf `firstIndex`. */
   committed(ids: readonly string[], firstIndex: number): void {
     for (const [offset, id] of ids.entries()) {
+      this.#fates.delete(id);
       const watched = this.#watched.get(id);
       if (watched !== undefined) watched.index = firstIndex + offset;
     }
@@ -86,6 +106,8 @@ export class Submissions {
 
   /** The log has moved on and the submission breaks a rule now. */
   refused(id: string, refusal: Refusal): void {
+    // Of what peers handed in, which was never accepted from a client here, nothing is remembered.
+    if (this.#fates.has(id)) this.#remember(id, refusal);
     for (const { resolve } of this.#watched.get(id)?.waiters ?? []) {
       resolve({ kind: 'refused', id, refusal });
     }
@@ -103,9 +125,12 @@ export class Submissions {
     return this.#waiting;
   }
 
-  /** Whether anybody waits for this submission. */
-  isWatched(id: string): boolean {
-    return this.#watched.has(id);
+  #remember(id: string, refusal: Refusal | undefined): void {
+    this.#fates.delete(id);
+    this.#fates.set(id, refusal);
+    if (this.#fates.size <= FATES_MAX) return;
+    const oldest = this.#fates.keys().next();
+    if (oldest.done !== true) this.#fates.delete(oldest.value);
   }
 
   #watch(id: string, index: number | undefined): Watched {
