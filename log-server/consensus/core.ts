@@ -156,7 +156,7 @@ export class Core {
   readonly pool: Pool;
   /** Requests with the present leader, oldest first: the height at which it got them (Q5). */
   readonly exposed: Map<Digest, number> = new Map();
-  /** When own requests are due to go to everybody (Q3), soonest first. */
+  /** When requests are due to be sent again (Q3), soonest first. */
   readonly relayDue: Map<Digest, number> = new Map();
   starvations: number = 0;
   starvationWitness: Digest | undefined;

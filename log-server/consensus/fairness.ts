@@ -24,7 +24,7 @@ export function onSubmit(core: Core, request: Request): void {
   } else if (core.pool.holds(core.config.self, request.id)) {
     core.ignore('duplicate');
   } else if (core.pool.add(core.config.self, request)) {
-    core.relayDue.set(request.id, core.tick + core.config.timing.relayTicks);
+    dueLater(core, request.id);
   } else {
     core.ignore('pool-full');
   }
@@ -75,6 +75,7 @@ export function forwardToLeader(core: Core): void {
     if (request === undefined) break;
     if (core.exposed.has(request.id)) continue;
     core.exposed.set(request.id, core.committedHeight);
+    if (!core.relayDue.has(request.id)) dueLater(core, request.id);
     requests.push(request);
     bytes += request.bytes.length;
     if (requests.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX) {
@@ -90,22 +91,32 @@ function sendForward(core: Core, to: readonly PeerId[], requests: readonly Reque
   core.send(to, { kind: 'forward', epoch: core.members.epoch, requests });
 }
 
-/** Q3: own requests that wait for too long go to everybody, again and again until they commit. */
+function dueLater(core: Core, id: Digest): void {
+  core.relayDue.set(id, core.tick + core.config.timing.relayTicks);
+}
+
+/**
+ * Q3: own requests that wait for too long go to everybody, again and again until they commit. Those of
+ * others go to the leader again: its FORWARD may have been lost, and their owner may be gone.
+ */
 export function relayOverdue(core: Core): void {
-  if (core.mutant('relay-missing') || core.members.self === undefined) return;
-  const requests: Request[] = [];
+  if (core.members.self === undefined) return;
+  const own: Request[] = [];
+  const relayed: Request[] = [];
   let bytes = 0;
   for (const [id, due] of core.relayDue) {
-    if (due > core.tick || requests.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX)
-      break;
+    const isFull = own.length + relayed.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX;
+    if (due > core.tick || isFull) break;
     core.relayDue.delete(id);
-    const request = core.pool.own(id);
+    const request = core.pool.find(id);
     if (request === undefined) continue;
-    core.relayDue.set(id, core.tick + core.config.timing.relayTicks);
-    requests.push(request);
+    dueLater(core, id);
+    if (core.pool.holds(core.config.self, id)) own.push(request);
+    else if (core.exposed.has(id)) relayed.push(request);
     bytes += request.bytes.length;
   }
-  sendForward(core, core.members.others, requests);
+  if (!core.mutant('relay-missing')) sendForward(core, core.members.others, own);
+  if (core.isActive && !core.isLeader) sendForward(core, [core.leaderPeer], relayed);
 }
 
 /** A new view: its leader knows nothing of what the one before was given. */

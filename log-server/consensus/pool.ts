@@ -163,11 +163,6 @@ export class Pool {
     return [...found.values()];
   }
 
-  /** Own requests by id, oldest first. */
-  own(id: Digest): Request | undefined {
-    return this.#lanes.get(this.#self)?.requests.get(id);
-  }
-
   /** A request by id, wherever it waits. */
   find(id: Digest): Request | undefined {
     for (const lane of this.#lanes.values()) {
