@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto';
 
 import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
-import { formatEntry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { buildBatch, executeBatch, type BatchExecution } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
+import { statementEntry } from '../../verifier/ledger/statement-entry.ts';
 import { checkSubmission, readSubmission } from '../../verifier/ledger/submission.ts';
 import { ROSTER_PAYLOAD_TYPE } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
@@ -80,7 +80,7 @@ export class LedgerApplication implements Application {
     const timeSeconds = Math.max(this.#state.tip.timeSeconds, Math.floor(this.#nowMs() / 1000));
     const checked = checkSubmission(this.#state, submission, timeSeconds);
     // Whatever fits into an entry now fits later: a time has ten digits until the year 2286.
-    formatEntry({ kind: submission.kind, time: timeSeconds, envelope });
+    statementEntry(submission, timeSeconds);
     // Before the artifacts: only somebody who may publish learns what is held, and is asked to upload.
     await runPlan(this.#verifier, checked.plan);
     const refusal = artifactRefusal(checked.artifacts, this.#artifacts);

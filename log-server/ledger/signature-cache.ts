@@ -22,25 +22,30 @@ export class CachingVerifier implements SignatureVerifier {
 
   async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
     const keys = jobs.map(keyOf);
-    const answers = keys.map((key) => this.#good.get(key) === true);
+    const answers = keys.map((key) => key !== undefined && this.#good.get(key) === true);
     const open = [...jobs.keys()].filter((i) => !answers[i]);
     if (open.length === 0) return answers;
     const asked = open.flatMap((i) => jobs[i] ?? []);
     const found = await this.#inner.verifyMany(asked);
     assert(found.length === open.length, 'a verifier answers each job');
     for (const [position, i] of open.entries()) {
-      if (found[position] !== true) continue;
-      answers[i] = true;
       const key = keys[i];
-      assert(key !== undefined, 'each job has a key');
+      if (found[position] !== true || key === undefined) continue;
+      answers[i] = true;
       this.#good.set(key, true);
     }
     return answers;
   }
 }
 
-// Key and signature have fixed lengths in front of the message, so no two jobs share a text. A
-// signature of another length is never good, and so never remembered.
-function keyOf({ publicKey, signature, message }: SignatureJob): string {
+const SIGNATURE_LENGTH = 64;
+
+/**
+ * One text per job: key and signature have fixed lengths in front of the message. A signature of another
+ * length has none, and so is neither remembered nor found: with 65 bytes it could be a good one followed
+ * by the message's first byte.
+ */
+function keyOf({ publicKey, signature, message }: SignatureJob): string | undefined {
+  if (signature.length !== SIGNATURE_LENGTH) return undefined;
   return createHash('sha256').update(publicKey).update(signature).update(message).digest('base64');
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import type { Envelope } from '../../verifier/dsse.ts';
 import type { Gunzip } from '../../verifier/archive/gzip.ts';
-import type { LedgerView } from '../../verifier/ledger/view.ts';
+import type { BatchBase } from '../../verifier/ledger/view.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { CommittedRecord } from '../consensus/types.ts';
 import type { Application, BatchLimits } from '../ledger/application.ts';
@@ -49,7 +49,7 @@ export interface Storage {
   readonly application: Application;
   readonly artifacts: ArtifactStore;
   /** The state after the last durable batch, for reading in this thread. */
-  readonly view: LedgerView;
+  readonly view: BatchBase;
 }
 
 /**

@@ -13,6 +13,7 @@ import { runPlan, runPlans, type SignaturePlan, type SignatureVerifier } from '.
 import type { ArtifactClaim, CheckedSubmission } from './effect.ts';
 import { LedgerError } from './errors.ts';
 import { Scratch, type LedgerChanges } from './scratch.ts';
+import { statementEntry } from './statement-entry.ts';
 import { checkSubmission, readSubmission } from './submission.ts';
 import type { BatchBase } from './view.ts';
 
@@ -231,11 +232,7 @@ class Draft {
     const submission = readSubmission(envelope);
     this.#requireAlone(submission.kind === 'roster');
     const checked = checkSubmission(this.#scratch, submission, this.#input.timeSeconds);
-    const entry = formatEntry({
-      kind: submission.kind,
-      time: this.#input.timeSeconds,
-      envelope,
-    });
+    const entry = statementEntry(submission, this.#input.timeSeconds);
     if (this.#bytes + entry.length > this.#bounds.bytesMax) {
       // Nothing smaller is looked for behind it: the order of arrival is part of fairness (Q4).
       this.#full = true;

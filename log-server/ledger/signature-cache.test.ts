@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { testKey } from '../../fixtures/documents.ts';
+import { utf8 } from '../../verifier/bytes.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
+import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
+import { CachingVerifier } from './signature-cache.ts';
+
+/** A verifier that counts what it is asked. */
+class Counting implements SignatureVerifier {
+  asked = 0;
+
+  async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
+    this.asked += jobs.length;
+    return nativeVerifier.verifyMany(jobs);
+  }
+}
+
+function job(n: number, text: string): SignatureJob {
+  const key = testKey(n);
+  return { publicKey: key.publicKey, message: utf8(text), signature: key.sign(utf8(text)) };
+}
+
+const GOOD = job(1, 'a');
+
+describe('CachingVerifier', () => {
+  it('asks once about a good signature', async () => {
+    const inner = new Counting();
+    const verifier = new CachingVerifier(inner);
+    assert.deepEqual(await verifier.verifyMany([GOOD, job(2, 'b')]), [true, true]);
+    assert.deepEqual(await verifier.verifyMany([job(2, 'b'), GOOD]), [true, true]);
+    assert.equal(inner.asked, 2);
+  });
+
+  const others: readonly (readonly [why: string, job: SignatureJob])[] = [
+    ['another message', { ...GOOD, message: utf8('b') }],
+    ['another key', { ...GOOD, publicKey: testKey(2).publicKey }],
+    ['another signature', { ...GOOD, signature: new Uint8Array(64) }],
+    [
+      'a byte moved from the message to the signature',
+      { ...GOOD, signature: new Uint8Array([...GOOD.signature, 0x61]), message: utf8('') },
+    ],
+  ];
+  for (const [why, other] of others) {
+    it(`does not take a good one for ${why}`, async () => {
+      const verifier = new CachingVerifier(nativeVerifier);
+      assert.deepEqual(await verifier.verifyMany([GOOD]), [true]);
+      assert.deepEqual(await verifier.verifyMany([other, GOOD, other]), [false, true, false]);
+    });
+  }
+
+  it('keeps no bad ones, which would push good ones out', async () => {
+    const inner = new Counting();
+    const verifier = new CachingVerifier(inner, 2);
+    await verifier.verifyMany([GOOD]);
+    for (let i = 0; i < 10; i++) await verifier.verifyMany([{ ...GOOD, message: utf8(`${i}`) }]);
+    const before = inner.asked;
+    assert.deepEqual(await verifier.verifyMany([GOOD]), [true]);
+    assert.equal(inner.asked, before);
+  });
+
+  it('forgets the one not used for longest', async () => {
+    const inner = new Counting();
+    const verifier = new CachingVerifier(inner, 2);
+    await verifier.verifyMany([GOOD, job(2, 'b')]);
+    await verifier.verifyMany([GOOD]);
+    await verifier.verifyMany([job(3, 'c')]);
+    assert.equal(inner.asked, 3);
+    await verifier.verifyMany([GOOD]);
+    assert.equal(inner.asked, 3);
+    await verifier.verifyMany([job(2, 'b')]);
+    assert.equal(inner.asked, 4);
+  });
+});
