@@ -97,6 +97,16 @@ describe('parseEvidence', () => {
     assert.throws(() => parseEvidence(source), malformed);
   });
 
+  it('refuses what would take gigabytes to parse, at once', () => {
+    for (const text of ['['.repeat(9_000_000), `[${'{},'.repeat(3_000_000)}{}]`]) {
+      assert.throws(
+        () => parseEvidence(text),
+        (error: unknown) =>
+          malformed(error) && /nested deeper|more than \d+ values/.test(String(error)),
+      );
+    }
+  });
+
   it('reads every flipped bit as another document or refuses it', () => {
     // One byte in seven: the whole document takes seconds.
     for (let at = 0; at < DOCUMENT.length; at += 7) {

@@ -12,6 +12,8 @@ import { HASH_LENGTH, TREE_SIZE_MAX, type Hash } from '../merkle/hash.ts';
 import { NOTE_LENGTH_MAX } from '../note.ts';
 import { readingAs } from '../refusals.ts';
 import { ROSTER_CHAIN_MAX } from '../roster.ts';
+import { decodeUtf8 } from '../text.ts';
+import { requireBoundedShape } from './json-shape.ts';
 
 // Who asks for evidence needs both.
 export type { Subject } from './subject.ts';
@@ -23,6 +25,9 @@ export const EVIDENCE_BYTES_MAX: number = 64 * 1024 * 1024;
 
 /** Most entries: for each of 10,000 subjects its release and a chain of 19 maintainer sets. */
 export const EVIDENCE_ENTRIES_MAX = 200_000;
+
+/** Values of the document: three an entry, up to 200 a roster with its signatures; below 700,000. */
+const VALUES_MAX = 1_000_000;
 
 /** One hash a level of a tree of 2^53 leaves, and the node to start from (merkle/consistency.ts). */
 const CONSISTENCY_HASHES_MAX = 54;
@@ -66,7 +71,10 @@ export interface Evidence {
  */
 export function parseEvidence(source: Uint8Array | string): Evidence {
   return readingAs('EVIDENCE_MALFORMED', 'evidence', () => {
-    const reader = new ObjectReader(parseCanonicalJson(source, EVIDENCE_BYTES_MAX), '');
+    if (source.length > EVIDENCE_BYTES_MAX) throw malformed(`longer than ${EVIDENCE_BYTES_MAX}`);
+    const text = typeof source === 'string' ? source : decodeUtf8(source);
+    requireBoundedShape(text, VALUES_MAX);
+    const reader = new ObjectReader(parseCanonicalJson(text, EVIDENCE_BYTES_MAX), '');
     reader.format('format', EVIDENCE_FORMAT);
     const evidence = {
       rosters: reader.array('rosters', ROSTER_CHAIN_MAX, readEnvelope),
