@@ -16,18 +16,19 @@ export interface Extension {
 
 /**
  * Records without an effect on content or place of a file, and what they may hold: GNU tar gives up
- * at a time that it can't read.
+ * at a time or owner that it can't read.
  */
 const TEXT_PATTERN = /^/;
 const NUMBER_PATTERN = /^-?[0-9]{1,20}(?:\.[0-9]{1,20})?$/;
+const OWNER_PATTERN = /^[0-9]{1,10}$/;
 const HARMLESS_RECORDS: ReadonlyMap<string, RegExp> = new Map([
   ['atime', NUMBER_PATTERN],
   ['comment', TEXT_PATTERN],
   ['ctime', NUMBER_PATTERN],
-  ['gid', NUMBER_PATTERN],
+  ['gid', OWNER_PATTERN],
   ['gname', TEXT_PATTERN],
   ['mtime', NUMBER_PATTERN],
-  ['uid', NUMBER_PATTERN],
+  ['uid', OWNER_PATTERN],
   ['uname', TEXT_PATTERN],
   ['LIBARCHIVE.creationtime', NUMBER_PATTERN],
   ['SCHILY.dev', NUMBER_PATTERN],
