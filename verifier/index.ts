@@ -89,6 +89,8 @@ export type { CommitEntry, Entry, StatementEntry, StatementKind } from './entry.
 export { EMPTY_ROOT, leafHash, nodeHash } from './merkle/hash.ts';
 export type { Hash } from './merkle/hash.ts';
 export { checkInclusion } from './merkle/inclusion.ts';
+export { formatTlogProof, parseTlogProof, planTlogProof } from './tlog-proof.ts';
+export type { TlogProof } from './tlog-proof.ts';
 export { checkConsistency } from './merkle/consistency.ts';
 export { EMPTY_MAP_ROOT } from './map/node.ts';
 export { packageKey, releaseKey } from './map/keys.ts';

@@ -22,6 +22,7 @@ const PUBLIC_CODES: Readonly<Record<VerifyErrorCode, DiagnosticCode>> = {
   EVIDENCE_MALFORMED: 'BP4008',
   MAP_MALFORMED: 'BP4008',
   TILE_MALFORMED: 'BP4008',
+  PROOF_MALFORMED: 'BP4008',
   MANIFEST_MALFORMED: 'BP1006',
   // Between replicas only; a client never sees these.
   MESSAGE_MALFORMED: 'BP4008',
