@@ -79,7 +79,7 @@ export async function installNamed(
     const attempts: ReplicaFailure[] = [];
     let last: unknown;
     // Resolution is a replica's word: an unreachable, lying or lagging one is passed over.
-    for (const replica of session.replicas) {
+    for (const replica of await session.readyFirst()) {
       if (invocation.context.signal.aborted) break;
       invocation.progress(`resolving with ${replica.url}`);
       try {
@@ -245,7 +245,8 @@ async function fetchAll(
   await fetchArtifacts(
     [...needed.values()],
     {
-      replicas: session.replicas,
+      replicas: await session.readyFirst(),
+      missed: new Map(),
       store: new ArtifactStore(join(cacheFolder(invocation.context.env), 'artifacts')),
       signal: invocation.context.signal,
       onFailure: (failure) => failures.push(failure),

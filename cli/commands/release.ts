@@ -14,7 +14,12 @@ import {
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
 import { doneReport, type Report } from '../output/report.ts';
-import { describeArtifact, prepareArtifact, type Artifact } from '../release/artifact.ts';
+import {
+  describeArtifact,
+  prepareArtifact,
+  withWorkspace,
+  type Artifact,
+} from '../release/artifact.ts';
 import {
   describeDraft,
   draftId,
@@ -41,33 +46,34 @@ export async function releasePrepare(
   targets: readonly string[],
   options: { readonly out: string },
 ): Promise<Report> {
-  const prepared = await withSession(invocation, {}, async (session) =>
-    prepare(invocation, session, targets, 'release prepare'),
-  );
-  if (prepared.kind === 'logged') return prepared.report;
-  const out = resolve(invocation.context.cwd, options.out);
-  // Packed tarballs are in a temporary folder; whoever signs next needs them beside the draft.
-  const paths: string[] = [];
-  for (const { path } of prepared.artifacts) {
-    const kept = join(dirname(out), basename(path));
-    if (kept !== path) await copyFile(path, kept);
-    paths.push(kept);
-  }
-  const draft = { ...prepared.draft, artifacts: paths };
-  await saveDraft(draft, out);
-  return doneReport('release prepare', {
-    data: {
-      file: out,
-      statement: draftId(draft),
-      artifacts: paths,
-      subjects: describeSubjects(draft),
-    },
-    lines: [
-      ...describeDraft(draft),
-      ...prepared.artifacts.flatMap(describeArtifact),
-      `draft in ${out}`,
-      `next  bftpkg release sign ${options.out} --key <key>, then bftpkg release submit ${options.out}`,
-    ],
+  const command = 'release prepare';
+  return await withPrepared(invocation, targets, command, async (_session, unsigned, artifacts) => {
+    const out = resolve(invocation.context.cwd, options.out);
+    // Packed tarballs are in a temporary folder; whoever signs next needs them beside the draft.
+    const paths: string[] = [];
+    for (const { path } of artifacts) {
+      const kept = join(dirname(out), basename(path));
+      if (kept !== path) await copyFile(path, kept);
+      paths.push(kept);
+    }
+    const draft = { ...unsigned, artifacts: paths };
+    await saveDraft(draft, out);
+    return doneReport(command, {
+      data: {
+        file: out,
+        statement: draftId(draft),
+        artifacts: paths,
+        subjects: describeSubjects(draft),
+      },
+      lines: [
+        ...describeDraft(draft),
+        ...artifacts.flatMap((artifact, i) =>
+          describeArtifact({ ...artifact, path: paths[i] ?? artifact.path }),
+        ),
+        `draft in ${out}`,
+        `next  bftpkg release sign ${options.out} --key <key>, then bftpkg release submit ${options.out}`,
+      ],
+    });
   });
 }
 
@@ -89,29 +95,40 @@ export async function releasePublish(
   targets: readonly string[],
   options: { readonly key: readonly string[] },
 ): Promise<Report> {
-  return await withSession(invocation, {}, async (session) => {
-    const prepared = await prepare(invocation, session, targets, 'release publish');
-    if (prepared.kind === 'logged') return prepared.report;
-    const draft = await signWith(invocation, prepared.draft, options.key);
+  const command = 'release publish';
+  return await withPrepared(invocation, targets, command, async (session, unsigned) => {
+    const draft = await signWith(invocation, unsigned, options.key);
     await requireSigned(session, draft);
-    return submissionReport(
-      'release publish',
-      draft,
-      await submitDraft(session, draft, invocation),
-    );
+    return submissionReport(command, draft, await submitDraft(session, draft, invocation));
   });
+}
+
+async function withPrepared(
+  invocation: Invocation,
+  targets: readonly string[],
+  command: string,
+  work: (session: LogSession, draft: Draft, artifacts: readonly Artifact[]) => Promise<Report>,
+): Promise<Report> {
+  return await withWorkspace((workspace) =>
+    withSession(invocation, {}, async (session) => {
+      const prepared = await prepare(invocation, session, targets, workspace, command);
+      if (prepared.kind === 'logged') return prepared.report;
+      return await work(session, prepared.draft, prepared.artifacts);
+    }),
+  );
 }
 
 async function prepare(
   invocation: Invocation,
   session: LogSession,
   targets: readonly string[],
+  workspace: string,
   command: string,
 ): Promise<Prepared> {
   const artifacts: Artifact[] = [];
   for (const target of targets.length === 0 ? ['.'] : targets) {
     const path = resolve(invocation.context.cwd, target);
-    artifacts.push(await prepareArtifact(path, invocation));
+    artifacts.push(await prepareArtifact(path, workspace, invocation));
   }
   const subjects: ReleaseSubjectFields[] = [];
   let head: SeenHead | undefined;

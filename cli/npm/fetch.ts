@@ -33,6 +33,8 @@ export interface FetchSources {
   readonly replicas: readonly ReplicaClient[];
   readonly store: ArtifactStore;
   readonly signal: AbortSignal;
+  /** How often a replica was not the one to give the answer that it was asked for first. */
+  readonly missed: Map<string, number>;
   /** Told about every bad answer, also when another replica had the right bytes. */
   readonly onFailure: (failure: ReplicaFailure) => void;
 }
@@ -89,11 +91,15 @@ async function fetchOne(
 async function fetchBytes(
   release: VerifiedRelease,
   at: number,
-  { replicas, signal, onFailure }: FetchSources,
+  { replicas, signal, missed, onFailure }: FetchSources,
 ): Promise<Uint8Array> {
-  // Each starts with another replica, so that the load is spread.
+  // Each starts with another replica, so that the load is spread; those that hang, fail or lie are
+  // asked last from then on.
   const first = replicas.length === 0 ? 0 : at % replicas.length;
-  const order = [...replicas.slice(first), ...replicas.slice(0, first)];
+  const misses = ({ url }: ReplicaClient): number => missed.get(url) ?? 0;
+  const order = [...replicas.slice(first), ...replicas.slice(0, first)].toSorted(
+    (a, b) => misses(a) - misses(b),
+  );
   const hex = encodeHex(release.sha512);
   const answer = await askUntilGood(
     order,
@@ -109,6 +115,8 @@ async function fetchBytes(
     },
     { signal },
   );
+  const [asked] = order;
+  if (asked !== undefined && asked.url !== answer.url) missed.set(asked.url, misses(asked) + 1);
   return answer.value;
 }
 

@@ -38,8 +38,16 @@ export type LockEntry = LockPlace &
     | { readonly kind: 'bundled'; readonly owner: string }
     /** The user's own sources: a workspace, or a link to one. */
     | { readonly kind: 'local' }
-    | { readonly kind: 'refused'; readonly reason: string }
+    | RefusedEntry
   );
+
+/** An entry that can't be bound to a logged release. */
+export interface RefusedEntry {
+  readonly kind: 'refused';
+  readonly reason: string;
+  /** Whether the reason is its name or version: the log takes none such, so it can't have it. */
+  readonly isUnloggable: boolean;
+}
 
 /** Where an entry stands and what it is called, for reports. */
 export interface LockPlace {
@@ -178,7 +186,7 @@ function classify(key: string, packages: Table, document: ForeignJson): LockEntr
     version: typeof version === 'string' ? version : null,
     line: document.lineOf(['packages', key]) ?? null,
   };
-  const refused = (reason: string): LockEntry => ({ ...place, kind: 'refused', reason });
+  const refused = (reason: string): LockEntry => refuse(place, reason);
 
   if (entry === undefined) return refused('the entry is not an object');
   if (!isPlainPath(key)) return refused('its path leaves the project');
@@ -189,7 +197,11 @@ function classify(key: string, packages: Table, document: ForeignJson): LockEntr
   }
   if (entry['link'] !== undefined && entry['link'] !== false) return refused('link is not true');
   if (entry['inBundle'] === true) return classifyBundled(place, entry, packages);
-  return classifyRegistry(place, entry, refused);
+  return classifyRegistry(place, entry);
+}
+
+function refuse(place: LockPlace, reason: string, isUnloggable: boolean = false): LockEntry {
+  return { ...place, kind: 'refused', reason, isUnloggable };
 }
 
 function isLinked(target: string, packages: Table): boolean {
@@ -202,10 +214,10 @@ function isLinked(target: string, packages: Table): boolean {
 function classifyLink(place: LockPlace, entry: Table, packages: Table): LockEntry {
   const target = entry['resolved'];
   if (typeof target !== 'string' || !isPlainPath(target) || folderName(target) !== undefined) {
-    return { ...place, kind: 'refused', reason: 'it links to a folder outside of the project' };
+    return refuse(place, 'it links to a folder outside of the project');
   }
   if (!Object.hasOwn(packages, target)) {
-    return { ...place, kind: 'refused', reason: 'it links to a folder that has no entry' };
+    return refuse(place, 'it links to a folder that has no entry');
   }
   return { ...place, kind: 'local' };
 }
@@ -224,20 +236,20 @@ function classifyBundled(place: LockPlace, entry: Table, packages: Table): LockE
     at = owner.lastIndexOf(`/${MODULES}`);
   }
   // npm marks what the project itself bundles as well; that is fetched like anything else.
-  return classifyRegistry(place, entry, (reason) => ({ ...place, kind: 'refused', reason }));
+  return classifyRegistry(place, entry);
 }
 
-function classifyRegistry(
-  place: LockPlace,
-  entry: Table,
-  refused: (reason: string) => LockEntry,
-): LockEntry {
+function classifyRegistry(place: LockPlace, entry: Table): LockEntry {
+  const refused = (reason: string): LockEntry => refuse(place, reason);
   const { resolved, integrity } = entry;
   const source = sourceOf(resolved);
   if (source !== 'registry') return refused(source);
-  if (!isPackageName(place.name)) return refused(`${quote(place.name)} is no name of a package`);
+  if (!isPackageName(place.name)) {
+    // Among them old packages with names that npm gives to nobody any more, like `buffer`.
+    return refuse(place, `${quote(place.name)} is no name that npm gives to new packages`, true);
+  }
   if (place.version === null || !isVersion(place.version)) {
-    return refused('its version is not a plain semantic version');
+    return refuse(place, 'its version is not a plain semantic version', true);
   }
   if (integrity === undefined) return refused('it has no integrity value');
   if (typeof integrity !== 'string') return refused('its integrity value is not a string');

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import type { JsonValue } from '../../verifier/json.ts';
+import { isPackageName } from '../../verifier/npm/name.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { parseLockfile, type Lockfile } from './lockfile.ts';
@@ -129,7 +130,7 @@ export function parseInstallSpec(text: string): InstallSpec {
   const match = /^(@[a-z0-9._~-]+\/[a-z0-9._~-]+|[a-z0-9._~-]+)(?:@(.*))?$/s.exec(text);
   const name = match?.[1];
   const range = match?.[2];
-  if (name === undefined || name.startsWith('.') || (range !== undefined && !RANGE.test(range))) {
+  if (name === undefined || !isPackageName(name) || (range !== undefined && !RANGE.test(range))) {
     throw new CliError('BP9003', `not a package name with an optional version range: ${text}`, {
       hints: ['bftpkg install <name>[@<range>]'],
     });

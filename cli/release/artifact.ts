@@ -1,7 +1,7 @@
 // Tarballs on the maintainer's side: made by their own npm, read once, and checked by the same rules
 // that every replica and every installer applies.
 import { createHash } from 'node:crypto';
-import { lstat, mkdtemp, readFile } from 'node:fs/promises';
+import { lstat, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -47,10 +47,15 @@ export async function readArtifact(path: string): Promise<Artifact> {
 }
 
 /**
- * The artifact of a target: a tarball as it is, or a folder packed by the user's npm into a new
- * private folder.
+ * The artifact of a target: a tarball as it is, or a folder packed by the user's npm.
+ *
+ * @param workspace private folder for what is packed
  */
-export async function prepareArtifact(target: string, invocation: Invocation): Promise<Artifact> {
+export async function prepareArtifact(
+  target: string,
+  workspace: string,
+  invocation: Invocation,
+): Promise<Artifact> {
   let isFolder: boolean;
   try {
     isFolder = (await lstat(target)).isDirectory();
@@ -58,9 +63,20 @@ export async function prepareArtifact(target: string, invocation: Invocation): P
     throw new CliError('BP9003', `${target}: ${systemCode(error) ?? 'cannot be read'}`);
   }
   if (!isFolder) return await readArtifact(target);
-  const folder = await mkdtemp(join(tmpdir(), 'bftpkg-pack-'));
+  // One for each, because two packages of a monorepo could have tarballs of one name.
+  const folder = await mkdtemp(join(workspace, 'pack-'));
   invocation.progress(`packing ${target} with npm`);
   return await readArtifact(await packWithNpm(target, folder, invocation.context));
+}
+
+/** Runs `work` with a private temporary folder that is removed afterwards. */
+export async function withWorkspace<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = await mkdtemp(join(tmpdir(), 'bftpkg-pack-'));
+  try {
+    return await work(folder);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** What a signer should know about a tarball, as lines for people. */

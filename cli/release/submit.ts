@@ -147,7 +147,7 @@ class Submission {
 
   async untilLogged(): Promise<Submitted> {
     const { signal } = this.#invocation.context;
-    const gateways = this.#gateways();
+    const gateways = this.#gateways((await this.#session.readyFirst()).map(({ url }) => url));
     for (let round = 0; round < ROUNDS_MAX && !signal.aborted; round++) {
       let taken = 0;
       for (const [index, gateway] of gateways) {
@@ -165,11 +165,11 @@ class Submission {
     throw this.#gaveUp();
   }
 
-  // The replicas of the roster, those of the configuration first, by the addresses given there.
-  #gateways(): readonly (readonly [number, ReplicaClient])[] {
+  // The replicas of the roster, in the order in which they should be asked.
+  #gateways(order: readonly string[]): readonly (readonly [number, ReplicaClient])[] {
     const rank = (url: string): number => {
-      const at = this.#session.config.replicas.indexOf(url);
-      return at < 0 ? this.#session.config.replicas.length : at;
+      const at = order.indexOf(url);
+      return at < 0 ? order.length : at;
     };
     return [...this.#roster.replicas.entries()]
       .toSorted(([, a], [, b]) => rank(a.url) - rank(b.url))

@@ -29,6 +29,8 @@ import { requireReach, unreachableMessage } from './reach.ts';
 export const SUBJECTS_MAX = 10_000;
 // Clocks that are kept by NTP agree within a second; replicas vote within tighter bounds.
 const CLOCK_SKEW_MAX_SECONDS = 60;
+// A replica that is well answers in milliseconds, on another continent in 300.
+const READY_WAIT_MS = 1_000;
 // Another process of the same user may advance the trust state meanwhile; four in a row have to be
 // faster than us to get here.
 const ADVANCE_ATTEMPTS_MAX = 4;
@@ -80,10 +82,14 @@ export class LogSession {
   readonly #trust: TrustStore;
   readonly #verifier: SignaturePool = new SignaturePool({ helping: true });
   readonly #clients = new Map<string, ReplicaClient>();
+  /** Addresses of the configuration, the one to ask first in front. */
+  #order: readonly string[];
+  #isReadinessKnown = false;
 
   private constructor(invocation: Invocation, config: Config) {
     this.#invocation = invocation;
     this.config = config;
+    this.#order = config.replicas;
     this.#trust = new TrustStore(stateFolder(invocation.context.env), config.pin);
   }
 
@@ -97,9 +103,39 @@ export class LogSession {
     return new LogSession(invocation, { ...config, checkpointAgeMaxSeconds: age });
   }
 
-  /** The replicas of the configuration, in an order of our own for each run, to spread the load. */
+  /** The replicas of the configuration; in its order until some turned out to be better. */
   get replicas(): readonly ReplicaClient[] {
-    return this.config.replicas.map((url) => this.replica(url));
+    return this.#order.map((url) => this.replica(url));
+  }
+
+  /**
+   * The replicas of the configuration, those first that answered just now. For work of many requests:
+   * one that hangs should not cost every single one of them its delay.
+   */
+  async readyFirst(): Promise<readonly ReplicaClient[]> {
+    if (this.#isReadinessKnown) return this.replicas;
+    const stop = new AbortController();
+    const signal = AbortSignal.any([
+      this.#invocation.context.signal,
+      stop.signal,
+      AbortSignal.timeout(READY_WAIT_MS),
+    ]);
+    const ready = new Set<string>();
+    await Promise.all(
+      this.replicas.map(async (replica) => {
+        try {
+          await replica.checkpoint(signal);
+          ready.add(replica.url);
+        } catch (error) {
+          if (isNotReady(error)) ready.add(replica.url);
+        }
+      }),
+    );
+    stop.abort();
+    const rank = (url: string): number => (ready.has(url) ? 0 : 1);
+    this.#order = this.#order.toSorted((a, b) => rank(a) - rank(b));
+    this.#isReadinessKnown = true;
+    return this.replicas;
   }
 
   /** The replica at an address. */
@@ -203,7 +239,10 @@ export class LogSession {
     };
     try {
       const { signal } = this.#invocation.context;
-      return await askUntilGood(this.replicas, ask, { signal, isFinal });
+      const answer = await askUntilGood(this.replicas, ask, { signal, isFinal });
+      // Who was passed over once would cost the next question the same delay.
+      this.#order = [answer.url, ...this.#order.filter((url) => url !== answer.url)];
+      return answer;
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
       // One bad package never hides the others: if nobody has better evidence, this is what there is.

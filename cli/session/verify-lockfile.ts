@@ -90,7 +90,8 @@ function reportUnverifiable(entry: LockEntry, file: string): SubjectReport {
     case 'refused': {
       const reason = entry.kind === 'refused' ? entry.reason : 'it was not checked';
       const line = entry.line === null ? '' : `:${entry.line}`;
-      const problem = diagnostic('BP6006', `${entry.name}: ${reason}`, {
+      const code = entry.kind === 'refused' && entry.isUnloggable ? 'BP5003' : 'BP6006';
+      const problem = diagnostic(code, `${entry.name}: ${reason}`, {
         details: [['in', `${file}${line}  ${entry.key}`]],
       });
       return { ...blank, verdict: 'rejected', diagnostics: [problem] };
