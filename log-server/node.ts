@@ -21,6 +21,7 @@ import type { Suffrage } from './node/amnesia.ts';
 import { ArtifactFetcher } from './node/artifact-fetcher.ts';
 import type { Holder } from './node/artifact-fetcher.ts';
 import { CheckpointPublisher } from './node/checkpoint-publisher.ts';
+import { CoalescingVerifier } from './node/coalescing-verifier.ts';
 import type { ConsensusCore } from './node/core-port.ts';
 import { makeCore } from './node/core.ts';
 import { Driver } from './node/driver.ts';
@@ -67,7 +68,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       genesis,
       replica: setup.config.replica,
       limits: { entriesMax: LIMITS.batchRequestsMax, bytesMax: LIMITS.batchBytesMax },
-      verifier,
+      verifier: new CoalescingVerifier(verifier),
       gunzip,
       nowMs: clocks.wallMs,
     });
@@ -303,6 +304,8 @@ export class ReplicaNode {
     if (this.#parts.suffrage.kind === 'observer') {
       throw new BusyError('this replica only follows the log');
     }
+    // Before any signature is checked: a full pool must cost a stranger's submission nothing (Q1).
+    if (!this.#parts.core.hasRoomFor(envelope.length)) throw new BusyError('the pool is full');
     const id = statementHash(parseEnvelope(envelope).payload);
     const admission = await this.#work.admitEnvelope(envelope, []);
     if (admission.kind === 'committed') {
@@ -373,6 +376,7 @@ export class ReplicaNode {
       epoch,
       roster: hash,
       mode: suffrage.kind,
+      ...viewOf(this.#parts.core),
       height: tip.height,
       size: tip.size,
       timeMs: tip.timeMs,
@@ -383,4 +387,11 @@ export class ReplicaNode {
       ready: readinessChecks(this.#vitals()).every(({ ok }) => ok),
     };
   }
+}
+
+/** Where the core is in the protocol, and who leads. */
+function viewOf(core: ConsensusCore): JsonObject {
+  const { view, active } = core.summary;
+  const { members } = core.context;
+  return { view, active, leader: members.roster.replicas[members.leader(view)]?.name ?? null };
 }

@@ -10,7 +10,13 @@ import { describeError } from '../log.ts';
 import type { ArtifactStore } from '../store/artifact-store.ts';
 
 /** Artifacts that are fetched at one time. */
-const FETCHES_MAX = 4;
+const FETCHES_AT_ONCE = 4;
+
+/**
+ * Artifacts that wait to be fetched. A batch of the largest kind names a few hundred; whatever is over
+ * is asked for again when the batch is checked again.
+ */
+const FETCHES_WAITING_MAX = 4096;
 
 /** A replica to ask. */
 export interface Holder {
@@ -26,6 +32,8 @@ export class ArtifactFetcher {
   readonly #agent: Agent;
   readonly #running = new Map<string, Promise<boolean>>();
   readonly #closed = new AbortController();
+  readonly #queue: (() => void)[] = [];
+  #active = 0;
 
   constructor(artifacts: ArtifactStore, log: Log) {
     this.#artifacts = artifacts;
@@ -70,14 +78,32 @@ export class ArtifactFetcher {
   }
 
   /** Asks once for each digest, however many batches name it. */
-  async #fetchOnce(digest: string, holders: readonly Holder[]): Promise<boolean> {
+  #fetchOnce(digest: string, holders: readonly Holder[]): Promise<boolean> {
     const running = this.#running.get(digest);
     if (running !== undefined) return running;
-    if ((await this.#artifacts.facts(digest)) !== undefined) return true;
-    if (this.#running.size >= FETCHES_MAX || this.#closed.signal.aborted) return false;
-    const fetching = this.#fetchFrom(digest, holders).finally(() => this.#running.delete(digest));
+    if (this.#running.size >= FETCHES_WAITING_MAX || this.#closed.signal.aborted) {
+      return Promise.resolve(false);
+    }
+    // Entered before anything is awaited: otherwise everybody who asks in one turn would fetch.
+    const fetching = this.#fetchIfMissing(digest, holders).finally(() =>
+      this.#running.delete(digest),
+    );
     this.#running.set(digest, fetching);
     return fetching;
+  }
+
+  async #fetchIfMissing(digest: string, holders: readonly Holder[]): Promise<boolean> {
+    if ((await this.#artifacts.facts(digest)) !== undefined) return true;
+    if (this.#active >= FETCHES_AT_ONCE) {
+      await new Promise<void>((resolve) => this.#queue.push(resolve));
+    }
+    this.#active++;
+    try {
+      return await this.#fetchFrom(digest, holders);
+    } finally {
+      this.#active--;
+      this.#queue.shift()?.();
+    }
   }
 
   async #fetchFrom(digest: string, holders: readonly Holder[]): Promise<boolean> {

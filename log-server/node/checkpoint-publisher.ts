@@ -38,7 +38,7 @@ export class CheckpointPublisher {
     this.#next = { cosigned, roster };
     if (this.#isRunning) return;
     this.#isRunning = true;
-    this.#run().finally(() => (this.#isRunning = false));
+    void this.#run();
   }
 
   async #run(): Promise<void> {
@@ -60,5 +60,6 @@ export class CheckpointPublisher {
         log[level]('checkpoint_published', { size: cosigned.size, error: describeError(error) });
       }
     }
+    this.#isRunning = false;
   }
 }

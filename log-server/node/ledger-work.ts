@@ -4,6 +4,7 @@
 import { statementHash, parseEnvelope } from '../../verifier/dsse.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
+import { collectBatches } from '../consensus/catch-up.ts';
 import type {
   AdmitRequest,
   BuildRequest,
@@ -167,10 +168,8 @@ export class LedgerWork {
     this.#do(async () => {
       const { lane, store } = this.#parts;
       const found = await lane.run(() => store.batches(request.fromHeight, SERVE_BYTES_MAX));
-      // One message holds batches of one epoch: its receiver judges them by one roster.
-      const epoch = found[0]?.header.epoch;
-      const batches = found.filter(({ header }) => header.epoch === epoch);
-      if (batches.length > 0) send({ kind: 'batches', batches });
+      const message = collectBatches(found);
+      if (message !== undefined) send(message);
     });
   }
 

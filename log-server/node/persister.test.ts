@@ -15,9 +15,10 @@ const commit = { kind: 'commit' } as Write;
 // A request is written as its token and its writes: r a record, c a commit.
 function request(short: string): PersistRequest {
   const token = Number(short.replaceAll(/\D/g, ''));
-  const writes = [...short.replaceAll(/\d/g, '')].map((w) =>
-    w === 'c' ? commit : record('promise'),
-  );
+  const writes = short
+    .replaceAll(/\d/g, '')
+    .split('')
+    .map((w) => (w === 'c' ? commit : record('promise')));
   return { token, writes };
 }
 

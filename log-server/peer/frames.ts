@@ -5,13 +5,8 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 
 import { concat, utf8 } from '../../verifier/bytes.ts';
 import { encodeUint64 } from '../../verifier/encoding.ts';
+import { MESSAGE_BYTES_MAX } from '../consensus/encode-message.ts';
 import { PeerRefusal, SESSION_ID_LENGTH } from './handshake.ts';
-
-/**
- * Largest message, bytes. The largest real one is a proposal with its batch (the core's limit on a
- * batch is below half of this) or an answer to a request for batches.
- */
-export const MESSAGE_BYTES_MAX: number = 8 * 1024 * 1024;
 
 /** Largest body of one POST: one largest message, or many small ones. */
 export const FRAME_BYTES_MAX: number = MESSAGE_BYTES_MAX + 64 * 1024;

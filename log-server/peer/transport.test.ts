@@ -81,6 +81,9 @@ describe('PeerTransport', () => {
       Array.from({ length: 50 }, (_, i) => `a${i}`),
     );
     assert.deepEqual(await alice.messages(1), ['b']);
+    // The acknowledgement comes a moment after the messages.
+    const deadline = Date.now() + 5000;
+    while (alice.transport.connected.length === 0 && Date.now() < deadline) await pause(5);
     assert.deepEqual(alice.transport.connected, ['bob']);
   });
 

@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { createConnection } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { describe, it } from 'node:test';
+
+import { boundedBody } from './body.ts';
+import type { BodyLimits } from './body.ts';
+import { HttpError } from './errors.ts';
+
+const LIMITS: BodyLimits = { bytesMax: 100, timeoutMs: 200, idleTimeoutMs: 100 };
+const HEAD = 'POST / HTTP/1.1\r\nhost: a\r\n';
+
+/** Reads one request's body under LIMITS while `send` plays the client. */
+async function read(send: (socket: Socket) => void): Promise<string> {
+  let finish: (outcome: string) => void = () => undefined;
+  const outcome = new Promise<string>((resolve) => (finish = resolve));
+  const server = createServer((request: IncomingMessage, response) => {
+    const consume = async (): Promise<string> => {
+      let length = 0;
+      for await (const chunk of boundedBody(request, LIMITS)) length += chunk.length;
+      return `${length} bytes`;
+    };
+    consume()
+      .catch((error: unknown) => (error instanceof HttpError ? error.code : String(error)))
+      .then((text) => {
+        // The answer can still be sent: leaving the loop early has not destroyed the socket.
+        response.writeHead(200, { connection: 'close' });
+        response.end(text);
+      })
+      .catch(() => undefined);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const socket = createConnection((server.address() as AddressInfo).port, '127.0.0.1');
+  const received: Buffer[] = [];
+  socket.on('data', (chunk: Buffer) => received.push(chunk));
+  socket.on('error', () => undefined);
+  socket.on('close', () => finish(Buffer.concat(received).toString().split('\r\n\r\n')[1] ?? ''));
+  send(socket);
+  const text = await outcome;
+  await new Promise((resolve) => {
+    server.close(resolve);
+    server.closeAllConnections();
+  });
+  return text.split('\r\n').find((line) => /[A-Z]{3}|bytes/.test(line)) ?? text;
+}
+
+describe('boundedBody', () => {
+  const chunk = (size: number): string => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;
+  const cases: readonly [string, (socket: Socket) => void, string][] = [
+    ['reads a body', (s) => s.write(`${HEAD}content-length: 3\r\n\r\nabc`), '3 bytes'],
+    ['reads an empty body', (s) => s.write(`${HEAD}content-length: 0\r\n\r\n`), '0 bytes'],
+    [
+      'reads a body of exactly the limit',
+      (s) => s.write(`${HEAD}content-length: 100\r\n\r\n${'x'.repeat(100)}`),
+      '100 bytes',
+    ],
+    [
+      'refuses an announced length over the limit at once',
+      (s) => s.write(`${HEAD}content-length: 101\r\n\r\n`),
+      'BODY_TOO_LARGE',
+    ],
+    [
+      'counts chunks that announce nothing',
+      (s) => s.write(`${HEAD}transfer-encoding: chunked\r\n\r\n${chunk(60)}${chunk(60)}`),
+      'BODY_TOO_LARGE',
+    ],
+    [
+      'gives up on a sender that pauses',
+      (s) => s.write(`${HEAD}content-length: 3\r\n\r\na`),
+      'BODY_TOO_SLOW',
+    ],
+    [
+      'gives up on a sender that drips',
+      (s) => {
+        s.write(`${HEAD}content-length: 90\r\n\r\n`);
+        const drip = setInterval(() => s.write('x'), 20);
+        s.on('close', () => clearInterval(drip));
+      },
+      'BODY_TOO_SLOW',
+    ],
+  ];
+  for (const [why, send, expected] of cases) {
+    it(why, async () => assert.equal(await read(send), expected));
+  }
+});

@@ -1,0 +1,150 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { createServer } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, describe, it } from 'node:test';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import { silentLog } from '../log.ts';
+import type { ArtifactFacts, ArtifactStore } from '../store/artifact-store.ts';
+import { ArtifactFetcher } from './artifact-fetcher.ts';
+import type { Holder } from './artifact-fetcher.ts';
+
+const CONTENT = Buffer.from('a tarball, more or less');
+const DIGEST = createHash('sha512').update(CONTENT).digest('hex');
+
+const servers: Server[] = [];
+after(() => {
+  for (const server of servers) {
+    server.close();
+    server.closeAllConnections();
+  }
+});
+
+/** A replica that answers every request for an artifact in its own way. */
+async function holder(name: string, listener: RequestListener): Promise<Holder> {
+  const server = createServer(listener);
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { name, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+function memoryStore(): ArtifactStore & { readonly held: Set<string>; puts: number } {
+  const held = new Set<string>();
+  const store = {
+    held,
+    puts: 0,
+    put: async (sha512: string, source: AsyncIterable<Uint8Array>) => {
+      store.puts++;
+      const hash = createHash('sha512');
+      for await (const chunk of source) hash.update(chunk);
+      if (hash.digest('hex') !== sha512) {
+        throw new VerifyError('ARTIFACT_DIGEST_MISMATCH', 'other bytes');
+      }
+      held.add(sha512);
+      return { kind: 'created' as const, facts: factsOf(sha512) };
+    },
+    facts: async (sha512: string) => (held.has(sha512) ? factsOf(sha512) : undefined),
+    missing: async () => [],
+    read: async () => undefined,
+  };
+  return store;
+}
+
+const factsOf = (sha512: string): ArtifactFacts => ({
+  sha512,
+  size: CONTENT.length,
+  name: 'a',
+  version: '1.0.0',
+  manifest: {},
+});
+
+const honest: RequestListener = (request, response) => {
+  assert.equal(request.url, `/v1/artifacts/${DIGEST}`);
+  response.end(CONTENT);
+};
+const liar: RequestListener = (_, response) => response.end('other bytes');
+const poor: RequestListener = (_, response) => {
+  response.statusCode = 404;
+  response.end('{}');
+};
+const cutting: RequestListener = (_, response) => {
+  response.writeHead(200, { 'content-length': '1000' });
+  response.write('half');
+  setImmediate(() => response.destroy());
+};
+const redirecting: RequestListener = (_, response) => {
+  response.writeHead(302, { location: 'http://127.0.0.1:1/' });
+  response.end();
+};
+const mute: RequestListener = () => undefined;
+
+describe('ArtifactFetcher', () => {
+  const before: readonly [string, RequestListener][] = [
+    ['lies', liar],
+    ['has not got it', poor],
+    ['cuts the answer off', cutting],
+    ['sends it elsewhere', redirecting],
+  ];
+  for (const [why, listener] of before) {
+    it(`asks the next replica when one ${why}`, async () => {
+      const store = memoryStore();
+      const fetcher = new ArtifactFetcher(store, silentLog);
+      const holders = [await holder('bad', listener), await holder('good', honest)];
+      assert.equal(await fetcher.fetch([DIGEST], holders, 5000), true);
+      assert.ok(store.held.has(DIGEST));
+      await fetcher.close();
+    });
+  }
+
+  it('says no when nobody has it, or nobody is there', async () => {
+    const fetcher = new ArtifactFetcher(memoryStore(), silentLog);
+    const holders = [await holder('bad', liar), { name: 'gone', url: 'http://127.0.0.1:1' }];
+    assert.equal(await fetcher.fetch([DIGEST], holders, 5000), false);
+    assert.equal(await fetcher.fetch([DIGEST], [], 5000), false);
+    await fetcher.close();
+  });
+
+  it('answers in time when a replica does not, and can be closed', async () => {
+    const fetcher = new ArtifactFetcher(memoryStore(), silentLog);
+    const start = performance.now();
+    assert.equal(await fetcher.fetch([DIGEST], [await holder('mute', mute)], 100), false);
+    assert.ok(performance.now() - start < 2000);
+    await fetcher.close();
+  });
+
+  it('fetches any number, a few at a time', async () => {
+    const contents = Array.from({ length: 40 }, (_, i) => `content ${i}`);
+    const digestOf = (text: string): string => createHash('sha512').update(text).digest('hex');
+    const byDigest = new Map(contents.map((text) => [digestOf(text), text]));
+    let [running, most] = [0, 0];
+    const counting = await holder('good', (request, response) => {
+      running++;
+      most = Math.max(most, running);
+      setTimeout(() => {
+        running--;
+        response.end(byDigest.get(request.url?.split('/').at(-1) ?? ''));
+      }, 2);
+    });
+    const store = memoryStore();
+    const fetcher = new ArtifactFetcher(store, silentLog);
+    assert.equal(await fetcher.fetch([...byDigest.keys()], [counting], 5000), true);
+    assert.equal(store.held.size, 40);
+    assert.ok(most >= 1 && most <= 4, `${most} at a time`);
+    await fetcher.close();
+  });
+
+  it('fetches once what is asked for many times, and nothing that is here', async () => {
+    const store = memoryStore();
+    const fetcher = new ArtifactFetcher(store, silentLog);
+    const holders = [await holder('good', honest)];
+    const results = await Promise.all(
+      Array.from({ length: 20 }, () => fetcher.fetch([DIGEST], holders, 5000)),
+    );
+    assert.ok(results.every((held) => held));
+    assert.equal(store.puts, 1);
+    assert.equal(await fetcher.fetch([DIGEST], [], 5000), true);
+    await fetcher.close();
+  });
+});

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { publicKeyHex } from '../../verifier/ed25519.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
+import { parseRoster } from '../../verifier/roster.ts';
+import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
+import { signedRoster } from '../cluster.ts';
+import { encodeMessage } from '../consensus/encode-message.ts';
+import { ZERO_DIGEST, genesisHeader, voteBytes } from '../consensus/encode.ts';
+import { Members, NO_MUTANTS } from '../consensus/members.ts';
+import type { Message, PrepareMessage, Usefulness, Vote } from '../consensus/types.ts';
+import { generateKeys } from '../key-file.ts';
+import { silentLog } from '../log.ts';
+import { Inbox } from '../peer/inbox.ts';
+import { CoalescingVerifier } from './coalescing-verifier.ts';
+import type { ConsensusCore } from './core-port.ts';
+import { Intake } from './intake.ts';
+
+const ORIGIN = 'log.example';
+const KEYS = [0, 1, 2, 3].map((i) => generateKeys(`r${i}`));
+const PEERS = KEYS.map(({ vote }) => publicKeyHex(vote.publicKey));
+const ROSTER = parseRoster(
+  signedRoster(
+    ORIGIN,
+    KEYS.map(({ name, cosignKey, vote }, i) => ({
+      name,
+      cosignKey,
+      voteKey: vote.publicKey,
+      weight: 1,
+      url: `http://127.0.0.1:${8000 + i}`,
+      peerUrl: `http://127.0.0.1:${9000 + i}`,
+    })),
+    KEYS,
+  ).payload,
+);
+const VOTE: Vote = { epoch: 0, view: 0, nv: ZERO_DIGEST, height: 1, digest: 'ab'.repeat(32) };
+
+function prepare(signer: number, key = signer): PrepareMessage {
+  const signature = KEYS[key]?.vote.sign(voteBytes('prepare', ORIGIN, VOTE)) ?? new Uint8Array(64);
+  return { kind: 'prepare', vote: VOTE, signer, signature };
+}
+
+interface Scene {
+  readonly inbox: Inbox;
+  readonly intake: Intake;
+  readonly delivered: string[];
+  /** Signatures that were really checked. */
+  readonly checked: () => number;
+}
+
+function scene(wants: (message: Message) => boolean = () => true): Scene {
+  const inbox = new Inbox();
+  const delivered: string[] = [];
+  let checked = 0;
+  const verifier: SignatureVerifier = {
+    verifyMany: (jobs: readonly SignatureJob[]) => {
+      checked += jobs.length;
+      return nativeVerifier.verifyMany(jobs);
+    },
+  };
+  const core: ConsensusCore = {
+    step: () => assert.fail('the intake never steps the core itself'),
+    wants: (_from, message): Usefulness =>
+      wants(message) ? { useful: true } : { useful: false, reason: 'duplicate' },
+    context: {
+      members: new Members(ROSTER, PEERS[0] ?? '', NO_MUTANTS),
+      epochStart: genesisHeader(ORIGIN),
+      mutants: NO_MUTANTS,
+    },
+    halted: undefined,
+    get summary(): never {
+      return assert.fail('not asked here');
+    },
+    hasRoomFor: () => true,
+  };
+  const intake = new Intake({
+    inbox,
+    core,
+    verifier,
+    deliver: ({ from, message }) => delivered.push(`${PEERS.indexOf(from)} ${message.kind}`),
+    failed: (error) => assert.fail(String(error)),
+    log: silentLog,
+  });
+  return { inbox, intake, delivered, checked: () => checked };
+}
+
+async function settle(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+describe('Intake', () => {
+  const peer = (i: number): string => PEERS[i] ?? '';
+
+  it('delivers what is well signed', async () => {
+    const { inbox, intake, delivered } = scene();
+    inbox.push(peer(1), [encodeMessage(prepare(1))]);
+    inbox.push(peer(2), [encodeMessage(prepare(2))]);
+    intake.wake();
+    await settle();
+    assert.deepEqual(delivered, ['1 prepare', '2 prepare']);
+  });
+
+  const refused: readonly [string, () => Uint8Array][] = [
+    ['bytes that are no message', () => Uint8Array.of(1, 2, 3)],
+    ['nothing', () => new Uint8Array(0)],
+    ['a message with a byte more', () => Uint8Array.of(...encodeMessage(prepare(1)), 0)],
+    ['a vote signed by another key', () => encodeMessage(prepare(1, 2))],
+    ['a vote of a replica that does not exist', () => encodeMessage(prepare(9, 1))],
+  ];
+  for (const [why, make] of refused) {
+    it(`refuses ${why}, counts it, and goes on`, async () => {
+      const { inbox, intake, delivered } = scene();
+      inbox.push(peer(1), [make(), encodeMessage(prepare(1))]);
+      intake.wake();
+      await settle();
+      assert.deepEqual(delivered, ['1 prepare']);
+      assert.equal(intake.refusals.get(peer(1)), 1);
+    });
+  }
+
+  it('checks no signature of a message that the core has no use for', async () => {
+    const { inbox, intake, delivered, checked } = scene(() => false);
+    inbox.push(peer(1), [encodeMessage(prepare(1))]);
+    intake.wake();
+    await settle();
+    assert.deepEqual(delivered, []);
+    assert.equal(checked(), 0);
+  });
+
+  it('lets no flood of one peer keep another from being heard', async () => {
+    const { inbox, intake, delivered } = scene();
+    const flood = Array.from({ length: 4000 }, () => Uint8Array.of(0xff));
+    inbox.push(peer(1), flood);
+    inbox.push(peer(2), [encodeMessage(prepare(2))]);
+    intake.wake();
+    // One pass is enough for the honest peer: 32 messages of the flood are looked at beside it.
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(delivered, ['2 prepare']);
+    await settle();
+    assert.ok((intake.refusals.get(peer(1)) ?? 0) >= 32);
+  });
+});
+
+describe('CoalescingVerifier', () => {
+  it('asks once for what is asked in one turn and gives each its own answers', async () => {
+    const questions: number[] = [];
+    const verifier = new CoalescingVerifier({
+      verifyMany: async (jobs) => {
+        questions.push(jobs.length);
+        return nativeVerifier.verifyMany(jobs);
+      },
+    });
+    const job = (key: number, signer: number): SignatureJob => {
+      const message = Uint8Array.of(key);
+      const publicKey = KEYS[key]?.vote.publicKey;
+      assert.ok(publicKey !== undefined);
+      return { publicKey, message, signature: KEYS[signer]?.vote.sign(message) ?? message };
+    };
+    const answers = await Promise.all([
+      verifier.verifyMany([job(0, 0), job(1, 2)]),
+      verifier.verifyMany([]),
+      verifier.verifyMany([job(3, 3)]),
+    ]);
+    assert.deepEqual(answers, [[true, false], [], [true]]);
+    assert.deepEqual(questions, [3]);
+  });
+
+  it('passes a failure on to everybody who asked', async () => {
+    const verifier = new CoalescingVerifier({
+      verifyMany: () => Promise.reject(new Error('overloaded')),
+    });
+    const results = await Promise.allSettled([verifier.verifyMany([]), verifier.verifyMany([])]);
+    assert.deepEqual(
+      results.map(({ status }) => status),
+      ['rejected', 'rejected'],
+    );
+  });
+});
