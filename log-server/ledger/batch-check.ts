@@ -43,13 +43,19 @@ export function requireHeader(header: Header, body: Body, state: LedgerState): v
  */
 export function openBody(header: Header, body: Body): BatchInput {
   const timeSeconds = Math.floor(header.timestampMs / 1000);
-  const entries = body.map((data) => parseEntry(data));
-  requireThat(entries.pop()?.kind === 'commit', 'the last entry is not a commit entry');
-  const envelopes = entries.map((entry): Envelope => {
+  const statements = body.slice(0, -1);
+  const last = body.at(-1);
+  requireThat(
+    last !== undefined && parseEntry(last).kind === 'commit',
+    'the last entry is not a commit entry',
+  );
+  const envelopes = statements.map((data): Envelope => {
+    const entry = parseEntry(data);
     if (entry.kind === 'commit') throw malformed('a commit entry before the end');
+    requireThat(entry.time === timeSeconds, 'an entry of another time');
     return entry.envelope;
   });
-  return { height: header.height, timeSeconds, envelopes };
+  return { height: header.height, timeSeconds, envelopes, entries: statements };
 }
 
 /**
@@ -62,7 +68,7 @@ export function requireOutcome(header: Header, body: Body, execution: BatchExecu
     const proposed = body[i];
     return proposed !== undefined && equalBytes(entry, proposed);
   });
-  // Covers each entry's time and the commit entry with the map's root.
+  // Above all the commit entry with the map's root: the statements were taken over as they are.
   requireThat(same && execution.entries.length === body.length, 'an entry comes out differently');
   requireThat(header.root === encodeHex(execution.root), 'the root comes out differently');
   const { roster } = execution.changes;

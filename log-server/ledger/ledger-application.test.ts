@@ -336,9 +336,7 @@ describe('LedgerApplication.validate', () => {
   /** Changes the fields of an entry. */
   const entryWith = (at: number, fields: object): Change =>
     bodyWith((body) =>
-      body.map((data, i) =>
-        i === at ? formatEntry({ ...parseEntry(data), ...fields } as never) : data,
-      ),
+      body.map((data, i) => (i === at ? formatEntry({ ...parseEntry(data), ...fields }) : data)),
     );
 
   const tampered: readonly (readonly [why: string, change: Change, code: string])[] = [

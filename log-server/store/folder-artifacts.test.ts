@@ -30,8 +30,8 @@ interface Bench {
   readonly artifacts: FolderArtifacts;
   readonly clock: { now: number };
   /** Paths of all files below the folder, sorted. */
-  files(): Promise<readonly string[]>;
-  open(): Promise<FolderArtifacts>;
+  readonly files: () => Promise<readonly string[]>;
+  readonly open: () => Promise<FolderArtifacts>;
 }
 
 function inBench(

@@ -32,6 +32,9 @@ import type { StateTables } from './state-tables.ts';
 /** Parsed maintainer sets kept in memory, some kilobytes each. */
 const SET_CACHE_MAX = 4096;
 
+/** Roots of the past kept in memory. Most statements of a time name one of the last few heads. */
+const ROOT_CACHE_MAX = 1024;
+
 /** The tables of a replica. */
 export interface Tables {
   readonly artifacts: ArtifactTables;
@@ -58,6 +61,7 @@ interface Position {
 export class LedgerState implements BatchBase {
   readonly #tables: Tables;
   readonly #sets = new LruMap<number, SetInForce>(SET_CACHE_MAX);
+  readonly #roots = new LruMap<number, Hash>(ROOT_CACHE_MAX);
   #position: Position;
 
   /** @throws {DamagedStoreError} when log, batches and rosters in the tables don't fit together */
@@ -154,7 +158,12 @@ export class LedgerState implements BatchBase {
   }
 
   rootAt(size: number): Hash | undefined {
-    return size > this.tip.size ? undefined : this.#tables.log.rootAt(size);
+    if (size > this.tip.size) return undefined;
+    const known = this.#roots.get(size);
+    if (known !== undefined) return known;
+    const root = this.#tables.log.rootAt(size);
+    this.#roots.set(size, root);
+    return root;
   }
 }
 

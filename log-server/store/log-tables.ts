@@ -19,6 +19,9 @@ import { LruMap } from './lru.ts';
 /** Tiles kept in memory: 256 times 8 KiB. Proofs for neighbours read the same few. */
 const TILE_CACHE_MAX = 256;
 
+/** Nodes inside tiles kept in memory, about 100 bytes each: computing one costs up to 127 hashes. */
+const NODE_CACHE_MAX = 32_768;
+
 /** Entries and tree tiles. Writing happens inside the store's transaction. */
 export class LogTables {
   readonly #insertEntry: Statement<[number, Uint8Array], unknown>;
@@ -28,6 +31,7 @@ export class LogTables {
   readonly #putTile: Statement<[number, number, Uint8Array], unknown>;
   readonly #selectTile: Statement<[number, number], Buffer>;
   readonly #tiles = new LruMap<string, Uint8Array>(TILE_CACHE_MAX);
+  readonly #nodes = new LruMap<string, Hash>(NODE_CACHE_MAX);
 
   constructor(database: Database) {
     this.#insertEntry = database.prepare('INSERT INTO entries (leaf_index, data) VALUES (?, ?)');
@@ -79,9 +83,10 @@ export class LogTables {
     }
   }
 
-  /** Drops what is remembered of tiles: after a transaction that failed. */
+  /** Drops what is remembered: after a transaction that failed. */
   forget(): void {
     this.#tiles.clear();
+    this.#nodes.clear();
   }
 
   /** Number of entries. */
@@ -116,10 +121,16 @@ export class LogTables {
 
   /** The hash of a perfect subtree that is complete. */
   hash(level: number, index: number): Hash {
+    const key = `${level}/${index}`;
+    // A complete subtree never changes.
+    const known = this.#nodes.get(key);
+    if (known !== undefined) return known;
     const slice = sliceOfNode(level, index);
     const tile = this.#tile(slice.level, slice.index);
     assert(tile !== undefined, 'a node that is asked for is in the log');
-    return nodeFromTile(slice, tile);
+    const hash = nodeFromTile(slice, tile);
+    this.#nodes.set(key, hash);
+    return hash;
   }
 
   /** The root at a size that the log has reached. */

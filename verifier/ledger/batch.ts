@@ -25,6 +25,11 @@ export interface BatchInput {
   readonly timeSeconds: number;
   /** Statements in the order in which they become entries. */
   readonly envelopes: readonly Envelope[];
+  /**
+   * The entries of `envelopes`, when they exist already and were read with `parseEntry`: canonical, of
+   * this time and of the kind of their payload type. Absent, they are made.
+   */
+  readonly entries?: readonly Uint8Array[];
 }
 
 /** How much may go into a batch. */
@@ -221,18 +226,18 @@ class Draft {
       return undefined;
     }
     try {
-      return this.#judgeEnvelope(envelope);
+      return this.#judgeEnvelope(envelope, this.#input.entries?.[position]);
     } catch (error) {
       this.#refuse(position, error);
       return undefined;
     }
   }
 
-  #judgeEnvelope(envelope: Envelope): Judged | undefined {
+  #judgeEnvelope(envelope: Envelope, existing: Uint8Array | undefined): Judged | undefined {
     const submission = readSubmission(envelope);
     this.#requireAlone(submission.kind === 'roster');
     const checked = checkSubmission(this.#scratch, submission, this.#input.timeSeconds);
-    const entry = statementEntry(submission, this.#input.timeSeconds);
+    const entry = existing ?? statementEntry(submission, this.#input.timeSeconds);
     if (this.#bytes + entry.length > this.#bounds.bytesMax) {
       // Nothing smaller is looked for behind it: the order of arrival is part of fairness (Q4).
       this.#full = true;
