@@ -4,10 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
+import { SigningKey } from '../verifier/node/signing-key.ts';
+import { KEY_TYPE_COSIGNATURE, makeVerifierKey } from '../verifier/vkey.ts';
 import { createCluster } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 import { choosePorts } from './commands/cluster-init.ts';
 import { ConfigError } from './config.ts';
+import { formatKeyFile, loadKeyFile } from './key-file.ts';
 import { loadSetup } from './setup.ts';
 
 const PORTS = [1, 2, 3, 4].map((i) => ({ publicPort: 8000 + i, peerPort: 9000 + i }));
@@ -63,7 +66,17 @@ describe('loadSetup', () => {
       assert.notEqual(after, before);
       await writeFile(path, after);
     };
+  const otherKey =
+    (which: 'vote' | 'cosign'): Damage =>
+    async (folder) => {
+      const path = join(folder, 'r0/replica-key.json');
+      const keys = { ...(await loadKeyFile(path)), [which]: SigningKey.generate() };
+      const cosignKey = makeVerifierKey('r0', KEY_TYPE_COSIGNATURE, keys.cosign.publicKey);
+      await writeFile(path, formatKeyFile({ ...keys, cosignKey }));
+    };
   const damages: readonly [string, Damage][] = [
+    ['another vote key', otherKey('vote')],
+    ['another cosign key', otherKey('cosign')],
     ['another pin', edit('r0/config.json', (t) => t.replace(/"pin": "[0-9a-f]{2}/, '"pin": "00'))],
     [
       'the keys of another replica',

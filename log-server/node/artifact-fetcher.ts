@@ -44,7 +44,6 @@ export class ArtifactFetcher {
       bodyTimeout: 10_000,
       maxResponseSize: ARTIFACT_BYTES_MAX,
       maxHeaderSize: 8192,
-      connections: 2,
     });
   }
 
@@ -94,16 +93,24 @@ export class ArtifactFetcher {
 
   async #fetchIfMissing(digest: string, holders: readonly Holder[]): Promise<boolean> {
     if ((await this.#artifacts.facts(digest)) !== undefined) return true;
-    if (this.#active >= FETCHES_AT_ONCE) {
-      await new Promise<void>((resolve) => this.#queue.push(resolve));
-    }
-    this.#active++;
+    await this.#takeSlot();
     try {
       return await this.#fetchFrom(digest, holders);
     } finally {
-      this.#active--;
-      this.#queue.shift()?.();
+      this.#giveSlot();
     }
+  }
+
+  async #takeSlot(): Promise<void> {
+    if (this.#active < FETCHES_AT_ONCE) this.#active++;
+    else await new Promise<void>((resolve) => this.#queue.push(resolve));
+  }
+
+  /** Hands the slot to whoever waits longest, so that nobody can slip in between. */
+  #giveSlot(): void {
+    const next = this.#queue.shift();
+    if (next === undefined) this.#active--;
+    else next();
   }
 
   async #fetchFrom(digest: string, holders: readonly Holder[]): Promise<boolean> {

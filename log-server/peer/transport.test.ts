@@ -177,6 +177,20 @@ describe('PeerListener', () => {
     });
   }
 
+  it('refuses a frame of no session by its first bytes, without waiting for the rest', async () => {
+    const { portOfBob } = await pair();
+    const socket: Socket = createConnection(portOfBob, HOST);
+    socket.on('error', () => undefined);
+    const received: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => received.push(chunk));
+    socket.write('POST /peer/frames HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n');
+    socket.write(Buffer.alloc(100));
+    const start = Date.now();
+    await new Promise((resolve) => socket.once('close', resolve));
+    assert.match(Buffer.concat(received).toString(), /^HTTP\/1.1 401 /);
+    assert.ok(Date.now() - start < 5000);
+  });
+
   it('answers a bounded number of handshakes per second', async () => {
     const { portOfBob } = await pair();
     const statuses = await Promise.all(
