@@ -83,7 +83,9 @@ async function verifyTargets(
     ...(sha512 === undefined ? {} : { sha512 }),
   }));
   const verified = await ask(subjects);
-  const reports = asked.map((each, i) => reportRelease(each, verified.evidence.subjects[i]));
+  const reports = asked.map((each, i) =>
+    reportRelease(each, verified.evidence.subjects[i], verified.isBundle),
+  );
   const source = targets.length === 1 ? (targets[0] ?? '') : `${targets.length} releases`;
   return verificationReport('verify', reportVerification(session, verified, source, reports));
 }

@@ -51,6 +51,7 @@ export type DiagnosticCode =
   | 'BP7002'
   | 'BP7003'
   | 'BP7004'
+  | 'BP7005'
   | 'BP8001'
   | 'BP8002'
   | 'BP9001'
@@ -357,6 +358,16 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'package.json and the lockfile disagree, no space, an unsupported platform.',
     attack: 'None by itself.',
     action: "Read npm's own message above.",
+    suppress: NEVER,
+  },
+  BP7005: {
+    title: 'not covered by the bundle',
+    exit: EXIT.inconclusive,
+    happened: 'The saved evidence does not show what is needed to judge this subject.',
+    matters: 'It was not checked, so it is neither good nor bad.',
+    innocent: 'The bundle was made for other subjects.',
+    attack: 'A bundle from which something was taken out.',
+    action: 'Make the bundle again for these subjects, or verify online.',
     suppress: NEVER,
   },
   BP8001: {

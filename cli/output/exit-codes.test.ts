@@ -102,6 +102,7 @@ const GIVEN_OUT: readonly (readonly [string, ExitCode])[] = [
   ['BP7002', 3],
   ['BP7003', 3],
   ['BP7004', 3],
+  ['BP7005', 3],
   ['BP8001', 2],
   ['BP8002', 4],
   ['BP9001', 20],

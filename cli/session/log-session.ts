@@ -64,6 +64,8 @@ export interface Verified {
   /** Size of the tree that was accepted before; `null` at the first contact. */
   readonly consistentWith: number | null;
   readonly ageSeconds: number;
+  /** Whether it came from a file, which may simply not cover a subject. */
+  readonly isBundle: boolean;
   /** Replicas that failed or answered badly meanwhile. */
   readonly failures: readonly ReplicaFailure[];
 }
@@ -207,6 +209,7 @@ export class LogSession {
         source,
         consistentWith: trusted?.size ?? null,
         ageSeconds: this.#nowSeconds() - verified.checkpoint.certifiedTime,
+        isBundle: false,
         failures: mergeFailures(failures, reach.failures),
       };
     } finally {
@@ -347,6 +350,7 @@ export class LogSession {
       source,
       consistentWith: trusted !== undefined && size === trusted.size ? size : null,
       ageSeconds: this.#nowSeconds() - verified.checkpoint.certifiedTime,
+      isBundle: true,
       failures: [],
     };
   }

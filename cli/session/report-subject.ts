@@ -1,5 +1,6 @@
 // From what the verifier proved about a subject to what is reported about it.
 import { encodeBase64 } from '../../verifier/encoding.ts';
+import type { VerifyErrorCode } from '../../verifier/errors.ts';
 import type { SubjectResult, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { describeFailure, diagnoseRefusal } from '../output/diagnose.ts';
@@ -40,6 +41,12 @@ export function blankSubject(
   };
 }
 
+// What a replica was asked to show and didn't is a bad answer. A file was asked for nothing.
+const NOT_COVERED: ReadonlySet<VerifyErrorCode> = new Set<VerifyErrorCode>([
+  'MAP_PROOF_INVALID',
+  'INCLUSION_PROOF_INVALID',
+]);
+
 /**
  * Reports one release.
  *
@@ -48,6 +55,7 @@ export function blankSubject(
 export function reportRelease(
   asked: AskedRelease,
   result: SubjectResult | undefined,
+  isBundle: boolean = false,
 ): SubjectReport {
   const blank = blankSubject(asked.name, asked.version, asked.location);
   const found = asked.sha512 === undefined ? null : formatSri(asked.sha512);
@@ -68,6 +76,10 @@ export function reportRelease(
         }),
       );
     case 'refused':
+      if (isBundle && NOT_COVERED.has(result.error.code)) {
+        const detail = `${spec}: not covered by the bundle (${result.error.message})`;
+        return refused(diagnostic('BP7005', detail));
+      }
       return refused(prefixed(diagnoseRefusal(result.error), spec));
     case 'package':
     case undefined:

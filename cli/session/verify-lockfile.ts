@@ -40,10 +40,8 @@ export async function verifyLockfile(
     const result = position === undefined ? undefined : verified?.evidence.subjects[position];
     if (result?.kind === 'verified') releases.set(entry.key, result.release);
     const { name, version, sha512 } = entry;
-    return reportRelease(
-      { name, version, sha512, location: placeOf(entry, lockfile.file) },
-      result,
-    );
+    const asked = { name, version, sha512, location: placeOf(entry, lockfile.file) };
+    return reportRelease(asked, result, verified?.isBundle);
   });
   const source = `${lockfile.file} (npm v${lockfile.version})`;
   const verification =

@@ -1,0 +1,313 @@
+// `install` and `ci` with the user's real npm: what ends up in the project, and above all what doesn't.
+import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+
+import { FakeLog, type FakeReplica, type Outcome } from '../../fixtures/fake-log.ts';
+import { makeTarball } from '../../fixtures/tarballs/generator.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { exists } from '../npm/lockfile.ts';
+import { EXIT } from '../output/exit-codes.ts';
+
+let fake: FakeLog;
+let alpha: Uint8Array;
+let beta: Uint8Array;
+let scripted: Uint8Array;
+
+before(async () => {
+  fake = await FakeLog.start();
+  alpha = await fake.publish({ name: 'alpha', version: '1.0.0' });
+  beta = await fake.publish({
+    name: '@acme/beta',
+    version: '2.0.0',
+    packageJson: { dependencies: { alpha: '^1.0.0' } },
+  });
+  scripted = await fake.publish({
+    name: 'scripted',
+    version: '1.0.0',
+    packageJson: { scripts: { postinstall: "node -e \"require('fs').writeFileSync('ran','')\"" } },
+  });
+});
+after(async () => {
+  await fake.stop();
+});
+
+beforeEach(async () => {
+  await rm(join(fake.home, '.local'), { recursive: true, force: true });
+  await rm(join(fake.home, '.cache'), { recursive: true, force: true });
+  await rm(fake.project, { recursive: true, force: true });
+  await mkdir(fake.project);
+  await fake.configure();
+  for (const replica of fake.replicas) replica.misbehave = undefined;
+});
+
+async function lockBoth(): Promise<void> {
+  await fake.lock([
+    { name: 'alpha', version: '1.0.0', sha512: alpha },
+    { name: '@acme/beta', version: '2.0.0', sha512: beta },
+  ]);
+}
+
+/** Every file of the project with its content, to see that nothing changed. */
+async function snapshot(): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for (const entry of await readdir(fake.project, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    files[path] = entry.isFile() ? await readFile(path, 'utf8') : entry.name;
+  }
+  return files;
+}
+
+async function installedMain(name: string): Promise<string> {
+  return await readFile(join(fake.project, 'node_modules', name, 'index.js'), 'utf8');
+}
+
+/** Answers requests for a tarball with other bytes. */
+function serveInstead(digest: Uint8Array, bytes: Uint8Array): FakeReplica['misbehave'] {
+  return ({ method, path }, response) => {
+    if (method !== 'GET' || path !== `/v1/artifacts/${encodeHex(digest)}`) return false;
+    response.writeHead(200);
+    response.end(Buffer.from(bytes));
+    return true;
+  };
+}
+
+const EVIL = makeTarball({ name: 'alpha', version: '1.0.0', files: { 'index.js': 'evil()' } });
+
+function sameLength(bytes: Uint8Array, length: number): Uint8Array {
+  const copy = new Uint8Array(length);
+  copy.set(bytes.subarray(0, length));
+  return copy;
+}
+
+describe('ci', () => {
+  it('installs exactly the verified bytes and leaves no other trace', async () => {
+    await lockBoth();
+    const before = await snapshot();
+    const { code, stdout, stderr } = await fake.run(['ci']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(stdout, /2 packages installed/);
+    assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+    assert.match(await installedMain('@acme/beta'), /beta@2\.0\.0/);
+    const after = await snapshot();
+    for (const [path, content] of Object.entries(before)) assert.equal(after[path], content, path);
+    const others = Object.keys(after).filter(
+      (path) => !(path in before) && !path.includes('/node_modules'),
+    );
+    assert.deepEqual(others, []);
+    const everything = Object.values(after).join('\n');
+    assert.doesNotMatch(everything, /verified\.invalid|127\.0\.0\.1:\d+\/npm/);
+  });
+
+  it('runs no install script unless it is told to', async () => {
+    await fake.lock([
+      { name: 'scripted', version: '1.0.0', sha512: scripted, fields: { hasInstallScript: true } },
+    ]);
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
+    const ran = join(fake.project, 'node_modules', 'scripted', 'ran');
+    assert.equal(await exists(ran), false);
+    const { code, stderr } = await fake.run(['ci', '--scripts']);
+    assert.equal(code, EXIT.verified, stderr);
+    assert.equal(await exists(ran), true);
+  });
+
+  it('does not run scripts of the project either', async () => {
+    await fake.lock([{ name: 'alpha', version: '1.0.0', sha512: alpha }]);
+    const path = join(fake.project, 'package.json');
+    const document = JSON.parse(await readFile(path, 'utf8')) as object;
+    await writeFile(path, JSON.stringify({ ...document, scripts: { preinstall: 'touch pwned' } }));
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
+    assert.equal(await exists(join(fake.project, 'pwned')), false);
+  });
+
+  it('gets by with one replica that serves other bytes, and names it', async () => {
+    await lockBoth();
+    for (const replica of fake.replicas.slice(0, 3)) replica.misbehave = serveInstead(alpha, EVIL);
+    const { code, stdout, stderr } = await fake.run(['ci']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+    assert.match(stderr, new RegExp(`${fake.replicas[0]?.url ?? ''}: bad answer, BP100[12]`));
+  });
+
+  const tampered: readonly (readonly [string, (size: number) => Uint8Array])[] = [
+    ['other bytes', () => EVIL],
+    ['other bytes of the same size', (size) => sameLength(EVIL, size)],
+    ['nothing', () => new Uint8Array()],
+    ['more bytes than were logged', (size) => new Uint8Array(size + 1)],
+  ];
+  for (const [why, bytes] of tampered) {
+    it(`exits 10 and changes nothing when every replica serves ${why}`, async () => {
+      await lockBoth();
+      const size = fake.artifacts.get(encodeHex(alpha))?.length ?? 0;
+      for (const replica of fake.replicas) replica.misbehave = serveInstead(alpha, bytes(size));
+      const before = await snapshot();
+      const { code, stdout } = await fake.run(['ci']);
+      assert.equal(code, EXIT.tampered, stdout);
+      assert.match(stdout, /BP100[12]/);
+      assert.match(stdout, /nothing was installed/);
+      assert.deepEqual(await snapshot(), before);
+    });
+  }
+
+  it('exits 3, not 10, when nobody has the bytes', async () => {
+    await lockBoth();
+    for (const replica of fake.replicas) {
+      replica.misbehave = ({ path }, response) => {
+        if (!path.startsWith('/v1/artifacts')) return false;
+        response.writeHead(404);
+        response.end();
+        return true;
+      };
+    }
+    const before = await snapshot();
+    const { code, stdout } = await fake.run(['ci']);
+    assert.equal(code, EXIT.inconclusive, stdout);
+    assert.deepEqual(await snapshot(), before);
+  });
+
+  it('keeps what was installed when something is wrong', async () => {
+    await lockBoth();
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
+    const before = await snapshot();
+    await fake.lock([{ name: 'alpha', version: '1.0.0', sha512: beta }]);
+    const { code } = await fake.run(['ci']);
+    assert.equal(code, EXIT.tampered);
+    await lockBoth();
+    assert.deepEqual(await snapshot(), before);
+  });
+
+  it('restores everything when npm fails', async () => {
+    await lockBoth();
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
+    // package.json and the lockfile disagree: npm ci refuses.
+    const path = join(fake.project, 'package.json');
+    await writeFile(path, '{"name":"app","version":"1.0.0","dependencies":{"other":"1.0.0"}}');
+    const before = await snapshot();
+    const { code, stderr } = await fake.run(['ci']);
+    assert.equal(code, EXIT.inconclusive);
+    assert.match(stderr, /BP7004/);
+    assert.deepEqual(await snapshot(), before);
+  });
+
+  it('does not trust its own cache', async () => {
+    await lockBoth();
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
+    const hex = encodeHex(alpha);
+    const kept = join(
+      fake.home,
+      '.cache/bftpkg/artifacts',
+      hex.slice(0, 2),
+      hex.slice(2, 4),
+      hex.slice(4),
+    );
+    await writeFile(kept, EVIL);
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
+    assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+  });
+
+  it('fetches nothing twice', async () => {
+    await lockBoth();
+    await fake.run(['ci']);
+    for (const replica of fake.replicas) replica.requests.length = 0;
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
+    const asked = fake.replicas.flatMap(({ requests }) => requests);
+    assert.deepEqual(
+      asked.filter((line) => line.includes('/v1/artifacts/')),
+      [],
+    );
+  });
+
+  it('is not moved by settings in the environment and in the project', async () => {
+    await lockBoth();
+    const env = {
+      npm_config_registry: 'http://127.0.0.1:1',
+      npm_config_ignore_scripts: 'false',
+      NODE_OPTIONS: '--require ./pwn.js',
+    };
+    const { code, stderr } = await fake.run(['ci'], { env });
+    assert.equal(code, EXIT.verified, stderr);
+    await writeFile(join(fake.project, '.npmrc'), 'git=./pwn.sh\n');
+    const refused = await fake.run(['ci']);
+    assert.equal(refused.code, EXIT.policy);
+    assert.match(refused.stderr, /BP6003.*\.npmrc:1/);
+  });
+});
+
+describe('install', () => {
+  async function emptyProject(): Promise<void> {
+    await writeFile(join(fake.project, 'package.json'), '{"name":"app","version":"1.0.0"}\n');
+  }
+
+  it('adds a package with what it needs, and makes a lockfile that names no replica', async () => {
+    await emptyProject();
+    const { code, stdout, stderr } = await fake.run(['install', '@acme/beta']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+    const lock = await readFile(join(fake.project, 'package-lock.json'), 'utf8');
+    assert.doesNotMatch(lock, /127\.0\.0\.1|invalid/);
+    const document = JSON.parse(await readFile(join(fake.project, 'package.json'), 'utf8')) as {
+      readonly dependencies: object;
+    };
+    assert.deepEqual(document.dependencies, { '@acme/beta': '^2.0.0' });
+    assert.equal((await fake.run(['verify'])).code, EXIT.verified);
+  });
+
+  it('goes to the next replica when one can’t resolve', async () => {
+    await emptyProject();
+    const [first] = fake.replicas;
+    assert.ok(first !== undefined);
+    first.misbehave = ({ path }, response) => {
+      if (!path.startsWith('/npm/')) return false;
+      response.writeHead(500);
+      response.end();
+      return true;
+    };
+    const { code, stderr } = await fake.run(['install', 'alpha']);
+    assert.equal(code, EXIT.verified, stderr);
+  });
+
+  // The replica's registry view is only a wish: what it leads to is verified like any lockfile.
+  it('refuses what a lying registry view leads to', async () => {
+    await emptyProject();
+    for (const replica of fake.replicas) {
+      replica.misbehave = ({ path }, response) => {
+        if (path !== '/npm/alpha') return false;
+        const integrity = `sha512-${'A'.repeat(86)}==`;
+        const dist = { integrity, tarball: `${replica.url}/npm/alpha/-/alpha-1.0.0.tgz` };
+        const versions = { '1.0.0': { name: 'alpha', version: '1.0.0', dist } };
+        response.writeHead(200, { 'content-type': 'application/json' });
+        response.end(JSON.stringify({ name: 'alpha', 'dist-tags': { latest: '1.0.0' }, versions }));
+        return true;
+      };
+    }
+    const before = await snapshot();
+    const { code, stdout } = await fake.run(['install', 'alpha']);
+    assert.equal(code, EXIT.tampered, stdout);
+    assert.deepEqual(await snapshot(), before);
+  });
+
+  it('exits 16 for a package that the log does not have', async () => {
+    await emptyProject();
+    const before = await snapshot();
+    const { code, stderr } = await fake.run(['install', 'nobody']);
+    assert.equal(code, EXIT.notLogged, stderr);
+    assert.deepEqual(await snapshot(), before);
+  });
+
+  it('exits 3 and changes nothing below a quorum', async () => {
+    const small = await FakeLog.start();
+    try {
+      await small.publish({ name: 'alpha', version: '1.0.0' });
+      await writeFile(join(small.project, 'package.json'), '{"name":"app","version":"1.0.0"}\n');
+      await Promise.all(small.replicas.slice(0, 2).map((replica) => replica.kill()));
+      const result: Outcome = await small.run(['install', 'alpha']);
+      assert.equal(result.code, EXIT.inconclusive);
+      assert.match(result.stderr, /could not reach a quorum: 2 of 4 replicas answered, 3 needed/);
+      assert.equal(await exists(join(small.project, 'node_modules')), false);
+      assert.equal(await exists(join(small.project, 'package-lock.json')), false);
+    } finally {
+      await small.stop();
+    }
+  });
+});
