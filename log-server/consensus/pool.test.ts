@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { utf8 } from '../../verifier/bytes.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
+import { DEFAULT_LIMITS } from './defaults.ts';
+import { NO_MUTANTS } from './members.ts';
+import type { Request } from './messages.ts';
+import { Pool } from './pool.ts';
+
+const named = (name: string): Request => ({ id: name, bytes: utf8(name) });
+const texts = (requests: readonly Request[]): string =>
+  requests.map(({ bytes }) => decodeUtf8(bytes)).join(' ');
+
+function pool(change: object = {}): Pool {
+  return new Pool('me', { ...DEFAULT_LIMITS, ...change }, NO_MUTANTS);
+}
+
+/** Fills lanes from "lane:a,b lane:c". */
+function filled(lanes: string, change: object = {}): Pool {
+  const filling = pool(change);
+  for (const lane of lanes.split(' ')) {
+    const [peer = '', names = ''] = lane.split(':');
+    for (const name of names.split(',')) filling.add(peer, named(name));
+  }
+  return filling;
+}
+
+describe('Pool.draw', () => {
+  const cases: readonly (readonly [string, string, number, string])[] = [
+    ['takes one of each lane in turn', 'me:a,b,c x:1,2,3 y:7', 6, 'a 1 7 b 2 c'],
+    ['does not let a flood push others out', 'x:1,2,3,4,5,6,7,8,9 me:a y:z', 4, 'a 1 z 2'],
+    ['takes an id once', 'me:a,b x:a,c', 10, 'a c b'],
+    ['stops at the limit', 'me:a,b,c', 2, 'a b'],
+    ['finds nothing in empty lanes', 'me:', 5, ''],
+  ];
+  for (const [why, lanes, batchRequestsMax, expected] of cases) {
+    it(why, () => {
+      const waiting = filled(lanes, { batchRequestsMax });
+      waiting.remove(['']);
+      assert.equal(texts(waiting.draw()), expected);
+    });
+  }
+
+  it('goes on with the lane after the last one served', () => {
+    const waiting = filled('x:1,2,3 y:4,5,6 me:a,b,c', { batchRequestsMax: 2 });
+    const first = waiting.draw();
+    waiting.remove(first.map(({ id }) => id));
+    const second = waiting.draw();
+    waiting.remove(second.map(({ id }) => id));
+    const third = waiting.draw();
+    const served = [...first, ...second, ...third].map(({ id }) => id);
+    // Six places for three lanes: two each, whoever begins.
+    for (const lane of ['123', '456', 'abc']) {
+      assert.equal(served.filter((id) => lane.includes(id)).length, 2, lane);
+    }
+  });
+
+  it('stops at the bytes of a batch', () => {
+    const waiting = filled('me:aaaa,bbbb,cccc', { batchBytesMax: 9 });
+    assert.equal(texts(waiting.draw()), 'aaaa bbbb');
+  });
+
+  it('leaves what it draws in the pool until it is committed', () => {
+    const waiting = filled('me:a x:b');
+    assert.equal(texts(waiting.draw()), 'a b');
+    assert.equal(waiting.draw().length, 2);
+    assert.equal(waiting.size, 2);
+  });
+});
+
+describe('Pool.add', () => {
+  it('refuses what is there, what is one too many, and what is too large', () => {
+    const waiting = pool({ laneRequestsMax: 2, laneBytesMax: 3, poolRequestsMax: 3 });
+    assert.equal(waiting.add('x', named('a')), true);
+    assert.equal(waiting.add('x', named('a')), false, 'there already');
+    assert.equal(waiting.add('x', named('long')), false, 'too many bytes');
+    assert.equal(waiting.add('x', named('b')), true);
+    assert.equal(waiting.add('x', named('c')), false, 'lane full');
+    assert.equal(waiting.add('y', named('c')), true, 'another lane is not full');
+    for (const name of ['c', 'd', 'e']) assert.equal(waiting.add('me', named(name)), true);
+    assert.equal(waiting.add('me', named('f')), false, 'own lane full');
+  });
+});
+
+describe('Pool.remove', () => {
+  it('empties every lane and frees the room', () => {
+    const waiting = filled('me:a,b x:a,c', { laneRequestsMax: 2 });
+    assert.equal(waiting.room('x'), 0);
+    waiting.remove(['a', 'unknown']);
+    assert.equal(waiting.size, 2);
+    assert.equal(waiting.has('a'), false);
+    assert.equal(waiting.room('x'), 1);
+    assert.deepEqual(
+      waiting.sizes().map(({ requests, bytes }) => [requests, bytes]),
+      [
+        [1, 1],
+        [1, 1],
+      ],
+    );
+  });
+});
+
+describe('Pool.nextToForward', () => {
+  const drain = (waiting: Pool): string => {
+    const names: string[] = [];
+    for (let next = waiting.nextToForward(); next !== undefined; next = waiting.nextToForward()) {
+      names.push(next.id);
+    }
+    return names.join(' ');
+  };
+
+  it('lets relayed requests through beside a flood of own ones, each lane in order', () => {
+    const waiting = filled('me:a,b,c,d x:1,2 y:7,8');
+    const order = drain(waiting);
+    assert.equal(order.split(' ').length, 8);
+    for (const lane of ['abcd', '12', '78']) {
+      assert.equal(order.replaceAll(' ', '').replace(new RegExp(`[^${lane}]`, 'g'), ''), lane);
+    }
+    assert.ok(order.indexOf('1') < order.indexOf('c'), 'relayed ones are not last');
+    assert.ok(order.indexOf('7') < order.indexOf('d'), 'no relayed lane waits for the other');
+  });
+
+  it('hands each request on once per leader', () => {
+    const waiting = filled('me:a,b x:1');
+    drain(waiting);
+    assert.equal(drain(waiting), '');
+    waiting.remove(['a']);
+    waiting.restartForwarding();
+    assert.deepEqual(drain(waiting).split(' ').sort(), ['1', 'b']);
+  });
+});
+
+describe('Pool.retain', () => {
+  it('forgets the lanes of those who left, not what others hold too', () => {
+    const waiting = filled('me:a x:a,b y:c');
+    waiting.retain(new Set(['y']));
+    assert.deepEqual(
+      ['a', 'b', 'c'].map((id) => waiting.has(id)),
+      [true, false, true],
+    );
+  });
+});
