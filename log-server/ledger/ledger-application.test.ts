@@ -28,6 +28,7 @@ import type { Envelope } from '../../verifier/dsse.ts';
 import { executeBatch } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { leafHash } from '../../verifier/merkle/hash.ts';
+import type { CompactRange } from '../../verifier/merkle/compact-range.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { bodyHash, headerDigest } from '../consensus/encode.ts';
 import type { Body, Header } from '../consensus/types.ts';
@@ -314,23 +315,28 @@ describe('LedgerApplication.validate', () => {
     }),
   );
 
-  type Change = (batch: { header: Header; body: Body }) => { header: Header; body: Body };
+  interface Proposal {
+    readonly header: Header;
+    readonly body: Body;
+  }
+  /** @param range the log's right edge before the batch */
+  type Change = (batch: Proposal, range: CompactRange) => Proposal;
 
   /** Changes the header, whose digest nobody has seen. */
   const headerWith =
     (changes: Partial<Header>): Change =>
     ({ header, body }) => ({ header: { ...header, ...changes }, body });
 
-  /** Changes the body, and the header so that it describes the new one. */
+  /** Changes the body, and the header so that it describes the new one, root and all. */
   const bodyWith =
     (change: (body: Body) => Body): Change =>
-    ({ header, body }) => {
-      const next = change(body);
-      const entriesHash = bodyHash(next);
-      return {
-        header: { ...header, size: header.prevSize + next.length, entriesHash },
-        body: next,
-      };
+    ({ header, body: old }, before) => {
+      const body = change(old);
+      let range = before;
+      for (const entry of body) range = range.append(leafHash(entry));
+      const root = encodeHex(range.root());
+      const entriesHash = bodyHash(body);
+      return { header: { ...header, size: range.size, root, entriesHash }, body };
     };
 
   /** Changes the fields of an entry. */
@@ -338,6 +344,14 @@ describe('LedgerApplication.validate', () => {
     bodyWith((body) =>
       body.map((data, i) => (i === at ? formatEntry({ ...parseEntry(data), ...fields }) : data)),
     );
+
+  /** As another change, under the root that the untouched batch leads to. */
+  const underRightRoot =
+    (change: Change): Change =>
+    (batch, range) => {
+      const { header, body } = change(batch, range);
+      return { header: { ...header, root: batch.header.root }, body };
+    };
 
   const tampered: readonly (readonly [why: string, change: Change, code: string])[] = [
     ['another log', headerWith({ origin: 'other.example' }), 'BATCH_MALFORMED'],
@@ -382,6 +396,16 @@ describe('LedgerApplication.validate', () => {
     ],
     ['a commit of other entries', entryWith(2, { entries: 3 }), 'BATCH_MALFORMED'],
     ['a commit of another epoch', entryWith(2, { epoch: 3 }), 'BATCH_MALFORMED'],
+    [
+      'a commit of another map, not in the root',
+      underRightRoot(entryWith(2, { map: new Uint8Array(32) })),
+      'BATCH_MALFORMED',
+    ],
+    [
+      'a commit of other entries, not in the root',
+      underRightRoot(entryWith(2, { entries: 3 })),
+      'BATCH_MALFORMED',
+    ],
   ];
   for (const [why, change, code] of tampered) {
     it(
@@ -390,7 +414,7 @@ describe('LedgerApplication.validate', () => {
         const first = await buildAll(proposer, [author.set('first')]);
         for (const { store } of [proposer, voter]) await store.write([commitOf(first)]);
         const built = await buildAll(proposer, [author.set('a'), author.set('b')]);
-        const { header, body } = change(built);
+        const { header, body } = change(built, proposer.view.range);
         // Also by the replica that has the execution of the untouched batch.
         for (const { application } of [voter, proposer]) {
           const validation = await application.validate(header, body, TEST_BOUNDS);

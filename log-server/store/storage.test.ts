@@ -450,6 +450,66 @@ describe('SqliteStore', () => {
   );
 
   it(
+    'serves a checkpoint that is behind the log as well as the log itself',
+    inFolder(async (folder) => {
+      await session(folder, async (storage) => {
+        const { store, view } = storage;
+        const author = new Author(view);
+        await upload(storage, LEFT_PAD);
+        await commitAll(storage, author.set('left-pad'), author.set('other'));
+        const header = await commitAll(storage, author.release(LEFT_PAD.release));
+        await commitAll(storage, author.withdrawal('left-pad', '1.0.0', 'yanked'));
+        await commitAll(storage, author.set('other'));
+        // Only now: what the last two batches replaced is still needed under this one.
+        await store.putCheckpoint(noteFor(header), header.size);
+        const subjects: readonly Subject[] = [
+          { kind: 'release', name: 'left-pad', version: '1.0.0' },
+          { kind: 'package', name: 'other' },
+        ];
+        const found = await verified(storage, subjects);
+        assert.deepEqual(
+          found?.subjects.map((result) => [
+            result.kind,
+            result.kind === 'verified' && result.release.status,
+            result.kind === 'package' && result.package.sequence,
+          ]),
+          [
+            ['verified', 'active', false],
+            ['package', false, 0],
+          ],
+        );
+      });
+    }),
+  );
+
+  // A package's record can become again what it was: yanked and taken back, `latest` is the same, and so
+  // is the node of the map that had been given up for deletion.
+  it(
+    'keeps a node of the map that went out of use and came back',
+    inFolder(async (folder) => {
+      await session(folder, async (storage) => {
+        const { store, view } = storage;
+        const author = new Author(view);
+        await upload(storage, LEFT_PAD);
+        await commitAll(storage, author.set('left-pad'));
+        await commitAll(storage, author.release(LEFT_PAD.release));
+        const before = view.packageRecord('left-pad');
+        await commitAll(storage, author.withdrawal('left-pad', '1.0.0', 'yanked'));
+        const header = await commitAll(storage, author.withdrawal('left-pad', '1.0.0', 'unyanked'));
+        assert.deepEqual(view.packageRecord('left-pad'), before);
+        await store.putCheckpoint(noteFor(header), header.size);
+      });
+      // Without what the process remembers.
+      await session(folder, async (storage) => {
+        const subject: Subject = { kind: 'package', name: 'left-pad' };
+        const found = await verified(storage, [subject]);
+        assert.equal(found?.subjects[0]?.kind, 'package');
+        await commitAll(storage, new Author(storage.view).set('left-pad'));
+      });
+    }),
+  );
+
+  it(
     'keeps of the map what the newest checkpoint needs, and not much more',
     inFolder(async (folder) => {
       await session(folder, async (storage) => {
