@@ -168,8 +168,8 @@ describe('headerDigest', () => {
       headerDigest({ ...genesisHeader('example.org/log'), height: 1, size: 1 }),
       createHash('sha256')
         .update('bftpkg/v1/header\n\x0fexample.org/log')
-        .update(Buffer.from('0000000000000000' + '0000000000000001' + '00'.repeat(32), 'hex'))
-        .update(Buffer.from('0000000000000000' + '0000000000000001', 'hex'))
+        .update(Buffer.from(`00000000000000000000000000000001${'00'.repeat(32)}`, 'hex'))
+        .update(Buffer.from('00000000000000000000000000000001', 'hex'))
         .update(createHash('sha256').digest())
         .update(Buffer.alloc(32 + 8 + 1))
         .digest('hex'),
