@@ -42,6 +42,8 @@ export interface Config {
   readonly statusIntervalMs: number;
   /** How often the newest checkpoint is signed again, so that clients see that it is fresh. */
   readonly recosignSeconds: number;
+  /** Submissions and uploads per second that one address may make; ten times as many in a burst. */
+  readonly addressWritesPerSecond: number;
   /** How long a stopping replica lets running requests finish. */
   readonly drainSeconds: number;
 }
@@ -104,6 +106,7 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
   viewTimeoutMs: { kind: 'integer', min: 100, max: 600_000, byDefault: 2000 },
   statusIntervalMs: { kind: 'integer', min: 10, max: 60_000, byDefault: 200 },
   recosignSeconds: { kind: 'integer', min: 1, max: 3600, byDefault: 60 },
+  addressWritesPerSecond: { kind: 'integer', min: 1, max: 1_000_000, byDefault: 1000 },
   drainSeconds: { kind: 'integer', min: 0, max: 600, byDefault: 5 },
 };
 

@@ -205,7 +205,7 @@ export class ReplicaNode {
       log.error('amnesia_guard', { reason: suffrage.reason, hint: AMNESIA_HINT });
     }
     this.#peerPort = await this.#transport.listen(config.peerHost, config.peerPort);
-    const app = createPublicApp(this.#face(), log);
+    const app = createPublicApp(this.#face(), log, config.addressWritesPerSecond);
     this.#server = await serve(app, config.publicHost, config.publicPort);
     this.#driver.start();
     this.#repairs = setInterval(() => this.#repairArtifacts(), REPAIR_INTERVAL_MS);

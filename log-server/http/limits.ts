@@ -37,9 +37,6 @@ export const UPLOADS_MAX = 4;
 /** Evidence documents made at one time: each may hold tens of megabytes. */
 export const EVIDENCE_BUILDS_MAX = 4;
 
-/** Submissions and uploads per second from one address, with bursts of ten seconds' worth. */
-export const WRITES_PER_SECOND = 200;
-
 /** Addresses remembered for rate limits; the least recently seen is forgotten. */
 export const ADDRESSES_MAX = 10_000;
 

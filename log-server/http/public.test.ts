@@ -87,7 +87,7 @@ const face: PublicFace = {
 
 let server: PublicServer;
 before(async () => {
-  server = await serve(createPublicApp(face, silentLog), HOST, 0);
+  server = await serve(createPublicApp(face, silentLog, 1000), HOST, 0);
 });
 after(() => server.close(0));
 
@@ -406,6 +406,28 @@ describe('/v1/artifacts', () => {
     socket.destroy();
     await pause(50);
     assert.ok(!held.has('33'.repeat(64)));
+  });
+});
+
+describe('rate limits', () => {
+  it('refuse an address that writes too much, and only its writes', async () => {
+    const limited = await serve(
+      createPublicApp(face, silentLog, 1, () => 0),
+      HOST,
+      0,
+    );
+    try {
+      next = async () => ({ kind: 'pending', id: ID });
+      const statuses: number[] = [];
+      for (let i = 0; i < 11; i++) {
+        const url = `http://${HOST}:${limited.port}/v1/entries`;
+        statuses.push((await fetch(url, { method: 'POST', body: '{}' })).status);
+      }
+      assert.deepEqual(statuses, [...Array<number>(10).fill(202), 429]);
+      assert.equal((await fetch(`http://${HOST}:${limited.port}/checkpoint`)).status, 200);
+    } finally {
+      await limited.close(0);
+    }
   });
 });
 

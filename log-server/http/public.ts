@@ -12,7 +12,7 @@ import type { PublicFace } from './face.ts';
 import { entryRoutes } from './entry-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
 import { healthRoutes } from './health-routes.ts';
-import { AddressLimiter, WRITES_PER_SECOND } from './limits.ts';
+import { AddressLimiter } from './limits.ts';
 import { logRoutes } from './log-routes.ts';
 import { npmRoutes } from './npm-routes.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
@@ -20,15 +20,17 @@ import type { PublicApp, RouteContext } from './routes.ts';
 /**
  * Makes the public face.
  *
+ * @param writesPerSecond what one address may submit and upload; ten times as much in a burst
  * @param nowMs a monotonic clock, for rate limits
  */
 export function createPublicApp(
   face: PublicFace,
   log: Log,
+  writesPerSecond: number,
   nowMs: () => number = () => performance.now(),
 ): PublicApp {
   const app: PublicApp = new Hono<{ Bindings: HttpBindings }>();
-  const limiter = new AddressLimiter(WRITES_PER_SECOND, nowMs);
+  const limiter = new AddressLimiter(writesPerSecond, nowMs);
   const shared: RouteContext = {
     face,
     log,

@@ -1,0 +1,129 @@
+// The program as operators use it: arguments, exit codes, signals.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('main.ts', import.meta.url));
+
+let root = '';
+before(async () => {
+  root = await mkdtemp(join(tmpdir(), 'bftpkg-log-'));
+});
+after(() => rm(root, { recursive: true, force: true }));
+
+function start(...args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+}
+
+interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function finish(child: ChildProcess): Promise<Outcome> {
+  const [stdout, stderr]: [Buffer[], Buffer[]] = [[], []];
+  child.stdout?.on('data', (chunk: Buffer) => stdout.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => stderr.push(chunk));
+  const [code] = (await once(child, 'close')) as [number | null];
+  return {
+    code,
+    stdout: Buffer.concat(stdout).toString(),
+    stderr: Buffer.concat(stderr).toString(),
+  };
+}
+
+const run = (...args: readonly string[]): Promise<Outcome> => finish(start(...args));
+
+describe('bftpkg-log', () => {
+  const usage: readonly [string, readonly string[]][] = [
+    ['an unknown command', ['fly']],
+    ['a missing option', ['run']],
+    ['a number that is none', ['cluster', 'init', '--out', 'x', '--origin', 'a', '--n', '0x4']],
+    [
+      'two ways to choose ports',
+      ['cluster', 'init', '--out', 'x', '--origin', 'a', '--ports', '1', '--base-port', '1'],
+    ],
+    ['a configuration that does not exist', ['run', '--config', '/nonexistent/config.json']],
+  ];
+  for (const [why, args] of usage) {
+    it(`ends with 2 for ${why}`, async () => {
+      const { code, stdout, stderr } = await run(...args);
+      assert.equal(code, 2, stderr);
+      assert.equal(stdout, '');
+      assert.match(stderr, /error: /);
+    });
+  }
+
+  it('makes keys that only their owner can read, and prints no secret', async () => {
+    const folder = join(root, 'keys');
+    const first = await run('genkey', '--name', 'r7', '--dir', folder);
+    assert.equal(first.code, 0, first.stderr);
+    const file = join(folder, 'replica-key.json');
+    assert.equal((await stat(file)).mode & 0o777, 0o600);
+    const { voteSeed } = JSON.parse(await readFile(file, 'utf8')) as { voteSeed: string };
+    assert.equal(voteSeed.length, 64);
+    assert.ok(!first.stdout.includes(voteSeed));
+    assert.match(first.stdout, /"cosignKey":"r7\+[0-9a-f]{8}\+/);
+    const second = await run('genkey', '--name', 'r7', '--dir', folder);
+    assert.equal(second.code, 2);
+  });
+
+  it('says that a replica does not answer with 3', async () => {
+    const { code, stderr } = await run('status', '--url', 'http://127.0.0.1:1');
+    assert.equal(code, 3, stderr);
+  });
+
+  it('runs a log of one until it is told to stop', async () => {
+    const folder = join(root, 'one');
+    const made = await run(
+      'cluster',
+      'init',
+      '--n',
+      '1',
+      '--out',
+      folder,
+      '--origin',
+      'log.example',
+    );
+    assert.equal(made.code, 0, made.stderr);
+    const { pin } = JSON.parse(made.stdout) as { pin: string };
+    assert.match(pin, /^[0-9a-f]{64}$/);
+    const config = join(folder, 'r0', 'config.json');
+    const settings = JSON.parse(await readFile(config, 'utf8')) as Record<string, unknown>;
+    await writeFile(config, JSON.stringify({ ...settings, publicPort: 0, peerPort: 0 }));
+    assert.equal((await run('check-config', '--config', config)).code, 0);
+
+    const child = start('run', '--config', config);
+    const ended = finish(child);
+    const [line] = (await once(child.stdout ?? child, 'data')) as [Buffer];
+    const { event, publicUrl } = JSON.parse(line.toString()) as {
+      event: string;
+      publicUrl: string;
+    };
+    assert.equal(event, 'listening');
+    assert.equal((await fetch(`${publicUrl}/healthz`)).status, 200);
+
+    // A second process on the same data would vote twice with one key.
+    const second = await run('run', '--config', config);
+    assert.equal(second.code, 2, second.stderr);
+    assert.match(second.stderr, /data: 1 problem/);
+
+    child.kill('SIGTERM');
+    const { code, stderr } = await ended;
+    assert.equal(code, 0, stderr);
+    const events = stderr
+      .trim()
+      .split('\n')
+      .map((text) => (JSON.parse(text) as { event: string }).event);
+    assert.deepEqual([events[0], events.at(-1)], ['starting', 'stopped']);
+  });
+});
