@@ -54,8 +54,12 @@ export class StateTables {
 
   constructor(database: Database) {
     this.#putPackage = database.prepare(
-      'INSERT OR REPLACE INTO packages (name, folded, maintainers, sequence, releases, latest,' +
-        ' rate_window, rate_entries) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+      // Not REPLACE: with that, two packages of one folded name would not fail but lose the first.
+      'INSERT INTO packages (name, folded, maintainers, sequence, releases, latest, rate_window,' +
+        ' rate_entries) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET' +
+        ' maintainers = excluded.maintainers, sequence = excluded.sequence,' +
+        ' releases = excluded.releases, latest = excluded.latest,' +
+        ' rate_window = excluded.rate_window, rate_entries = excluded.rate_entries',
     );
     this.#putSet = database.prepare(
       'INSERT INTO maintainer_sets (name, sequence, leaf_index, hash) VALUES (?, ?, ?, ?)',

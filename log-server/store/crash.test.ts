@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+import { openTestStorage, withFolder } from '../../fixtures/test-storage.ts';
+import { headerDigest } from '../consensus/encode.ts';
+
+const WRITER = fileURLToPath(new URL('../../fixtures/crash-writer.ts', import.meta.url));
+
+interface Acknowledged {
+  readonly height: number;
+  readonly digest: string;
+}
+
+/** Lets a process write to the folder until `count` batches are acknowledged, and kills it. */
+async function killAfter(folder: string, count: number): Promise<readonly Acknowledged[]> {
+  const child = spawn(process.execPath, ['--import', 'tsx', WRITER, folder], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const acknowledged: Acknowledged[] = [];
+  const exited = once(child, 'exit');
+  for await (const line of createInterface({ input: child.stdout })) {
+    acknowledged.push(JSON.parse(line) as Acknowledged);
+    // Not at a moment of the writer's choice: it is somewhere in its next batch.
+    if (acknowledged.length === count) child.kill('SIGKILL');
+  }
+  const [, signal] = (await exited) as [number | null, string | null];
+  assert.equal(signal, 'SIGKILL');
+  return acknowledged;
+}
+
+describe('SqliteStore', () => {
+  it('loses no acknowledged batch when its process is killed, again and again', async () =>
+    withFolder(async (folder) => {
+      const all: Acknowledged[] = [];
+      for (const count of [1, 7, 3, 12]) {
+        all.push(...(await killAfter(folder, count)));
+        // Opening compares tree, headers and entries; the lock of the dead process is gone.
+        const { store, application, view } = await openTestStorage(folder);
+        const tip = await application.tip();
+        const last = all.at(-1);
+        assert.ok(last !== undefined && tip.height >= last.height);
+        for (const { height, digest } of all) {
+          const found = await store.header(height);
+          assert.ok(found, `height ${height}`);
+          assert.equal(headerDigest(found.header), digest);
+          assert.notEqual(view.maintainerSet(`package-${height}x19`), undefined);
+        }
+        assert.equal(tip.size, tip.height * 21);
+        await store.close();
+      }
+      assert.ok(all.length >= 23);
+    }));
+});
