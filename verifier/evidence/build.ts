@@ -26,7 +26,7 @@ export interface EvidenceSource {
   readonly size: number;
   /** The note, with cosignatures that were verified: see `planCheckpoint`. */
   readonly checkpointNote: string;
-  /** All rosters known, from epoch 0; those after the checkpoint's epoch are left out. */
+  /** All rosters known, from epoch 0; those that came into force after the checkpoint are left out. */
   readonly rosters: readonly Envelope[];
   /** Root of the map in the checkpoint's commit entry. */
   readonly mapRoot: Hash;
@@ -61,17 +61,26 @@ export function buildEvidence(source: EvidenceSource, query: EvidenceQuery): Evi
   const commit = parseEntry(source.entry(size - 1));
   assert(commit.kind === 'commit', 'the last entry under a checkpoint is a commit entry');
   const wanted = new Wanted(source);
+  const ends = endsEpoch(source);
+  // The entry that put the checkpoint's roster in force: verify.ts wants to see it.
+  if (ends) wanted.addIndex(size - 2);
   for (const subject of query.subjects) wanted.add(subject);
   const entries = wanted.entries();
   const indexes = entries.map(({ index }) => index);
   return {
-    rosters: rostersFrom(source, query.pin, commit.epoch),
+    rosters: rostersFrom(source, query.pin, ends ? commit.epoch + 1 : commit.epoch),
     checkpoint: source.checkpointNote,
     consistency: consistencyFrom(source, query.since),
     entries,
     log: rootsOf(source, prunedRanges(size, indexes)),
     map: prunedMap(source.mapNodes, source.mapRoot, wanted.keys()),
   };
+}
+
+// A roster is alone in its batch, right before the commit entry. The checkpoint of that batch is already
+// cosigned by its replicas: those of the roster before may be gone by then.
+function endsEpoch(source: EvidenceSource): boolean {
+  return source.size >= 2 && parseEntry(source.entry(source.size - 2)).kind === 'roster';
 }
 
 // Entries are JSON inside JSON, so that their quotes take a byte more, and the document holds hashes
@@ -114,7 +123,7 @@ class Wanted {
     if (this.#packages.has(name)) return;
     this.#packages.add(name);
     this.#keys.set(`package ${name}`, packageKey(name));
-    for (const index of this.#source.maintainerChain(name)) this.#addIndex(index);
+    for (const index of this.#source.maintainerChain(name)) this.addIndex(index);
   }
 
   #addRelease(name: string, version: string): void {
@@ -125,13 +134,14 @@ class Wanted {
     const value = lookupMap(this.#source.mapNodes, this.#source.mapRoot, key);
     if (value === undefined) return;
     const { index, withdrawal } = parseReleaseRecord(value);
-    this.#addIndex(index);
+    this.addIndex(index);
     // Not needed for the verdict, but a revocation without its reason helps nobody.
-    if (withdrawal !== null) this.#addIndex(withdrawal);
+    if (withdrawal !== null) this.addIndex(withdrawal);
     for (const one of packagesOf(parseEntry(this.#source.entry(index)))) this.#addPackage(one);
   }
 
-  #addIndex(index: number): void {
+  /** An entry that is shown whoever is asked about. */
+  addIndex(index: number): void {
     this.#indexes.add(index);
     if (this.#indexes.size > EVIDENCE_ENTRIES_MAX) throw tooLarge();
   }
@@ -145,7 +155,7 @@ function packagesOf(entry: Entry): readonly string[] {
 }
 
 function rostersFrom(source: EvidenceSource, pin: string, epoch: number): readonly Envelope[] {
-  // A roster may be in the log already and in force only from the next batch on.
+  // The tables may know rosters that came into force after the checkpoint.
   const inForce = source.rosters.slice(0, epoch + 1);
   const start = inForce.findIndex(({ payload }) => statementHash(payload) === pin);
   if (start < 0) {

@@ -761,16 +761,44 @@ describe('verifyEvidence, epochs', () => {
     assert.equal(roster.epoch, 1);
   });
 
-  it('leaves out a roster that is logged but not in force', async () => {
+  it('leaves out rosters that came into force after the checkpoint', async () => {
     const log = grown();
-    const size = log.snapshots[1]?.size ?? 0;
-    const evidence = log.evidence([release('p', '1.0.0')], { size });
+    const size = log.snapshots[0]?.size ?? 0;
+    const subjects = [release('p', '1.0.0')];
+    const evidence = log.evidence(subjects, { size });
     assert.equal(evidence.rosters.length, 1);
-    const { roster } = await verify(evidence, {
-      ...with_(log),
-      subjects: [release('p', '1.0.0')],
-    });
+    const { roster } = await verify(evidence, { ...with_(log), subjects });
     assert.equal(roster.epoch, 0);
+  });
+
+  // Four replicas are replaced by four others at once: nobody is left to sign for the old roster.
+  it('has the checkpoint of the batch that ends an epoch signed by the next roster', async () => {
+    const log = grown();
+    const { size } = log.snapshots[1] ?? { size: 0 };
+    const subjects = [release('p', '1.0.0')];
+    const evidence = log.evidence(subjects, { size, cosigners: [0, 4, 5, 1, 2] });
+    assert.equal(evidence.rosters.length, 2);
+    const { roster, commit } = await verify(evidence, { ...with_(log), subjects });
+    assert.deepEqual([roster.epoch, commit.epoch], [1, 0]);
+    // Of the same batch, the old roster's quorum counts for nothing under the new one.
+    await assert.rejects(
+      verify(log.evidence(subjects, { size, cosigners: [1, 2, 3] }), { ...with_(log), subjects }),
+      refusedAs('QUORUM_NOT_REACHED'),
+    );
+  });
+
+  it('refuses a next roster over a batch that did not log it', async () => {
+    const log = grown();
+    const [before, end] = log.snapshots;
+    assert.ok(before !== undefined && end !== undefined);
+    const subjects = [release('p', '1.0.0')];
+    const { rosters } = log.evidence(subjects);
+    // The new roster's keys over the tree before it was logged.
+    const early = log.evidence(subjects, { size: before.size, epoch: 1 });
+    await assert.rejects(
+      verify({ ...early, rosters }, { ...with_(log), subjects }),
+      refusedAs('ROSTER_CHAIN_BROKEN'),
+    );
   });
 
   it('refuses a log that the replaced roster goes on with', async () => {

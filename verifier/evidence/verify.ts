@@ -1,6 +1,7 @@
 // The verification of evidence, as the numbered steps of DESIGN section 7. Steps 2 (getting it) and
 // 7 (bytes, on install) are the caller's; so is storing the trust state of step 8.
 import { planCheckpoint, type VerifiedCheckpoint } from '../cosignature.ts';
+import { statementHash } from '../dsse.ts';
 import type { CommitEntry } from '../entry.ts';
 import { VerifyError, assert } from '../errors.ts';
 import { parseNote } from '../note.ts';
@@ -72,7 +73,7 @@ export async function verifyEvidence(
   requireFresh(checkpoint, request);
 
   const log = new ShownLog(evidence, checkpoint.checkpoint);
-  requireEpoch(log.commit, roster);
+  requireEpoch(log, checkpoint.checkpoint.size, roster);
 
   const subjects = await judgeAll(log, request.subjects, verifier);
   return { roster, checkpoint, commit: log.commit, subjects, trust };
@@ -130,15 +131,24 @@ async function judgeAll(
   return verdicts.map((verdict) => verdict());
 }
 
-// Step 5, last part: the roster that cosigned has to be the one whose epoch the batch belongs to.
-// Otherwise a quorum of a replaced roster could go on extending the log.
-function requireEpoch(commit: CommitEntry, roster: Roster): void {
-  if (commit.epoch === roster.epoch) return;
+// Step 5, last part: the roster that cosigned has to be the one in force after the last batch: that of
+// the batch's epoch or, when the batch ended its epoch, the roster that it logged. Otherwise a quorum of
+// a replaced roster could go on extending the log.
+function requireEpoch(log: ShownLog, size: number, roster: Roster): void {
+  const { epoch } = log.commit;
+  if (epoch === roster.epoch || (epoch + 1 === roster.epoch && isEnd(log, size, roster))) return;
   throw new VerifyError(
     'ROSTER_CHAIN_BROKEN',
-    `the log's last batch is of epoch ${commit.epoch}, the newest roster shown is of epoch ${roster.epoch}`,
-    { found: `epoch ${roster.epoch}`, expected: `epoch ${commit.epoch}` },
+    `the log's last batch is of epoch ${epoch}, the newest roster shown is of epoch ${roster.epoch}`,
+    { found: `epoch ${roster.epoch}`, expected: `epoch ${epoch}` },
   );
+}
+
+// A roster is alone in its batch, right before the commit entry.
+function isEnd(log: ShownLog, size: number, roster: Roster): boolean {
+  if (!log.shows(size - 2)) return false;
+  const { kind, envelope } = log.statementAt(size - 2);
+  return kind === 'roster' && statementHash(envelope.payload) === roster.hash;
 }
 
 // Step 3, age (promise P5): the quorum and the certified time are cosignature.ts's.
