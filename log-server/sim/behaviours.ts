@@ -1,0 +1,55 @@
+// The catalogue of ways to be faulty (RELIABILITY.md R3, CONSENSUS.md 3.1).
+import {
+  assembler,
+  badBatches,
+  duplicateSigners,
+  hugeBatches,
+  lyingPeer,
+  rosterLiar,
+  timeLiar,
+} from './behaviours-batches.ts';
+import { amnesiac, censor, flooder, replayer, slowLeader } from './behaviours-traffic.ts';
+import { lyingViewChange, thinNewView, twoNewViews } from './behaviours-view-change.ts';
+import {
+  doubleVoter,
+  epochForger,
+  equivocatingCosigner,
+  equivocatingLeader,
+  forger,
+  selectivelySilent,
+  silent,
+  wrongDigest,
+} from './behaviours-voting.ts';
+import type { Behaviour } from './puppet.ts';
+
+/** Every behaviour, by concern. Twins (twins.ts) come on top. */
+export const BEHAVIOURS: readonly Behaviour[] = [
+  equivocatingLeader,
+  doubleVoter,
+  wrongDigest,
+  equivocatingCosigner,
+  forger,
+  epochForger,
+  silent,
+  selectivelySilent,
+  lyingViewChange,
+  twoNewViews,
+  thinNewView,
+  badBatches,
+  hugeBatches,
+  timeLiar,
+  rosterLiar,
+  assembler,
+  duplicateSigners,
+  lyingPeer,
+  slowLeader,
+  censor,
+  replayer,
+  flooder,
+  amnesiac,
+];
+
+/** The behaviour of this name; undefined when there is none. */
+export function behaviourNamed(name: string): Behaviour | undefined {
+  return BEHAVIOURS.find((behaviour) => behaviour.name === name);
+}

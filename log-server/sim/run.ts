@@ -1,0 +1,160 @@
+// One run: a time of faults, then an end of all faults but the traitors, and the demand that everything
+// comes to its end (I13). The same seed always gives the same run (I15).
+import { Nemesis } from './nemesis.ts';
+import { TICK_UNITS } from './process.ts';
+import { type Wishes, type WorldOptions, drawWorld } from './swarm.ts';
+import { Violation } from './violation.ts';
+import { Workload } from './workload.ts';
+import { World } from './world.ts';
+
+/** What became of a run. */
+export interface RunResult {
+  readonly seed: number;
+  readonly options: WorldOptions;
+  readonly violation: Violation | undefined;
+  readonly fingerprint: string;
+  readonly lines: readonly string[];
+  readonly messages: number;
+  readonly commits: number;
+  readonly height: number;
+  readonly viewChanges: number;
+  readonly epochs: number;
+  readonly crashes: number;
+  readonly evidence: number;
+  /** Ticks from the end of the faults to the end of the run. */
+  readonly convergenceTicks: number;
+  /** Views that were entered in that time. */
+  readonly convergenceViews: number;
+}
+
+/** How often it is looked whether all is done, and how often clients ask again, in ticks. */
+const LOOK_TICKS = 5;
+const RETRY_TICKS = 50;
+
+/** Runs a seed. */
+export async function runSeed(wishes: Wishes, verbose = false): Promise<RunResult> {
+  const options = drawWorld(wishes);
+  return runWorld(options, verbose);
+}
+
+/** Runs a world. */
+export async function runWorld(options: WorldOptions, verbose = false): Promise<RunResult> {
+  const world = new World(options, verbose);
+  const run = new Run(world);
+  let violation: Violation | undefined;
+  try {
+    await run.all();
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error;
+    violation = error;
+    world.trace.note(world.now, '!!', () => error.message);
+  }
+  const { counters } = world.monitor;
+  return {
+    seed: options.seed,
+    options,
+    violation,
+    fingerprint: world.trace.fingerprint,
+    lines: world.trace.lines,
+    messages: world.messages,
+    commits: counters.commits,
+    height: world.monitor.log.height,
+    viewChanges: counters.viewChanges,
+    epochs: counters.epochs,
+    crashes: counters.crashes,
+    evidence: counters.evidence,
+    convergenceTicks: run.convergenceTicks,
+    convergenceViews: run.convergenceViews,
+  };
+}
+
+class Run {
+  readonly #world: World;
+  #healedAt = 0;
+  #viewsAtHealing = 0;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  get convergenceTicks(): number {
+    return this.#healedAt === 0 ? 0 : Math.ceil((this.#world.now - this.#healedAt) / TICK_UNITS);
+  }
+
+  get convergenceViews(): number {
+    return Math.max(0, this.#view - this.#viewsAtHealing);
+  }
+
+  get #view(): number {
+    return Math.max(...this.#world.correct.map(({ replica }) => replica?.summary.view ?? 0));
+  }
+
+  async all(): Promise<void> {
+    const world = this.#world;
+    const { options } = world;
+    for (const process of world.processes) process.start();
+    const nemesis = new Nemesis(world);
+    const workload = new Workload(world);
+    await world.run(options.faultTicks * TICK_UNITS);
+    this.#healedAt = world.now;
+    this.#viewsAtHealing = this.#view;
+    world.trace.note(world.now, '--', () => 'the faults are over');
+    nemesis.callOff();
+    world.network.heal(options.healed);
+    await world.run(world.now + 2 * TICK_UNITS);
+    await workload.finish();
+    await this.#converge(workload);
+    if (options.family === 'calm') this.#requireCalm();
+    world.trace.mixText(world.monitor.log.digestAt(world.monitor.log.height) ?? '');
+  }
+
+  /** I13. */
+  async #converge(workload: Workload): Promise<void> {
+    const world = this.#world;
+    const deadline = world.now + convergenceTicksMax(world.options) * TICK_UNITS;
+    for (let round = 0; world.now < deadline; round++) {
+      if (round % (RETRY_TICKS / LOOK_TICKS) === 0) await workload.retry();
+      await world.run(world.now + LOOK_TICKS * TICK_UNITS);
+      if (this.#isDone(workload)) return;
+    }
+    throw new Violation('I13', `no convergence: ${this.#missing(workload)}`);
+  }
+
+  #isDone(workload: Workload): boolean {
+    return this.#missing(workload) === '';
+  }
+
+  /** What is still to come, in words. */
+  #missing(workload: Workload): string {
+    const { monitor, processes, adversary } = this.#world;
+    const { open } = workload;
+    if (open.length > 0) return `${open.length} requests are not committed`;
+    const { height } = monitor.log;
+    this.#target ??= height;
+    if (monitor.cosignedHeight < this.#target) return `no quorum cosigned height ${this.#target}`;
+    const behind = processes.find(
+      (process) => !adversary.isTraitor(process.node.peer) && process.disk.height < (this.#target ?? 0),
+    );
+    return behind === undefined ? '' : `${behind.node.name} is behind at ${behind.disk.height} of ${this.#target}`;
+  }
+
+  /** The height with which all requests were committed. */
+  #target: number | undefined;
+
+  /** Without a fault nobody is suspected. */
+  #requireCalm(): void {
+    const { viewChanges } = this.#world.monitor.counters;
+    if (viewChanges > 0) {
+      throw new Violation('fairness', `view ${viewChanges} was entered although nothing was wrong`);
+    }
+  }
+}
+
+/**
+ * Ticks within which everything has to come to its end: time-outs may have doubled to the most during
+ * the faults, and every traitor in a row may lead once and waste its view.
+ */
+export function convergenceTicksMax({ timing, members }: WorldOptions): number {
+  const longest = timing.viewTicks * 2 ** timing.viewDoublingsMax;
+  return 400 + longest * (Math.floor((members.length - 1) / 3) + 4);
+}

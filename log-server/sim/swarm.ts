@@ -1,0 +1,233 @@
+// What a seed stands for: how many machines, which of them are traitors of what kind, how bad network,
+// disks and clocks are. Each run draws some kinds of faults and leaves others out: a world in which
+// everything fails at once hides what each kind finds alone.
+import type { Limits, Timing } from '../consensus/types.ts';
+import type { MutantName } from '../consensus/mutants.ts';
+import { BEHAVIOURS } from './behaviours.ts';
+import { CALM, type NetworkOptions } from './network.ts';
+import type { Member } from './nodes.ts';
+import type { Pace } from './process.ts';
+import { Random } from './random.ts';
+
+/** Kinds of worlds. */
+export type Family =
+  /** Everything that can go wrong, some of it at a time. */
+  | 'chaos'
+  /** Nothing goes wrong: then nothing may be suspected either, and nobody may be passed over. */
+  | 'calm'
+  /** Nothing is faulty but the network is much slower than the first view timer. */
+  | 'slow';
+
+/** What is asked for; everything else follows from the seed. */
+export interface Wishes {
+  readonly seed: number;
+  /** Number of members; drawn when absent. */
+  readonly members?: number | undefined;
+  readonly mutants?: ReadonlySet<MutantName> | undefined;
+  readonly realSignatures?: boolean | undefined;
+  readonly ledger?: 'toy' | 'real' | undefined;
+  /** Only these behaviours, for studies of one. */
+  readonly behaviours?: readonly string[] | undefined;
+  readonly family?: Family | undefined;
+}
+
+/** A traitor and what it does. */
+export interface Treason {
+  readonly node: number;
+  readonly behaviours: readonly string[];
+  /** Two processes with the same keys, each unaware of the other. */
+  readonly twins: boolean;
+}
+
+/** Everything about a world. */
+export interface WorldOptions {
+  readonly seed: number;
+  readonly family: Family;
+  readonly members: readonly Member[];
+  readonly faultyWeight: number;
+  /** Machines that are in no roster at first. */
+  readonly spares: number;
+  readonly treasons: readonly Treason[];
+  /** Correct members that lose their disk for good during the faults: they count as faulty too. */
+  readonly lostDisks: readonly number[];
+  readonly network: NetworkOptions;
+  readonly healed: NetworkOptions;
+  readonly paces: readonly Pace[];
+  readonly limits: Limits;
+  readonly timing: Timing;
+  /** Length of the time of faults, in ticks. */
+  readonly faultTicks: number;
+  /** Probability of a crash per machine and tick, at any effect; and of all at once, per tick. */
+  readonly crash: number;
+  readonly powerLoss: number;
+  /** Longest time off, in ticks. */
+  readonly downTicks: number;
+  readonly diskFailure: number;
+  readonly stall: number;
+  /** Largest jump of a clock in milliseconds, and how often per machine and tick. */
+  readonly clockJumpMs: number;
+  readonly clockJump: number;
+  /** Requests per tick over all gateways, and how many of them name an artifact. */
+  readonly load: number;
+  readonly artifacts: number;
+  /** Changes of the roster during the faults. */
+  readonly rosterChanges: number;
+  readonly mutants: ReadonlySet<MutantName>;
+  readonly realSignatures: boolean;
+  readonly ledger: 'toy' | 'real';
+}
+
+/** Draws a world. */
+export function drawWorld(wishes: Wishes): WorldOptions {
+  const random = new Random(`world ${wishes.seed}`);
+  const family = wishes.family ?? drawFamily(random);
+  const count = wishes.members ?? random.pick([4, 4, 4, 4, 5, 6, 7, 7, 7, 10]) ?? 4;
+  const weighted = random.chance(0.3);
+  const members = Array.from({ length: count }, (_, node) => ({
+    node,
+    weight: weighted ? random.between(1, 4) : 1,
+  }));
+  const total = members.reduce((sum, { weight }) => sum + weight, 0);
+  const faultyWeight = Math.floor((total - 1) / 3);
+  const faulty = family === 'chaos' ? drawFaulty(random, members, faultyWeight) : [];
+  const lost = random.chance(0.15) ? faulty.slice(0, 1) : [];
+  const traitors = faulty.filter((node) => !lost.includes(node));
+  const chaos = family === 'chaos';
+  return {
+    seed: wishes.seed,
+    family,
+    members,
+    faultyWeight,
+    spares: chaos && random.chance(0.3) ? 2 : 0,
+    treasons: drawTreasons(random, traitors, wishes.behaviours),
+    lostDisks: lost,
+    network: drawNetwork(random, family),
+    healed: { ...CALM, encoded: random.chance(0.1), ...(family === 'slow' ? SLOW : {}) },
+    paces: drawPaces(random, count + 2, family),
+    limits: drawLimits(random, family),
+    timing: drawTiming(random, family),
+    faultTicks: chaos ? random.between(150, 450) : 250,
+    crash: chaos && random.chance(0.7) ? random.between(1, 25) / 1000 : 0,
+    powerLoss: chaos && random.chance(0.2) ? 0.005 : 0,
+    downTicks: random.between(5, 60),
+    diskFailure: chaos && random.chance(0.2) ? 0.003 : 0,
+    stall: chaos && random.chance(0.3) ? 0.005 : 0,
+    clockJumpMs: random.chance(0.7) ? 4_000 : 3_600_000,
+    clockJump: chaos && random.chance(0.4) ? 0.01 : 0,
+    load: random.between(1, chaos ? 8 : 6) / 10,
+    artifacts: random.chance(0.4) ? 0.3 : 0,
+    rosterChanges: chaos && random.chance(0.35) ? random.between(1, 3) : 0,
+    mutants: wishes.mutants ?? new Set(),
+    realSignatures: wishes.realSignatures ?? false,
+    ledger: wishes.ledger ?? 'toy',
+  };
+}
+
+function drawFamily(random: Random): Family {
+  const kind = random.below(12);
+  if (kind === 0) return 'calm';
+  return kind === 1 ? 'slow' : 'chaos';
+}
+
+/** A set of machines that weighs at most B, as much as possible in most worlds. */
+function drawFaulty(random: Random, members: readonly Member[], faultyWeight: number): number[] {
+  if (random.chance(0.15)) return [];
+  const chosen: number[] = [];
+  let left = random.chance(0.75) ? faultyWeight : random.below(faultyWeight + 1);
+  for (const { node, weight } of random.shuffled(members)) {
+    if (weight > left) continue;
+    chosen.push(node);
+    left -= weight;
+  }
+  return chosen;
+}
+
+function drawTreasons(
+  random: Random,
+  traitors: readonly number[],
+  only: readonly string[] | undefined,
+): readonly Treason[] {
+  const names = only ?? BEHAVIOURS.map(({ name }) => name);
+  // Half of the time the traitors do the same, which is what colluding ones would.
+  const shared = random.shuffled(names).slice(0, random.between(1, 3));
+  const collude = random.chance(0.5);
+  return traitors.map((node) => {
+    const own = random.shuffled(names).slice(0, random.between(1, 4));
+    const twins = only === undefined ? random.chance(0.2) : only.includes('twins');
+    return { node, behaviours: twins ? [] : collude ? shared : own, twins };
+  });
+}
+
+const SLOW = { delayMin: 30, delayMax: 60 };
+
+function drawNetwork(random: Random, family: Family): NetworkOptions {
+  if (family === 'calm') return { ...CALM, delayMax: random.between(4, 10) };
+  if (family === 'slow') return { ...CALM, ...SLOW };
+  const structured = random.chance(0.6);
+  return {
+    delayMin: 1,
+    delayMax: random.pick([4, 10, 20, 60]) ?? 10,
+    loss: random.chance(0.5) ? random.between(1, 25) / 100 : 0,
+    duplication: random.chance(0.3) ? 0.1 : 0,
+    tail: random.chance(0.3) ? 0.05 : 0,
+    tailMax: 400,
+    partitionEvery: random.chance(0.4) ? random.between(100, 600) : 0,
+    partitionUnits: random.between(100, 600),
+    oneWay: random.chance(0.5),
+    clogEvery: random.chance(0.3) ? random.between(100, 400) : 0,
+    clogUnits: random.between(50, 400),
+    phaseWindow: structured ? random.between(60, 500) : 0,
+    encoded: random.chance(0.1),
+  };
+}
+
+function drawPaces(random: Random, count: number, family: Family): readonly Pace[] {
+  const slowOne = family === 'chaos' && random.chance(0.3) ? random.below(count) : -1;
+  const verification = random.chance(0.3) ? 4 : 0;
+  return Array.from({ length: count }, (_, i) => ({
+    diskUnits: i === slowOne ? 60 : random.between(1, 6),
+    applicationUnits: i === slowOne ? 40 : random.between(0, 4),
+    verificationUnits: i === slowOne ? 20 : verification,
+  }));
+}
+
+function drawLimits(random: Random, family: Family): Limits {
+  return {
+    batchRequestsMax: family === 'chaos' ? random.between(2, 6) : 4,
+    batchBytesMax: 2_000,
+    poolRequestsMax: 40,
+    poolBytesMax: 4_000,
+    laneRequestsMax: random.between(4, 12),
+    laneBytesMax: 1_000,
+    bodiesMax: random.between(4, 8),
+    leaderLagMax: random.between(1, 4),
+    clockSkewMaxMs: 10_000,
+  };
+}
+
+function drawTiming(random: Random, family: Family): Timing {
+  if (family === 'calm') {
+    // STATUS so rarely that what it repairs is repaired too late to go unnoticed.
+    return { ...BASE_TIMING, statusTicks: 60, viewTicks: 40, relayTicks: 500 };
+  }
+  if (family === 'slow') return { ...BASE_TIMING, viewTicks: 8, viewDoublingsMax: 6 };
+  return {
+    statusTicks: random.between(3, 8),
+    viewTicks: random.between(12, 40),
+    viewDoublingsMax: random.between(4, 6),
+    batchTicks: random.below(3),
+    relayTicks: random.between(6, 20),
+    fetchTicks: random.between(3, 8),
+    cosignTicks: random.between(20, 100),
+  };
+}
+
+const BASE_TIMING: Timing = {
+  statusTicks: 5,
+  viewTicks: 20,
+  viewDoublingsMax: 5,
+  batchTicks: 1,
+  relayTicks: 10,
+  fetchTicks: 5,
+  cosignTicks: 60,
+};

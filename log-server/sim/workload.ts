@@ -1,0 +1,145 @@
+// Clients: they submit requests through gateways, and try again elsewhere until they are answered (Q7).
+// Now and then the operators of the log change its roster.
+import { publicKeyHex } from '../../verifier/ed25519.ts';
+import { thresholds } from '../../verifier/quorum.ts';
+import type { Roster } from '../../verifier/roster.ts';
+import { type Member, simRoster } from './nodes.ts';
+import { TICK_UNITS, type Process } from './process.ts';
+import { Random } from './random.ts';
+import type { SimRequest } from './requests.ts';
+import type { World } from './world.ts';
+
+/** The clients of a world. */
+export class Workload {
+  readonly #world: World;
+  readonly #random: Random;
+  readonly #expected: SimRequest[] = [];
+  #rostersLeft: number;
+  #active = true;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#random = new Random(`workload ${world.options.seed}`);
+    this.#rostersLeft = world.options.rosterChanges;
+    this.#plan();
+  }
+
+  /** Requests of clients, the ones that are not in the log yet. */
+  get open(): readonly SimRequest[] {
+    const { log, roster } = this.#world.monitor;
+    return this.#expected.filter(
+      ({ id, roster: next }) =>
+        log.heightOf(id) === undefined && (next === undefined || next.previous === roster.hash),
+    );
+  }
+
+  get submitted(): number {
+    return this.#expected.length;
+  }
+
+  #plan(): void {
+    this.#world.after(TICK_UNITS, async () => {
+      if (!this.#active) return;
+      await this.#tick();
+      this.#plan();
+    });
+  }
+
+  async #tick(): Promise<void> {
+    const { options } = this.#world;
+    if (this.#random.chance(options.load)) await this.#submitNew();
+    if (this.#rostersLeft > 0 && this.#random.chance(0.01)) {
+      this.#rostersLeft -= 1;
+      await this.#changeRoster();
+    }
+  }
+
+  async #submitNew(): Promise<void> {
+    const gateways = this.#world.processes.filter(({ isUp }) => isUp);
+    const gateway = this.#random.pick(gateways);
+    if (gateway === undefined) return;
+    await this.#submit(this.#new(), gateway);
+  }
+
+  #new(): SimRequest {
+    const { artifacts } = this.#world.options;
+    const request = this.#world.register.issue({
+      artifact: artifacts > 0 && this.#random.chance(artifacts),
+      bytesMin: this.#random.chance(0.1) ? this.#random.below(600) : 0,
+    });
+    this.#expected.push(request);
+    return request;
+  }
+
+  async #submit(request: SimRequest, gateway: Process): Promise<void> {
+    const taken = await gateway.submit(request);
+    this.#world.trace.note(
+      this.#world.now,
+      gateway.node.name,
+      () => `${taken ? 'takes' : 'turns away'} request ${request.serial}`,
+    );
+  }
+
+  /** Another roster: other weights, a member more or less. Traitors keep within the next B. */
+  async #changeRoster(): Promise<void> {
+    const { roster, processes } = this.#world;
+    const members = this.#nextMembers(roster);
+    if (members === undefined) return;
+    const total = members.reduce((sum, { weight }) => sum + weight, 0);
+    const next = simRoster(members, Math.floor((total - 1) / 3), roster);
+    const request = this.#world.register.issue({ roster: next });
+    this.#expected.push(request);
+    for (const gateway of this.#random.shuffled(processes).slice(0, 3)) {
+      if (gateway.isUp) await this.#submit(request, gateway);
+    }
+  }
+
+  #nextMembers(roster: Roster): readonly Member[] | undefined {
+    const { processes, options } = this.#world;
+    const members: Member[] = roster.replicas.map(({ voteKey, weight }) => ({
+      node: processes.findIndex(({ node }) => node.peer === publicKeyHex(voteKey)),
+      weight,
+    }));
+    const spare = processes.find(({ node }) => !members.some((member) => member.node === node.index));
+    const next = [...members];
+    switch (this.#random.below(4)) {
+      case 0:
+        if (spare !== undefined) next.push({ node: spare.node.index, weight: 1 });
+        break;
+      case 1:
+        if (next.length > 4) next.splice(this.#random.below(next.length), 1);
+        break;
+      case 2: {
+        const at = this.#random.below(next.length);
+        const member = next[at];
+        if (member !== undefined) next[at] = { ...member, weight: this.#random.between(1, 3) };
+        break;
+      }
+      default:
+        next.push(...next.splice(0, 1));
+    }
+    const weights = next.map(({ weight }) => weight);
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const { faulty } = thresholds(weights, Math.floor((total - 1) / 3));
+    const lost = [...options.lostDisks, ...options.treasons.map(({ node }) => node)];
+    const bad = next
+      .filter(({ node }) => lost.includes(node))
+      .reduce((sum, { weight }) => sum + weight, 0);
+    return bad <= faulty ? next : undefined;
+  }
+
+  /** No more new requests but these: one through each correct member, and everything still open again. */
+  async finish(): Promise<void> {
+    this.#active = false;
+    for (const gateway of this.#world.correctMembers) await this.#submit(this.#new(), gateway);
+  }
+
+  /** Clients without an answer ask at another gateway (Q7). */
+  async retry(): Promise<void> {
+    const gateways = this.#world.correctMembers.filter(({ isUp }) => isUp);
+    for (const request of this.open) {
+      const gateway = this.#random.pick(gateways);
+      if (gateway !== undefined) await this.#submit(request, gateway);
+    }
+  }
+}
