@@ -1,0 +1,157 @@
+// The tables against the ledger in memory: two states that share no code for keeping anything have to
+// agree about every statement, good or bad, and about every root.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import {
+  Author,
+  PEOPLE,
+  TEST_BOUNDS,
+  TEST_TIME,
+  rosterEnvelope,
+} from '../../fixtures/test-ledger.ts';
+import { commitOf, openTestStorage, withFolder } from '../../fixtures/test-storage.ts';
+import type { Envelope } from '../../verifier/dsse.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import { buildBatch, type BatchExecution, type BuildResult } from '../../verifier/ledger/batch.ts';
+import { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
+import type { BatchBase } from '../../verifier/ledger/view.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
+import { bodyHash, headerDigest } from '../consensus/encode.ts';
+import type { Batch, Header } from '../consensus/types.ts';
+
+const NAMES = ['left-pad', 'leftpad', 'a.b', '@scope/a', '@scope/b'];
+const VERSIONS = ['1.0.0', '1.0.1-rc.1', '1.1.0', '2.0.0'];
+const KINDS = ['yanked', 'unyanked', 'revoked'] as const;
+const ROUNDS = 40;
+
+type Numbers = (below: number) => number;
+
+function numbers(seed: number): Numbers {
+  let state = seed;
+  return (below) => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((state / 2 ** 32) * below);
+  };
+}
+
+function pick<T>(next: Numbers, items: readonly T[]): T {
+  const item = items[next(items.length)];
+  assert.ok(item !== undefined);
+  return item;
+}
+
+/** Any statement; most are refused for one reason or another. */
+function statement(next: Numbers, author: Author, view: BatchBase): Envelope {
+  const name = pick(next, NAMES);
+  const version = pick(next, VERSIONS);
+  const signers = next(8) === 0 ? [PEOPLE.ada, PEOPLE.mal] : [PEOPLE.ada, PEOPLE.ben];
+  const size = next(view.tip.size + 2);
+  const root = view.rootAt(size) ?? new Uint8Array(32);
+  const observed = new Map([[view.roster.origin, { size, root }]]);
+  switch (next(12)) {
+    case 0:
+    case 1:
+      return author.set(name, {}, { observed });
+    case 2:
+      return author.set(name, { sequence: 1, previous: 'ab'.repeat(32) }, { observed });
+    case 3:
+      return author.nextRoster(4 + next(2), {}, 4 + next(2));
+    case 4:
+      return author.release(
+        [
+          { name, version },
+          { name: pick(next, NAMES), version: `3.0.${next(9)}` },
+        ],
+        { signers, observed },
+      );
+    case 5:
+    case 6:
+    case 7:
+      return author.release({ name, version, size: 1 + next(2) }, { signers, observed });
+    default:
+      return author.withdrawal(name, version, pick(next, KINDS), {}, { signers, observed });
+  }
+}
+
+/** What a batch did, in a form that can be compared. */
+function outcomeOf({ execution, refused }: BuildResult): unknown {
+  return {
+    refused: refused.map(({ position, error }) => [position, error.code, error.message]),
+    entries: execution?.entries,
+    root: execution && encodeHex(execution.root),
+    map: execution && encodeHex(execution.map.root),
+    releases: execution?.changes.releases,
+    statements: execution?.changes.statements,
+  };
+}
+
+function batchOf(execution: BatchExecution, parent: Header, timestampMs: number): Batch {
+  const header: Header = {
+    origin: parent.origin,
+    epoch: execution.epoch,
+    height: execution.height,
+    parent: headerDigest(parent),
+    prevSize: execution.prevSize,
+    size: execution.range.size,
+    root: encodeHex(execution.root),
+    entriesHash: bodyHash(execution.entries),
+    timestampMs,
+    nextRoster: execution.changes.roster?.roster.hash,
+  };
+  return { header, body: execution.entries };
+}
+
+describe('LedgerState', () => {
+  for (const seed of [1, 2, 3]) {
+    it(`agrees with the ledger in memory about everything, seed ${seed}`, async () =>
+      withFolder(async (folder) => {
+        const next = numbers(seed);
+        const memory = new MemoryLedger(rosterEnvelope(4));
+        const author = new Author(memory);
+        let storage = await openTestStorage(folder);
+        let [committed, refused] = [0, 0];
+        for (let round = 1; round <= ROUNDS; round++) {
+          const envelopes: Envelope[] = [];
+          for (let i = next(9); i >= 0; i--) {
+            try {
+              envelopes.push(statement(next, author, memory));
+            } catch (error) {
+              // One name@version twice in one statement: that can't even be written.
+              if (!(error instanceof VerifyError)) throw error;
+            }
+          }
+          const timeSeconds = TEST_TIME + round;
+          const input = { height: memory.tip.height + 1, timeSeconds, envelopes };
+          const expected = await buildBatch(memory, input, TEST_BOUNDS, nativeVerifier);
+          const found = await buildBatch(storage.view, input, TEST_BOUNDS, nativeVerifier);
+          assert.deepEqual(outcomeOf(found), outcomeOf(expected), `round ${round}`);
+          refused += expected.refused.length;
+          if (expected.execution === undefined) continue;
+          const { header } = (await storage.store.consensusState()).committed;
+          const batch = batchOf(expected.execution, header, 1000 * timeSeconds);
+          // The store has not executed this one: it does, and compares.
+          await storage.store.write([commitOf({ ...batch, ids: [], nextRoster: undefined })]);
+          memory.advance(expected.execution);
+          committed += 1;
+          if (next(5) === 0) {
+            await storage.store.close();
+            storage = await openTestStorage(folder);
+          }
+          assert.deepEqual(storage.view.tip, memory.tip);
+          for (const name of NAMES) {
+            assert.deepEqual(storage.view.packageRecord(name), memory.packageRecord(name));
+            assert.deepEqual(storage.view.activity(name), memory.activity(name));
+            assert.deepEqual(storage.view.maintainerSet(name), memory.maintainerSet(name));
+          }
+          const size = next(memory.tip.size + 1);
+          assert.deepEqual(storage.view.rootAt(size), memory.rootAt(size));
+        }
+        await storage.store.close();
+        // A generator that makes only good or only bad statements would compare nothing.
+        assert.ok(committed >= ROUNDS / 4 && refused >= ROUNDS, `${committed}, ${refused}`);
+        assert.ok(memory.tip.epoch >= 1, 'an epoch has ended');
+      }));
+  }
+});
