@@ -1,0 +1,320 @@
+// From keys to an entry of the log, with gateways that refuse, ignore, lie and die.
+import assert from 'node:assert/strict';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, it } from 'node:test';
+
+import { FakeLog, type FakeReplica, type Outcome } from '../../fixtures/fake-log.ts';
+import { EXIT } from '../output/exit-codes.ts';
+
+let fake: FakeLog;
+
+before(async () => {
+  fake = await FakeLog.start();
+});
+after(async () => {
+  await fake.stop();
+});
+beforeEach(() => {
+  for (const replica of fake.replicas) {
+    replica.misbehave = undefined;
+    replica.requests.length = 0;
+  }
+});
+
+// Keys, once: alice, bob and carol are made by the first test that needs them.
+async function makeKeys(): Promise<void> {
+  for (const name of ['alice', 'bob', 'carol']) {
+    const { code } = await fake.run(['key', 'generate', name]);
+    assert.ok(code === EXIT.verified || code === EXIT.usage);
+  }
+}
+
+async function publicKey(name: string): Promise<string> {
+  const { stdout } = await fake.run(['key', 'show', name, '--json']);
+  return (JSON.parse(stdout) as { readonly result: { readonly publicKey: string } }).result
+    .publicKey;
+}
+
+async function register(name: string, ...more: readonly string[]): Promise<Outcome> {
+  await makeKeys();
+  return await fake.run([
+    'package',
+    'register',
+    name,
+    '--key',
+    'alice',
+    '--key',
+    'bob',
+    '--faulty',
+    '1',
+    ...more,
+  ]);
+}
+
+/** A folder to release. */
+async function folder(name: string, version: string, content: string = 'x'): Promise<string> {
+  const path = join(fake.home, 'sources', name.replace('/', '-'));
+  await mkdir(path, { recursive: true });
+  await writeFile(join(path, 'package.json'), JSON.stringify({ name, version, main: 'index.js' }));
+  await writeFile(join(path, 'index.js'), content);
+  return path;
+}
+
+const SIGN = ['--key', 'alice', '--key', 'bob'] as const;
+
+function refuse(status: number, code: string): FakeReplica['misbehave'] {
+  return ({ method, path }, response) => {
+    if (method !== 'POST' || !path.startsWith('/v1/entries')) return false;
+    response.writeHead(status);
+    response.end(JSON.stringify({ error: { code, message: `because of ${code}` } }));
+    return true;
+  };
+}
+
+function claim(status: 'committed' | 'pending'): FakeReplica['misbehave'] {
+  return ({ method, path }, response) => {
+    if (method !== 'POST' || !path.startsWith('/v1/entries')) return false;
+    response.writeHead(status === 'committed' ? 200 : 202);
+    const index = status === 'committed' ? { index: 0 } : {};
+    response.end(JSON.stringify({ id: 'ab'.repeat(32), status, ...index }));
+    return true;
+  };
+}
+
+describe('key', () => {
+  it('makes, shows and lists keys without ever showing a secret', async () => {
+    await makeKeys();
+    const path = join(fake.home, '.config', 'bftpkg', 'keys', 'alice.key.json');
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+    const { seed } = JSON.parse(await readFile(path, 'utf8')) as { readonly seed: string };
+    for (const argv of [
+      ['key', 'show', 'alice'],
+      ['key', 'list'],
+      ['key', 'list', '--json', '-v'],
+    ]) {
+      const { code, stdout, stderr } = await fake.run(argv);
+      assert.equal(code, EXIT.verified);
+      assert.match(stdout, /alice/);
+      assert.ok(!(stdout + stderr).includes(seed));
+    }
+  });
+
+  it('never overwrites a key', async () => {
+    await makeKeys();
+    const { code, stderr } = await fake.run(['key', 'generate', 'alice']);
+    assert.equal(code, EXIT.usage);
+    assert.match(stderr, /BP8001/);
+  });
+});
+
+describe('package register', () => {
+  it('claims a name in an empty log, and again without harm', async () => {
+    const first = await register('first');
+    assert.equal(first.code, EXIT.verified, first.stdout + first.stderr);
+    assert.match(first.stdout, /entry 0, verified/);
+    const again = await register('first');
+    assert.equal(again.code, EXIT.verified, again.stderr);
+    assert.match(again.stdout, /already/);
+  });
+
+  it('refuses a name that others have', async () => {
+    await register('taken');
+    const { code, stderr } = await fake.run(['package', 'register', 'taken', '--key', 'carol']);
+    assert.equal(code, EXIT.policy);
+    assert.match(stderr, /BP5004/);
+  });
+
+  it('needs a signature of every listed key', async () => {
+    const carol = await publicKey('carol');
+    const { code, stderr } = await register(
+      'partial',
+      '--maintainer',
+      'alice',
+      '--maintainer',
+      `carol=${carol}`,
+    );
+    assert.equal(code, EXIT.maintainers);
+    assert.match(stderr, /missing carol/);
+  });
+
+  it('collects signatures by file', async () => {
+    await makeKeys();
+    const carol = await publicKey('carol');
+    const out = ['--maintainer', 'alice', '--maintainer', `carol=${carol}`, '--out', 'set.json'];
+    assert.equal((await register('by-file', ...out)).code, EXIT.verified);
+    assert.equal((await fake.run(['package', 'submit', 'set.json'])).code, EXIT.maintainers);
+    const blind = await fake.run(['package', 'sign', 'set.json', '--key', 'carol']);
+    assert.equal(blind.code, EXIT.locked, 'nothing is signed blindly');
+    const digest = /--expect-digest ([0-9a-f]{64})/.exec(blind.stderr)?.[1] ?? '';
+    const signing = ['package', 'sign', 'set.json', '--key', 'carol', '--expect-digest', digest];
+    assert.equal((await fake.run(signing)).code, EXIT.verified);
+    const { code, stdout, stderr } = await fake.run(['package', 'submit', 'set.json']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+  });
+
+  const usage: readonly (readonly [string, readonly string[]])[] = [
+    ['a name that npm gives to nobody', ['package', 'register', 'Upper', '--key', 'alice']],
+    ['no maintainers', ['package', 'register', 'x']],
+    ['a key that is none', ['package', 'register', 'x', '--maintainer', 'a=zz']],
+    [
+      'more faulty ones than maintainers',
+      ['package', 'register', 'x', '--key', 'alice', '--faulty', '1'],
+    ],
+    ['a number that is none', ['package', 'register', 'x', '--key', 'alice', '--faulty', '-1']],
+    ['a key that is not there', ['package', 'register', 'x', '--key', 'nobody']],
+  ];
+  for (const [why, argv] of usage) {
+    it(`exits 2 for ${why}`, async () => {
+      await makeKeys();
+      const { code, stderr } = await fake.run(argv);
+      assert.equal(code, EXIT.usage, stderr);
+    });
+  }
+});
+
+describe('release', () => {
+  before(async () => {
+    const { code, stderr } = await register('pkg');
+    assert.equal(code, EXIT.verified, stderr);
+  });
+
+  it('publishes a folder, and again without harm', async () => {
+    const source = await folder('pkg', '1.0.0');
+    const first = await fake.run(['release', 'publish', source, ...SIGN]);
+    assert.equal(first.code, EXIT.verified, first.stdout + first.stderr);
+    const again = await fake.run(['release', 'publish', source, ...SIGN]);
+    assert.equal(again.code, EXIT.verified, again.stderr);
+    assert.match(again.stdout, /already/);
+    assert.equal((await fake.run(['verify', 'pkg@1.0.0'])).code, EXIT.verified);
+  });
+
+  it('refuses other bytes under a version that is taken', async () => {
+    await fake.run(['release', 'publish', await folder('pkg', '1.0.1'), ...SIGN]);
+    const other = await folder('pkg', '1.0.1', 'something else');
+    const { code, stderr } = await fake.run(['release', 'publish', other, ...SIGN]);
+    assert.equal(code, EXIT.policy);
+    assert.match(stderr, /BP5004/);
+  });
+
+  it('uploads nothing with too few signatures', async () => {
+    const source = await folder('pkg', '1.1.0');
+    const { code } = await fake.run(['release', 'publish', source, '--key', 'alice']);
+    assert.equal(code, EXIT.maintainers);
+    const outsider = ['--key', 'alice', '--key', 'carol'];
+    assert.equal(
+      (await fake.run(['release', 'publish', source, ...outsider])).code,
+      EXIT.maintainers,
+    );
+    const uploads = fake.replicas
+      .flatMap(({ requests }) => requests)
+      .filter((r) => r.startsWith('PUT'));
+    assert.deepEqual(uploads, []);
+  });
+
+  it('refuses a package that is not registered', async () => {
+    const source = await folder('unregistered', '1.0.0');
+    const { code } = await fake.run(['release', 'publish', source, ...SIGN]);
+    assert.equal(code, EXIT.notLogged);
+  });
+
+  it('goes from prepare over two signatures to submit', async () => {
+    const source = await folder('pkg', '1.2.0');
+    const prepared = await fake.run(['release', 'prepare', source]);
+    assert.equal(prepared.code, EXIT.verified, prepared.stderr);
+    const digest = /digest +(sha512-\S+)/.exec(prepared.stdout)?.[1] ?? '';
+    assert.equal((await fake.run(['release', 'submit', 'release.json'])).code, EXIT.maintainers);
+    for (const name of ['alice', 'bob']) {
+      const signing = ['release', 'sign', 'release.json', '--key', name, '--no-input'];
+      assert.equal((await fake.run(signing)).code, EXIT.locked);
+      assert.equal(
+        (await fake.run([...signing, '--expect-digest', 'sha512-x'])).code,
+        EXIT.tampered,
+      );
+      assert.equal((await fake.run([...signing, '--expect-digest', digest])).code, EXIT.verified);
+    }
+    const { code, stdout, stderr } = await fake.run(['release', 'submit', 'release.json']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.equal((await fake.run(['release', 'submit', 'release.json'])).code, EXIT.verified);
+  });
+
+  it('neither signs nor sends a tarball that is not the one prepared', async () => {
+    const source = await folder('pkg', '1.3.0');
+    const prepared = await fake.run(['release', 'prepare', source]);
+    const digest = /digest +(sha512-\S+)/.exec(prepared.stdout)?.[1] ?? '';
+    const signing = ['release', 'sign', 'release.json', ...SIGN, '--expect-digest', digest];
+    assert.equal((await fake.run(signing)).code, EXIT.verified);
+    const tarball = join(fake.project, 'pkg-1.3.0.tgz');
+    const { makeTarball } = await import('../../fixtures/tarballs/generator.ts');
+    await writeFile(tarball, makeTarball({ name: 'pkg', version: '1.3.0' }));
+    assert.equal((await fake.run(signing)).code, EXIT.tampered);
+    assert.equal((await fake.run(['release', 'submit', 'release.json'])).code, EXIT.tampered);
+    await rm(tarball);
+  });
+
+  const gateways: readonly (readonly [
+    string,
+    readonly (FakeReplica['misbehave'] | undefined)[],
+    number,
+    RegExp,
+  ])[] = [
+    ['one refuses without reason', [refuse(422, 'NAME_LOOKALIKE')], 0, /is in the log/],
+    ['one claims a conflict', [refuse(409, 'RELEASE_CONFLICT')], 0, /is in the log/],
+    ['one claims that it is done', [claim('committed')], 0, /is in the log/],
+    ['one never commits', [claim('pending')], 0, /is in the log/],
+    [
+      'two refuse: one of them is honest',
+      [refuse(422, 'X'), refuse(422, 'X')],
+      18,
+      /BP6005.*because of X/,
+    ],
+    [
+      'two claim a conflict',
+      [refuse(409, 'RELEASE_CONFLICT'), refuse(409, 'RELEASE_CONFLICT')],
+      18,
+      /BP5004/,
+    ],
+    [
+      'nobody ever commits',
+      [claim('pending'), claim('pending'), claim('pending'), claim('pending')],
+      3,
+      /BP700[13]/,
+    ],
+    [
+      'all claim that it is done and it is not',
+      [claim('committed'), claim('committed'), claim('committed'), claim('committed')],
+      3,
+      /BP700[13]/,
+    ],
+  ];
+  for (const [at, [why, misbehaviours, code, expected]] of gateways.entries()) {
+    it(`exits ${code} when ${why}`, async () => {
+      for (const [i, misbehave] of misbehaviours.entries()) {
+        const replica = fake.replicas[i];
+        if (replica !== undefined) replica.misbehave = misbehave;
+      }
+      const source = await folder('pkg', `2.${at}.0`);
+      const result = await fake.run(['release', 'publish', source, ...SIGN, '--timeout', '5s']);
+      assert.equal(result.code, code, result.stdout + result.stderr);
+      assert.match(result.stdout + result.stderr, expected);
+    });
+  }
+
+  it('exits 3 below a quorum, before anything is signed or sent', async () => {
+    for (const replica of fake.replicas.slice(0, 2)) {
+      replica.misbehave = (_, response) => {
+        response.destroy();
+        return true;
+      };
+    }
+    const source = await folder('pkg', '3.0.0');
+    const { code, stderr } = await fake.run(['release', 'publish', source, ...SIGN]);
+    assert.equal(code, EXIT.inconclusive);
+    assert.match(stderr, /could not reach a quorum: 2 of 4 replicas answered, 3 needed/);
+    const sent = fake.replicas.flatMap(({ requests }) => requests);
+    assert.deepEqual(
+      sent.filter((line) => /PUT|entries/.test(line)),
+      [],
+    );
+  });
+});
