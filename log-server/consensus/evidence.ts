@@ -1,5 +1,5 @@
 // Noticing that a member has signed what no correct one signs (CONSENSUS.md 2.13), from messages that
-// pass by anyway. What is reported here convinces anybody: check-evidence.ts verifies it offline.
+// pass by anyway. What is reported here convinces anybody: judge.ts verifies it offline.
 import type { Core } from './core.ts';
 import type { CommitMessage, PrepareMessage, ViewChange } from './messages.ts';
 import { hidesCommit, isAgainstOpening } from './misbehaviour.ts';

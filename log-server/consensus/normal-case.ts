@@ -2,7 +2,7 @@
 // below look at the state and take the next step, so the order in which messages arrive is irrelevant.
 import { type SignedVote, assembleCertificate } from './certificates.ts';
 import type { Core } from './core.ts';
-import { headerDigest } from './encode.ts';
+import { headerDigest, voteOfProposal } from './encode.ts';
 import { accuseVote } from './evidence.ts';
 import { holdBatch, keepBody, obtain } from './fetching.ts';
 import type {
@@ -20,12 +20,6 @@ import { type Placement, countsAs } from './votes.ts';
 import { wishFor } from './wishing.ts';
 
 // ---- filing what arrives
-
-/** The PREPARE inside a PRE-PREPARE. */
-export function voteOfProposal(message: PrePrepareMessage): Vote {
-  const { epoch, view, nv, header } = message;
-  return { epoch, view, nv, height: header.height, digest: headerDigest(header) };
-}
 
 /** R1, R2 for PREPARE and COMMIT. */
 export function wantsVote(

@@ -33,9 +33,11 @@ import type {
   ViewChangeContent,
   Vote,
 } from './messages.ts';
+import type { Misbehaviour } from './misbehaviour.ts';
 import type { MutantName } from './mutants.ts';
 
 export type * from './messages.ts';
+export type { Misbehaviour } from './misbehaviour.ts';
 
 // ---- inputs -------------------------------------------------------------------------------------
 
@@ -257,19 +259,6 @@ export interface CosignedCheckpoint {
     readonly time: number;
     readonly signature: Uint8Array;
   }[];
-}
-
-/** Messages that no correct replica signs (X1-X8); checked offline by check-evidence.ts. */
-export interface Misbehaviour {
-  readonly rule: 'X1' | 'X2' | 'X3' | 'X4' | 'X5' | 'X6' | 'X7' | 'X8';
-  readonly accused: PeerId;
-  readonly epoch: number;
-  readonly messages: readonly Message[];
-  /**
-   * Only with X7 over two sizes: the root that the larger tree had at the smaller size, and the
-   * RFC 6962 consistency proof for it. Whoever has the log can add it; the core does not look for it.
-   */
-  readonly consistency?: { readonly root: Digest; readonly hashes: readonly Digest[] };
 }
 
 /** What happened, for logs and transcripts. */
