@@ -11,6 +11,10 @@ import type { IgnoreReason } from './types.ts';
 /** Most bytes of bodies in one answer; with headers and certificates below `MESSAGE_BYTES_MAX`. */
 export const BATCHES_BYTES_MAX: number = 4 * 1024 * 1024;
 
+// A question waits twice as long for its answer as the one before, up to 64 times `fetchTicks`: a chunk
+// of megabytes takes long on a slow link, and asking faster would only make it slower.
+const PATIENCE_DOUBLINGS_MAX = 6;
+
 // How long a lag of one batch may be due to votes still on their way.
 const BEHIND_GRACE_TICKS = 3;
 
@@ -53,13 +57,13 @@ export function collectBatches(batches: Iterable<CommittedRecord>): BatchesMessa
   return chosen.length === 0 ? undefined : { kind: 'batches', batches: chosen };
 }
 
-/** R2: only from the one that was asked, and only what continues our log. */
+/** R2: only from one that was asked, be it late, and only what continues our log. */
 export function wantsBatches(
   core: Core,
   from: PeerId,
   { batches }: BatchesMessage,
 ): IgnoreReason | undefined {
-  if (core.catchUp.asked?.peer !== from) return 'not-asked';
+  if (!core.catchUp.unanswered.has(from)) return 'not-asked';
   const [first] = batches;
   const last = batches.at(-1);
   if (first === undefined || last === undefined) return 'malformed';
@@ -70,7 +74,7 @@ export function wantsBatches(
 
 /** Queues a chunk whose certificates have been verified; it is applied batch by batch. */
 export function onBatches(core: Core, { batches }: BatchesMessage): void {
-  core.catchUp = { ...core.catchUp, queue: batches, asked: undefined };
+  core.catchUp = { ...core.catchUp, queue: batches, asked: undefined, unanswered: new Set() };
 }
 
 /** S2: makes the next queued batch the decision of its height. */
@@ -96,15 +100,17 @@ export function decideFromQueue(core: Core): boolean {
 
 /** S1: asks the next member that claims to have more, when no answer is outstanding. */
 export function requestBatches(core: Core): void {
-  const { asked, queue, turn } = core.catchUp;
+  const { asked, queue, turn, unanswered } = core.catchUp;
   if (queue.length > 0 || core.mutant('batches-not-fetched')) return;
-  if (asked !== undefined && core.tick - asked.tick < core.config.timing.fetchTicks) return;
+  if (asked !== undefined && core.tick - asked.tick < patience(core)) return;
   const ahead = [...core.peers].filter(
     ([peer, { height }]) =>
       height > core.committedHeight && core.members.indexOf(peer) !== undefined,
   );
   if (ahead.length === 0) {
-    core.catchUp = { ...core.catchUp, asked: undefined, behindTick: undefined };
+    core.catchUp.asked = undefined;
+    core.catchUp.behindTick = undefined;
+    core.catchUp.unanswered = new Set();
     return;
   }
   // In the middle of a batch everybody is one ahead for a moment. Votes on the way are cheaper.
@@ -114,6 +120,17 @@ export function requestBatches(core: Core): void {
   const next = ahead[turn % Math.max(ahead.length, 1)];
   if (next === undefined) return;
   const [peer] = next;
-  core.catchUp = { ...core.catchUp, asked: { peer, tick: core.tick }, turn: turn + 1 };
+  core.catchUp = {
+    ...core.catchUp,
+    asked: { peer, tick: core.tick },
+    turn: turn + 1,
+    unanswered: new Set([...unanswered, peer]),
+  };
   core.send([peer], { kind: 'get-batches', fromHeight: core.nextHeight });
+}
+
+/** How many ticks the newest question may stay without an answer. */
+function patience({ catchUp, config }: Core): number {
+  const doublings = Math.min(catchUp.unanswered.size - 1, PATIENCE_DOUBLINGS_MAX);
+  return config.timing.fetchTicks * 2 ** Math.max(0, doublings);
 }

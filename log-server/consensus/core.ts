@@ -168,9 +168,11 @@ export class Core {
     queue: readonly CommittedRecord[];
     asked: { readonly peer: PeerId; readonly tick: number } | undefined;
     turn: number;
+    /** Everybody asked since the last answer: at most one late answer each is taken. */
+    unanswered: ReadonlySet<PeerId>;
     /** Since when somebody has claimed to be ahead of the present height. */
     behindTick: number | undefined;
-  } = { queue: [], asked: undefined, turn: 0, behindTick: undefined };
+  } = { queue: [], asked: undefined, turn: 0, unanswered: new Set(), behindTick: undefined };
   readonly accused: Set<string> = new Set();
 
   // ---- the process
@@ -209,7 +211,12 @@ export class Core {
     this.newViewSignature = restored.newViewSignature;
     this.wish = restored.voter.view;
     this.wishes = Array.from({ length: members.count }, () => 0);
-    this.votes = new VoteBook(members.count, restored.voter.view, this.nextHeight);
+    this.votes = new VoteBook(
+      members.count,
+      restored.voter.view,
+      this.nextHeight,
+      config.mutants.has('commit-in-old-view'),
+    );
     this.pool = new Pool(config.self, config.limits, config.mutants);
   }
 

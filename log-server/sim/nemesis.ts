@@ -135,6 +135,7 @@ export class Nemesis {
     for (const process of this.#world.processes) {
       process.stalledUntil = 0;
       process.effectsLeft = undefined;
+      process.diskFails = false;
       process.clockOffsetMs = this.#clocks.between(-HEALED_SKEW_MS, HEALED_SKEW_MS);
       if (this.#lost.has(process)) this.#loseDiskNow(process);
       if (process.hasFailed) process.crash(0);
