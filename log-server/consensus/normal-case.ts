@@ -144,7 +144,8 @@ export function considerProposal(core: Core): boolean {
   const { active } = core.voter;
   if (message === undefined || active === undefined || core.proposal !== undefined) return false;
   if (core.proposalRefused) return false;
-  if (message.nv !== active.nv || core.isLeader || core.nextHeight <= active.base) return false;
+  if (message.nv !== active.nv || core.isLeader) return false;
+  if (core.nextHeight <= active.base && !core.mutant('vote-at-base')) return false;
   const { header } = message;
   const digest = headerDigest(header);
   const { committed, committedDigest, epoch } = core.voter;
@@ -198,14 +199,13 @@ function isFromFuture(core: Core): boolean {
 
 /** N7: commits to a batch once a quorum is known to hold it. */
 export function commitToPrepared(core: Core): boolean {
-  const { active, view } = core.voter;
   // One COMMIT per view and height; a second certificate would need more than F faulty members.
-  if (core.asked.commit !== undefined || active === undefined) return false;
-  if (core.nextHeight <= active.base && !core.mutant('vote-at-base')) return false;
+  if (core.asked.commit !== undefined) return false;
+  if (core.nextHeight <= core.base && !core.mutant('vote-at-base')) return false;
   const certificate = assembleCertificate(
     core.members,
     'prepare',
-    core.votes.current('prepare').filter(({ vote }) => hasNv(core, vote)),
+    countedPrepares(core),
     core.mutant('nv-unchecked') ? countsAs(true) : undefined,
   );
   if (certificate === undefined) return false;
@@ -217,13 +217,19 @@ export function commitToPrepared(core: Core): boolean {
   if (grant.kind === 'refused') return false;
   if (grant.kind === 'granted') core.voter = grant.next;
   keepBody(core, digest);
-  core.asked.commit = `${view}/${digest}`;
+  core.asked.commit = `${core.voter.view}/${digest}`;
   core.signVote({ kind: 'commit', vote: { ...certificate.vote } });
   if (core.mutant('cosign-at-commit-vote')) {
     const { epoch, height, size, root } = header;
     core.signCosign({ key: 'cosign', epoch, height, size, root });
   }
   return true;
+}
+
+/** PREPAREs of the open view; none while there is no open view. */
+function countedPrepares(core: Core): readonly SignedVote[] {
+  if (core.isActive) return core.votes.current('prepare').filter(({ vote }) => hasNv(core, vote));
+  return core.mutant('commit-in-old-view') ? core.votes.allPast('prepare') : [];
 }
 
 function hasNv(core: Core, vote: Vote): boolean {
@@ -237,10 +243,7 @@ export function noticeDecision(core: Core): boolean {
   const votes: SignedVote[] = [...core.votes.current('commit')];
   if (pooled) {
     const signers = new Set(votes.map(({ signer }) => signer));
-    for (let signer = 0; signer < core.members.count; signer++) {
-      const past = core.votes.past('commit', signer);
-      if (past !== undefined && !signers.has(signer)) votes.push(past);
-    }
+    votes.push(...core.votes.allPast('commit').filter(({ signer }) => !signers.has(signer)));
   }
   const certificate = assembleCertificate(core.members, 'commit', votes, countsAs(pooled));
   if (certificate === undefined) return false;

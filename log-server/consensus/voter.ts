@@ -59,6 +59,7 @@ export function grantCommit(state: VoterState, prepared: CertifiedHeader, mutant
 function voteProblem(state: VoterState, vote: Vote, mutants: Mutants): string | undefined {
   if (state.signer === undefined) return 'not a member';
   if (vote.epoch !== state.epoch) return 'another epoch';
+  if (vote.view < state.view && mutants.has('commit-in-old-view')) return undefined;
   if (vote.view !== state.view) return 'another view than the promised one';
   if (state.active === undefined) return 'the view is not open';
   if (vote.nv !== state.active.nv && !mutants.has('nv-unchecked')) return 'another NEW-VIEW';

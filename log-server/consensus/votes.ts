@@ -8,7 +8,7 @@ import type { IgnoreReason } from './types.ts';
 /** PREPARE or COMMIT. */
 export type Phase = 'prepare' | 'commit';
 
-type Place = 'current' | 'next' | 'future';
+type Place = 'current' | 'next' | 'future' | 'past';
 
 interface Slots {
   current?: SignedVote | undefined;
@@ -31,8 +31,14 @@ export class VoteBook {
   /** The height that is being decided: committed + 1. */
   #height = 1;
 
-  /** @param members number of replicas */
-  constructor(members: number, view: number, height: number) {
+  readonly #keepsOld: boolean;
+
+  /**
+   * @param members number of replicas
+   * @param keepsOld a mutant: votes of views that were left are still taken
+   */
+  constructor(members: number, view: number, height: number, keepsOld = false) {
+    this.#keepsOld = keepsOld;
     const empty = (): Slots[] => Array.from({ length: members }, () => ({}));
     this.#slots = { prepare: empty(), commit: empty() };
     this.#view = view;
@@ -77,6 +83,11 @@ export class VoteBook {
     return this.#slots[phase][signer]?.past;
   }
 
+  /** The same of every member. */
+  allPast(phase: Phase): readonly SignedVote[] {
+    return this.#slots[phase].flatMap(({ past }) => (past === undefined ? [] : [past]));
+  }
+
   /** Moves to another view or height: slots are filed anew, what no longer fits is forgotten. */
   moveTo(view: number, height: number): void {
     if (view === this.#view && height === this.#height) return;
@@ -102,8 +113,8 @@ export class VoteBook {
   }
 
   #placeOf(vote: Vote): Place | IgnoreReason {
-    if (vote.view < this.#view) return 'old-view';
-    if (vote.height < this.#height) return 'old-height';
+    if (vote.height < this.#height) return vote.view < this.#view ? 'old-view' : 'old-height';
+    if (vote.view < this.#view) return this.#keepsOld ? 'past' : 'old-view';
     if (vote.view > this.#view) return 'future';
     if (vote.height === this.#height) return 'current';
     return vote.height === this.#height + 1 ? 'next' : 'far-height';
@@ -111,7 +122,7 @@ export class VoteBook {
 }
 
 function isPlace(place: Place | IgnoreReason): place is Place {
-  return place === 'current' || place === 'next' || place === 'future';
+  return place === 'current' || place === 'next' || place === 'future' || place === 'past';
 }
 
 /** Whether votes add up; with `pooled` (a mutant) also across views. */
