@@ -10,7 +10,11 @@ import { ConfigError } from './config.ts';
  *
  * @throws {Error} `EEXIST` when it does: keys and data are never overwritten
  */
-export async function createFile(path: string, content: string, mode: number): Promise<void> {
+export async function createFile(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+): Promise<void> {
   const file = await open(path, 'wx', mode);
   try {
     await file.writeFile(content);

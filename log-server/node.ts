@@ -1,4 +1,6 @@
 // One replica in one process: storage, consensus core, peers, public face, and the wires between them.
+import { join } from 'node:path';
+
 import { gunzip } from '../verifier/node/gunzip.ts';
 import { SignaturePool } from '../verifier/node/signature-pool.ts';
 import { publicKeyHex } from '../verifier/ed25519.ts';
@@ -8,36 +10,48 @@ import type { JsonObject } from '../verifier/json.ts';
 import { rosterWeights } from '../verifier/roster.ts';
 import type { Roster } from '../verifier/roster.ts';
 import { weightOf } from '../verifier/quorum.ts';
+import { DEFAULT_LIMITS } from './consensus/defaults.ts';
+import { NO_MUTANTS } from './consensus/members.ts';
 import type { CommittedBatch, IgnoreReason, PeerId } from './consensus/types.ts';
 import { BusyError } from './http/face.ts';
 import type { PublicFace, SubmissionState } from './http/face.ts';
 import { createPublicApp } from './http/public.ts';
 import { serve } from './http/server.ts';
 import type { PublicServer } from './http/server.ts';
-import type { Refusal } from './ledger/application.ts';
+import type { BatchLimits, Refusal } from './ledger/application.ts';
 import type { Log } from './log.ts';
 import { AMNESIA_HINT, claimSuffrage } from './node/amnesia.ts';
 import type { Suffrage } from './node/amnesia.ts';
 import { ArtifactFetcher } from './node/artifact-fetcher.ts';
 import type { Holder } from './node/artifact-fetcher.ts';
+import { adoptNote } from './node/adopt-note.ts';
 import { CheckpointPublisher } from './node/checkpoint-publisher.ts';
 import { CoalescingVerifier } from './node/coalescing-verifier.ts';
 import type { ConsensusCore } from './node/core-port.ts';
 import { makeCore } from './node/core.ts';
 import { Driver } from './node/driver.ts';
+import { Follower } from './node/follower.ts';
+import type { Source } from './node/follower.ts';
 import type { Clocks } from './node/driver.ts';
+import { EvidenceKeeper } from './node/evidence-keeper.ts';
 import { healthChecks, readinessChecks } from './node/health.ts';
 import type { Vitals } from './node/health.ts';
 import { Intake } from './node/intake.ts';
 import { Lane } from './node/lane.ts';
 import { LedgerWork } from './node/ledger-work.ts';
-import { LIMITS, timingOf } from './node/protocol-limits.ts';
+import { timingOf } from './node/timing.ts';
 import { Submissions } from './node/submissions.ts';
 import { PeerTransport } from './peer/transport.ts';
 import type { PeerGroup } from './peer/transport.ts';
 import type { Setup } from './setup.ts';
 import { openStorage } from './store/storage.ts';
 import type { Storage } from './store/storage.ts';
+
+/** What a batch may hold, in the ledger's words. */
+const BATCH_LIMITS: BatchLimits = {
+  entriesMax: DEFAULT_LIMITS.batchRequestsMax,
+  bytesMax: DEFAULT_LIMITS.batchBytesMax,
+};
 
 /** How often artifacts that the log names and that are not here are looked for. */
 const REPAIR_INTERVAL_MS = 5000;
@@ -67,7 +81,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       folder: setup.config.dataDir,
       genesis,
       replica: setup.config.replica,
-      limits: { entriesMax: LIMITS.batchRequestsMax, bytesMax: LIMITS.batchBytesMax },
+      limits: BATCH_LIMITS,
       verifier: new CoalescingVerifier(verifier),
       gunzip,
       nowMs: clocks.wallMs,
@@ -81,9 +95,9 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       {
         // An observer is a member of no roster: the core then follows the log and signs nothing.
         self: suffrage.kind === 'voter' ? publicKeyHex(suffrage.keys.vote.publicKey) : 'observer',
-        limits: LIMITS,
+        limits: DEFAULT_LIMITS,
         timing: timingOf(setup.config),
-        mutants: new Set(),
+        mutants: NO_MUTANTS,
       },
       durable,
     );
@@ -121,6 +135,7 @@ export class ReplicaNode {
   readonly #fetcher: ArtifactFetcher;
   readonly #work: LedgerWork;
   readonly #submissions: Submissions;
+  readonly #follower: Follower;
   #server: PublicServer | undefined;
   #repairs: NodeJS.Timeout | undefined;
   #peerPort = 0;
@@ -140,7 +155,7 @@ export class ReplicaNode {
       lane,
       fetcher: this.#fetcher,
       holders: (first) => this.#holders(first),
-      limits: { entriesMax: LIMITS.batchRequestsMax, bytesMax: LIMITS.batchBytesMax },
+      limits: BATCH_LIMITS,
       wallMs: clocks.wallMs,
       // Half of the first view timeout: then another leader may have an easier proposal.
       artifactPatienceMs: setup.config.viewTimeoutMs / 2,
@@ -153,12 +168,10 @@ export class ReplicaNode {
       lane,
       verifier,
       rosterOf: (epoch) => (this.#roster.epoch === epoch ? this.#roster : undefined),
-      published: (size, timeSeconds) => {
-        this.#checkpoint = { size, timeSeconds };
-        this.#submissions.covered(size);
-      },
+      published: (size, timeSeconds) => this.#published(size, timeSeconds),
       log,
     });
+    const keeper = new EvidenceKeeper(join(setup.config.dataDir, 'evidence'), log);
     this.#driver = new Driver({
       core,
       keys: suffrage.keys,
@@ -166,13 +179,14 @@ export class ReplicaNode {
       store: storage.store,
       lane,
       work: this.#work,
-      transport: this.#transport,
+      transport: { send: (peer, message, replaces) => this.#send(peer, message, replaces) },
       clocks,
       tickMs: setup.config.tickMs,
       log,
       events: {
         committed: (batch) => this.#committed(batch),
         cosigned: (checkpoint) => publisher.publish(checkpoint),
+        misbehaved: (report) => void keeper.keep(report, this.#transport.nameOf(report.accused)),
         epochStarted: () => this.#transport.setGroup(this.#peerGroup()),
         failed,
       },
@@ -183,6 +197,19 @@ export class ReplicaNode {
       verifier,
       deliver: (message) => this.#driver.receive(message),
       failed,
+      log,
+    });
+    this.#follower = new Follower({
+      isNeeded: () => !this.#isMember || this.#reachableWeight() < this.#roster.thresholds.quorum,
+      height: () => core.summary.height,
+      epoch: () => this.#roster.epoch,
+      peers: () => core.context.members.others,
+      sources: () => this.#sources(),
+      deliver: (peer, message) => {
+        this.#transport.inbox.push(peer, [message]);
+        intake.wake();
+      },
+      adopt: (note) => this.#adopt(note),
       log,
     });
   }
@@ -208,6 +235,7 @@ export class ReplicaNode {
     const app = createPublicApp(this.#face(), log, config.addressWritesPerSecond);
     this.#server = await serve(app, config.publicHost, config.publicPort);
     this.#driver.start();
+    this.#follower.start();
     this.#repairs = setInterval(() => this.#repairArtifacts(), REPAIR_INTERVAL_MS);
     log.info('listening', { publicUrl: this.publicUrl, peerUrl: this.peerUrl });
   }
@@ -221,6 +249,7 @@ export class ReplicaNode {
     await this.#server?.close(setup.config.drainSeconds * 1000);
     this.#driver.stop();
     clearInterval(this.#repairs);
+    await this.#follower.close();
     await this.#fetcher.close();
     await this.#transport.close();
     await this.#lane.idle();
@@ -231,6 +260,42 @@ export class ReplicaNode {
 
   get #roster(): Roster {
     return this.#parts.core.context.members.roster;
+  }
+
+  /** Whether the present roster has this replica's key: others talk to no one else. */
+  get #isMember(): boolean {
+    const own = publicKeyHex(this.#parts.suffrage.keys.vote.publicKey);
+    return this.#roster.replicas.some(({ voteKey }) => publicKeyHex(voteKey) === own);
+  }
+
+  #send(peer: PeerId, message: Uint8Array, replaces: string | undefined): void {
+    if (this.#follower.answers(peer, message)) return;
+    // The others would refuse the connection; asking again and again would only cost them handshakes.
+    if (this.#isMember) this.#transport.send(peer, message, replaces);
+  }
+
+  /** Where to ask for batches: the present roster and, after a long sleep, the newest one on file. */
+  #sources(): readonly Source[] {
+    const { config, rosters } = this.#parts.setup;
+    const newest = rosters.at(-1)?.replicas ?? [];
+    const known = new Map(
+      [...newest, ...this.#roster.replicas].map(({ name, url }) => [url, { name, url }]),
+    );
+    return [...known.values()].filter(({ name }) => name !== config.replica);
+  }
+
+  async #adopt(note: string): Promise<void> {
+    const { storage, verifier, log } = this.#parts;
+    const { application, store } = storage;
+    const known = this.#checkpoint?.timeSeconds ?? 0;
+    const parts = { application, store, lane: this.#lane, verifier, roster: this.#roster, log };
+    const adopted = await adoptNote(note, known, parts);
+    if (adopted !== undefined) this.#published(adopted.size, adopted.certifiedTime);
+  }
+
+  #published(size: number, timeSeconds: number): void {
+    this.#checkpoint = { size, timeSeconds };
+    this.#submissions.covered(size);
   }
 
   #peerGroup(): PeerGroup {
@@ -261,6 +326,7 @@ export class ReplicaNode {
     this.#submissions.committed(ids, header.prevSize);
     const { height, size } = header;
     this.#parts.log.info('batch_committed', { height, size, entries: ids.length });
+    this.#follower.advanced(height);
   }
 
   #repairArtifacts(): void {
@@ -304,6 +370,7 @@ export class ReplicaNode {
     if (this.#parts.suffrage.kind === 'observer') {
       throw new BusyError('this replica only follows the log');
     }
+    if (!this.#isMember) throw new BusyError('this replica is not in the present roster');
     // Before any signature is checked: a full pool must cost a stranger's submission nothing (Q1).
     if (!this.#parts.core.hasRoomFor(envelope.length)) throw new BusyError('the pool is full');
     const id = statementHash(parseEnvelope(envelope).payload);
@@ -344,30 +411,42 @@ export class ReplicaNode {
   }
 
   #vitals(): Vitals {
-    const { storage, core, suffrage, setup, clocks } = this.#parts;
+    const { storage, core, setup, clocks } = this.#parts;
     const roster = this.#roster;
-    const reachable = new Set(this.#transport.connectedKeys);
-    if (suffrage.kind === 'voter') reachable.add(publicKeyHex(suffrage.keys.vote.publicKey));
-    const members = roster.replicas.flatMap(({ voteKey }, i) =>
-      reachable.has(publicKeyHex(voteKey)) ? [i] : [],
-    );
     const nowSeconds = Math.floor(clocks.wallMs() / 1000);
     const time = this.#checkpoint?.timeSeconds;
     return {
       deafMs: this.#driver.deafMs,
       storeHalted: storage.store.halted?.message,
       coreHalted: core.halted,
-      observerReason: suffrage.kind === 'observer' ? suffrage.reason : undefined,
+      observerReason: this.#observerReason(),
       isDraining: this.#isDraining,
-      reachableWeight: weightOf(members, rosterWeights(roster)),
+      reachableWeight: this.#reachableWeight(),
       quorum: roster.thresholds.quorum,
       checkpointAgeSeconds: time === undefined ? undefined : nowSeconds - time,
       checkpointAgeMaxSeconds: CHECKPOINT_INTERVALS_MAX * setup.config.recosignSeconds + 10,
     };
   }
 
+  #observerReason(): string | undefined {
+    const { suffrage } = this.#parts;
+    if (suffrage.kind === 'observer') return suffrage.reason;
+    return this.#isMember ? undefined : `not in the roster of epoch ${this.#roster.epoch}`;
+  }
+
+  #reachableWeight(): number {
+    const { suffrage } = this.#parts;
+    const roster = this.#roster;
+    const reachable = new Set(this.#transport.connectedKeys);
+    if (suffrage.kind === 'voter') reachable.add(publicKeyHex(suffrage.keys.vote.publicKey));
+    const members = roster.replicas.flatMap(({ voteKey }, i) =>
+      reachable.has(publicKeyHex(voteKey)) ? [i] : [],
+    );
+    return weightOf(members, rosterWeights(roster));
+  }
+
   async #status(replica: string): Promise<JsonObject> {
-    const { storage, suffrage } = this.#parts;
+    const { storage } = this.#parts;
     const tip = await storage.application.tip();
     const { origin, epoch, hash } = this.#roster;
     return {
@@ -375,7 +454,7 @@ export class ReplicaNode {
       origin,
       epoch,
       roster: hash,
-      mode: suffrage.kind,
+      mode: this.#observerReason() === undefined ? 'voter' : 'observer',
       ...viewOf(this.#parts.core),
       height: tip.height,
       size: tip.size,

@@ -100,7 +100,6 @@ function scene(
         story.push(`send ${message.kind} to ${peer}`);
         sent.push(message);
       },
-      nameOf: (peer) => peer,
     },
     clocks: { monotonicMs: () => 0, wallMs: () => 5_000_500 },
     tickMs: 10,
@@ -108,6 +107,7 @@ function scene(
     events: {
       committed: () => story.push('committed'),
       cosigned: () => story.push('cosigned'),
+      misbehaved: () => story.push('misbehaved'),
       epochStarted: () => story.push('epoch'),
       failed: (error) => failures.push(error),
     },

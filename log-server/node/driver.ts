@@ -15,6 +15,7 @@ import type {
   CoreEvent,
   IgnoreReason,
   Input,
+  Misbehaviour,
   Outbound,
   Ready,
   SignRequest,
@@ -47,7 +48,7 @@ export interface DriverParts {
   readonly store: WriteStore;
   readonly lane: Lane;
   readonly work: LedgerWork;
-  readonly transport: Pick<PeerTransport, 'send' | 'nameOf'>;
+  readonly transport: Pick<PeerTransport, 'send'>;
   readonly clocks: Clocks;
   readonly tickMs: number;
   readonly log: Log;
@@ -60,6 +61,8 @@ export interface DriverEvents {
   committed(batch: CommittedBatch): void;
   /** A quorum has cosigned the newest checkpoint, or signed it again. */
   cosigned(checkpoint: CosignedCheckpoint): void;
+  /** A replica has signed what no correct one signs. */
+  misbehaved(report: Misbehaviour): void;
   /** Another roster is in force. */
   epochStarted(): void;
   /** Something that must not happen did: the process has to end. */
@@ -161,10 +164,7 @@ export class Driver {
     for (const batch of ready.committed) events.committed(batch);
     for (const event of ready.events) this.#report(event);
     if (ready.cosigned !== undefined) events.cosigned(ready.cosigned);
-    for (const { rule, accused, epoch } of ready.evidence) {
-      const name = this.#parts.transport.nameOf(accused);
-      this.#parts.log.error('misbehaviour', { rule, accused: name, key: accused, epoch });
-    }
+    for (const report of ready.evidence) events.misbehaved(report);
     const feed = (input: Input): void => this.feed(input);
     if (ready.build !== undefined) work.build(ready.build, feed);
     for (const request of ready.check) work.check(request, feed);
