@@ -53,7 +53,11 @@ export class Members {
   isQuorum(signers: readonly ReplicaIndex[]): boolean {
     const { faulty, quorum } = this.roster.thresholds;
     if (this.#mutants.has('two-f-plus-one')) return new Set(signers).size >= 2 * faulty + 1;
-    if (this.#mutants.has('weights-ignored')) return new Set(signers).size >= quorum;
+    if (this.#mutants.has('weights-ignored')) {
+      const count = this.count;
+      const needed = Math.floor((count + Math.floor((count - 1) / 3)) / 2) + 1;
+      return new Set(signers).size >= needed;
+    }
     if (this.#mutants.has('duplicate-signers-counted')) return signers.length >= quorum;
     return hasQuorum(signers, this.#weights, this.roster.thresholds);
   }
