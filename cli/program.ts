@@ -62,6 +62,9 @@ export function buildProgram(version: string, run: Run): Command {
   addKey(program, run);
   addPackage(program, run);
   addRelease(program, run);
+
+  program.commandsGroup('For auditors of the log:');
+  addLog(program, run);
   return program;
 }
 
@@ -230,6 +233,62 @@ function addRelease(program: Command, run: Run): void {
       run('release publish', async (invocation) => {
         const { releasePublish } = await import('./commands/release.ts');
         return await releasePublish(invocation, targets, options);
+      }),
+    );
+}
+
+interface AccessFlags {
+  readonly pin?: string;
+  readonly out?: string;
+}
+
+function addLog(program: Command, run: Run): void {
+  const parent = program.command('log').description('the log itself, from its files alone');
+  const pin = ['--pin <hash>', 'roster to believe (default: the project’s)'] as const;
+  parent
+    .command('head [url]')
+    .description('show the newest checkpoint and who cosigned it')
+    .option(...pin)
+    .option('--all-replicas', 'ask each of them, and compare')
+    .action((url: string | undefined, options: AccessFlags & { allReplicas?: boolean }) =>
+      run('log head', async (invocation) => {
+        const { logHead } = await import('./commands/log.ts');
+        return await logHead(invocation, url, options);
+      }),
+    );
+  parent
+    .command('entry <index> [url]')
+    .description('show an entry, proven to be in the log')
+    .option(...pin)
+    .option('--out <file>', 'write its bytes to a file')
+    .action((index: string, url: string | undefined, options: AccessFlags) =>
+      run('log entry', async (invocation) => {
+        const { logEntry } = await import('./commands/log.ts');
+        return await logEntry(invocation, index, url, options);
+      }),
+    );
+  parent
+    .command('proof <entry>')
+    .description('write the proof of an entry (index, or name@version) for other tools')
+    .option(...pin)
+    .option('--out <file>', 'where (default: <index>.tlog-proof)')
+    .option('--with-entry', 'put the entry itself into the proof, as extra data')
+    .action((target: string, options: AccessFlags & { withEntry?: boolean }) =>
+      run('log proof', async (invocation) => {
+        const { logProof } = await import('./commands/log.ts');
+        return await logProof(invocation, target, options);
+      }),
+    );
+  parent
+    .command('fsck [url]')
+    .description('check every entry and every transition of the log (use a long --timeout)')
+    .option(...pin)
+    .option('--save <file>', 'keep the state, for the next check')
+    .option('--from <file>', 'go on from a kept state')
+    .action((url: string | undefined, options: AccessFlags & { save?: string; from?: string }) =>
+      run('log fsck', async (invocation) => {
+        const { logFsck } = await import('./commands/log-fsck.ts');
+        return await logFsck(invocation, url, options);
       }),
     );
 }

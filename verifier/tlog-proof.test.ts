@@ -30,7 +30,11 @@ function smallLog(): SyntheticLog {
   return log;
 }
 
-function proofOf(log: SyntheticLog, index: number, extra = new Uint8Array(0)): TlogProof {
+function proofOf(
+  log: SyntheticLog,
+  index: number,
+  extra: Uint8Array = new Uint8Array(0),
+): TlogProof {
   const hashes = inclusionRanges(index, log.size).map(({ start, end }) =>
     rangeRoot(start, end, (level, at) => log.hash(level, at)),
   );

@@ -115,19 +115,18 @@ class TreeReader {
 
   add(tile: Tile, hashes: Uint8Array): void {
     const start = tile.index * TILE_WIDTH;
-    for (let i = 0; i < tile.width; i++) {
+    const knownCount = Math.min(tile.width, Math.max(0, this.#known.size - start));
+    for (let i = 0; i < knownCount; i++) {
       const hash = hashes.subarray(i * HASH_LENGTH, (i + 1) * HASH_LENGTH);
-      if (start + i >= this.#known.size) {
-        this.leaves.append(hash);
-        this.#append(this.leaves.at(start + i));
-      } else if (!equalBytes(hash, this.#known.at(start + i))) {
-        throw new VerifyError(
-          'CONSISTENCY_PROOF_INVALID',
-          `leaf ${start + i} is not the one that an earlier checkpoint had there`,
-          { found: encodeHex(hash), expected: encodeHex(this.#known.at(start + i)) },
-        );
-      }
+      if (equalBytes(hash, this.#known.at(start + i))) continue;
+      throw new VerifyError(
+        'CONSISTENCY_PROOF_INVALID',
+        `leaf ${start + i} is not the one that an earlier checkpoint had there`,
+        { found: encodeHex(hash), expected: encodeHex(this.#known.at(start + i)) },
+      );
     }
+    this.leaves.append(hashes.subarray(knownCount * HASH_LENGTH));
+    for (let i = knownCount; i < tile.width; i++) this.#append(this.leaves.at(start + i));
   }
 
   /** Positions in a tile above level 0 whose hash is not the one that the leaves lead to. */

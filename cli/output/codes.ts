@@ -40,6 +40,7 @@ export type DiagnosticCode =
   | 'BP4007'
   | 'BP4008'
   | 'BP4009'
+  | 'BP4010'
   | 'BP5001'
   | 'BP5002'
   | 'BP5003'
@@ -248,6 +249,17 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'A damaged transfer or a defect in a replica.',
     attack: 'A replica hides a withdrawal or a release.',
     action: 'Ask another replica; report the one that is named.',
+    suppress: NEVER,
+  },
+  BP4010: {
+    title: 'illegal batch',
+    exit: EXIT.proof,
+    happened:
+      'The log holds a batch that breaks its own rules, or says another outcome than it has.',
+    matters: 'No correct replica votes for such a batch: more of them are faulty than may be.',
+    innocent: 'A defect in the replicas, or an older version of this program.',
+    attack: 'A quorum of replicas that conspire, to publish what maintainers never signed.',
+    action: 'Keep the log, publish the finding, and stop installing from this log.',
     suppress: NEVER,
   },
   BP5001: {

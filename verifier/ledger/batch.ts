@@ -322,7 +322,11 @@ interface Judged {
   readonly entry: Uint8Array;
 }
 
-function mapChanges({ packages, releases }: LedgerChanges): readonly MapChange[] {
+/** What records mean for the map: one pair for each. */
+export function mapChanges({
+  packages,
+  releases,
+}: Pick<LedgerChanges, 'packages' | 'releases'>): readonly MapChange[] {
   return [
     ...[...packages].map(([name, { record }]) => ({
       key: packageKey(name),

@@ -5,14 +5,28 @@ import { encodeHex } from '../encoding.ts';
 import { assert } from '../errors.ts';
 import { EMPTY_MAP_ROOT, type MapNode } from '../map/node.ts';
 import type { PackageRecord, ReleaseRecord } from '../map/records.ts';
-import type { MapNodes } from '../map/trie.ts';
+import { updateMap, type MapNodes, type MapUpdate } from '../map/trie.ts';
 import { CompactRange } from '../merkle/compact-range.ts';
 import { EMPTY_ROOT, type Hash } from '../merkle/hash.ts';
 import { rangeRoot } from '../merkle/ranges.ts';
 import { parseRoster, type Roster } from '../roster.ts';
-import type { BatchExecution } from './batch.ts';
+import { mapChanges, type BatchExecution } from './batch.ts';
 import type { PackageChange } from './scratch.ts';
 import type { BatchBase, LedgerTip, PackageActivity, SetInForce, VersionStatus } from './view.ts';
+
+/** A ledger's state as plain tables, to be kept between two audits. */
+export interface LedgerContents {
+  readonly tip: Omit<LedgerTip, 'size' | 'root' | 'epoch'>;
+  /** The roster in force for the next batch, signed. */
+  readonly rosterEnvelope: Envelope;
+  /** Indexes of statements by payload hash, hex. */
+  readonly statements: ReadonlyMap<string, number>;
+  /** By name; each has a set in force. */
+  readonly packages: ReadonlyMap<string, PackageChange>;
+  readonly sets: ReadonlyMap<string, SetInForce>;
+  /** By name, then version. */
+  readonly releases: ReadonlyMap<string, ReadonlyMap<string, ReleaseRecord>>;
+}
 
 /** A log replayed from its beginning. */
 export class MemoryLedger implements BatchBase {
@@ -45,6 +59,74 @@ export class MemoryLedger implements BatchBase {
     };
   }
 
+  /**
+   * A ledger with the state that another one had. Whoever kept it checks it: that the leaves lead to a
+   * cosigned root, and that the tables lead to the map root in the last commit entry.
+   *
+   * @param leaves all leaf hashes of the log, in order
+   * @returns the ledger, and the map root that its tables lead to
+   */
+  static restore(
+    contents: LedgerContents,
+    leaves: Iterable<Hash>,
+  ): { readonly ledger: MemoryLedger; readonly mapRoot: Hash } {
+    const ledger = new MemoryLedger(contents.rosterEnvelope);
+    for (const leaf of leaves) {
+      ledger.#range = ledger.#range.append(leaf, (level, index, hash) => {
+        ledger.#nodes.set(`${level}/${index}`, hash);
+      });
+    }
+    ledger.#putAll(contents);
+    const { range } = ledger;
+    const { epoch } = ledger.#roster;
+    ledger.#tip = { ...contents.tip, epoch, size: range.size, root: range.root() };
+    const map = ledger.#wholeMap();
+    ledger.#putMapNodes(map);
+    return { ledger, mapRoot: map.root };
+  }
+
+  #putAll({ statements, packages, sets, releases }: LedgerContents): void {
+    for (const [id, index] of statements) this.#statements.set(id, index);
+    for (const [name, set] of sets) this.#sets.set(name, set);
+    for (const [name, change] of packages) {
+      this.#packages.set(name, change);
+      this.#folded.set(change.folded, name);
+    }
+    for (const [name, versions] of releases) this.#releases.set(name, new Map(versions));
+  }
+
+  #putMapNodes({ added, removed }: MapUpdate): void {
+    // Nobody reads an older map here. With the nodes of all of them, a long replay would need many
+    // times the memory.
+    for (const hash of removed) this.#mapNodes.delete(encodeHex(hash));
+    for (const node of added) this.#mapNodes.set(encodeHex(node.hash), node);
+  }
+
+  /** The state as tables; views, not copies. The tree's hashes are the caller's to keep. */
+  contents(): LedgerContents {
+    return {
+      tip: this.#tip,
+      rosterEnvelope: this.#rosterEnvelope,
+      statements: this.#statements,
+      packages: this.#packages,
+      sets: this.#sets,
+      releases: this.#releases,
+    };
+  }
+
+  /** How many map nodes are held: those of the present map. */
+  get mapNodeCount(): number {
+    return this.#mapNodes.size;
+  }
+
+  #wholeMap(): MapUpdate {
+    const releases = [...this.#releases].flatMap(([name, versions]) =>
+      [...versions].map(([version, record]) => ({ name, version, record })),
+    );
+    const none: MapNodes = { get: () => undefined };
+    return updateMap(none, EMPTY_MAP_ROOT, mapChanges({ packages: this.#packages, releases }));
+  }
+
   get tip(): LedgerTip {
     return this.#tip;
   }
@@ -70,7 +152,7 @@ export class MemoryLedger implements BatchBase {
     assert(execution.height === this.#tip.height + 1, 'batches come one after the other');
     const { changes, map, nodes, range } = execution;
     for (const { level, index, hash } of nodes) this.#nodes.set(`${level}/${index}`, hash);
-    for (const node of map.added) this.#mapNodes.set(encodeHex(node.hash), node);
+    this.#putMapNodes(map);
     for (const { id, index } of changes.statements) this.#statements.set(id, index);
     for (const [name, change] of changes.packages) {
       this.#packages.set(name, change);

@@ -119,7 +119,9 @@ export class LogReplay {
     ];
     for (const [what, found, wanted] of expected) {
       if (found === wanted) continue;
-      throw malformed(`its commit entry says ${what} ${String(found)} instead of ${String(wanted)}`);
+      throw malformed(
+        `its commit entry says ${what} ${String(found)} instead of ${String(wanted)}`,
+      );
     }
   }
 

@@ -1,0 +1,90 @@
+// Signatures of many batches checked in one go: whoever replays a log meets them a few at a time, while
+// worker threads want hundreds. The answers are looked up when the rules ask; what was not foreseen is
+// verified then. So this decides about speed and nothing else.
+import { sha256 } from '@noble/hashes/sha2.js';
+
+import { preAuthenticationEncoding, type Envelope } from '../../verifier/dsse.ts';
+import { keyId, type PublicKey } from '../../verifier/ed25519.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { VerifyError, assert } from '../../verifier/errors.ts';
+import { parseRoster, ROSTER_PAYLOAD_TYPE, type Roster } from '../../verifier/roster.ts';
+import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
+import {
+  MAINTAINERS_PAYLOAD_TYPE,
+  maintainerKeys,
+  parseMaintainerSet,
+} from '../../verifier/statements/maintainers.ts';
+
+/** A verifier that has been told what it will be asked. */
+export class KnownSignatures implements SignatureVerifier {
+  readonly #verifier: SignatureVerifier;
+  // Every key that a set or roster has named so far, by key id.
+  readonly #keys = new Map<string, PublicKey>();
+  #answers = new Map<string, boolean>();
+  /** Signatures verified so far. */
+  verified = 0;
+
+  constructor(verifier: SignatureVerifier) {
+    this.#verifier = verifier;
+  }
+
+  /**
+   * Verifies the signatures of statements that are about to be replayed. The answers are kept until
+   * the next call.
+   */
+  async foresee(envelopes: readonly Envelope[]): Promise<void> {
+    for (const envelope of envelopes) this.#learn(envelope);
+    const jobs = envelopes.flatMap((envelope) => this.#jobsOf(envelope));
+    this.#answers = new Map();
+    await this.#ask(jobs);
+  }
+
+  /** Adds the keys of a roster. */
+  learnRoster({ replicas, admission }: Roster): void {
+    const registrars = admission.mode === 'registrars' ? admission.keys : [];
+    for (const key of [...replicas.map(({ voteKey }) => voteKey), ...registrars]) this.#put(key);
+  }
+
+  async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
+    await this.#ask(jobs.filter((job) => !this.#answers.has(idOf(job))));
+    return jobs.map((job) => this.#answers.get(idOf(job)) === true);
+  }
+
+  async #ask(jobs: readonly SignatureJob[]): Promise<void> {
+    if (jobs.length === 0) return;
+    const answers = await this.#verifier.verifyMany(jobs);
+    assert(answers.length === jobs.length, 'a verifier answers each job');
+    this.verified += jobs.length;
+    for (const [i, job] of jobs.entries()) this.#answers.set(idOf(job), answers[i] === true);
+  }
+
+  #learn({ payloadType, payload }: Envelope): void {
+    try {
+      if (payloadType === MAINTAINERS_PAYLOAD_TYPE) {
+        for (const key of maintainerKeys(parseMaintainerSet(payload))) this.#put(key);
+      } else if (payloadType === ROSTER_PAYLOAD_TYPE) {
+        this.learnRoster(parseRoster(payload));
+      }
+    } catch (error) {
+      // The replay will refuse it and say why.
+      if (!(error instanceof VerifyError)) throw error;
+    }
+  }
+
+  #put(key: PublicKey): void {
+    this.#keys.set(keyId(key), key);
+  }
+
+  #jobsOf({ payloadType, payload, signatures }: Envelope): readonly SignatureJob[] {
+    const message = preAuthenticationEncoding(payloadType, payload);
+    return signatures.flatMap(({ keyid, signature }) => {
+      const publicKey = this.#keys.get(keyid);
+      return publicKey === undefined ? [] : [{ publicKey, message, signature }];
+    });
+  }
+}
+
+// All three, whole: an answer must never be given to another question.
+function idOf({ publicKey, message, signature }: SignatureJob): string {
+  return `${encodeHex(publicKey)} ${encodeHex(signature)} ${encodeHex(sha256(message))}`;
+}

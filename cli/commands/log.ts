@@ -1,0 +1,358 @@
+// `bftpkg log`: what an auditor asks of a log. Nothing here needs the evidence interface of a replica,
+// only the files that any web server could serve.
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+
+import { equalBytes } from '../../verifier/bytes.ts';
+import { encodeBase64, encodeHex, parseUint } from '../../verifier/encoding.ts';
+import { parseEntry, type Entry } from '../../verifier/entry.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import { ForkError } from '../../verifier/evidence/trust.ts';
+import type { JsonObject } from '../../verifier/json.ts';
+import { readSubmission, type Submission } from '../../verifier/ledger/submission.ts';
+import { formatNote } from '../../verifier/note.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
+import { formatTlogProof } from '../../verifier/tlog-proof.ts';
+import { withAccess, type Access, type AccessOptions } from '../audit/access.ts';
+import { fetchEntry, type ProvenEntry } from '../audit/inclusion.ts';
+import { openView, type LogView } from '../audit/log-view.ts';
+import { TileClient } from '../audit/tile-client.ts';
+import { askUntilGood, asError, type Hedged } from '../client/hedge.ts';
+import type { ReplicaClient } from '../client/replica.ts';
+import type { Invocation } from '../context.ts';
+import {
+  CliError,
+  UnreachableError,
+  systemCode,
+  usageError,
+  type ReplicaFailure,
+} from '../errors.ts';
+import { diagnoseFailures, describeFailure, isFinal } from '../output/diagnose.ts';
+import { formatAge } from '../output/human.ts';
+import { diagnostic, doneReport, type Diagnostic, type Report } from '../output/report.ts';
+import { keepForkEvidence } from '../session/fork-file.ts';
+import { lookUpRelease } from '../session/look-up.ts';
+import { withSession } from '../session/log-session.ts';
+import { parseSpec } from './spec.ts';
+
+/** `log head [--all-replicas]`: the newest checkpoint, and who cosigned it. */
+export async function logHead(
+  invocation: Invocation,
+  url: string | undefined,
+  options: AccessOptions & { readonly allReplicas?: boolean },
+): Promise<Report> {
+  return await withAccess(invocation, url, options, async (access) => {
+    if (options.allReplicas === true) return await headsOfAll(invocation, access);
+    const { value: view, failures } = await askOne(invocation, access, (replica, signal) =>
+      openView(replica, access.pin, access.verifier, signal),
+    );
+    return doneReport(
+      'log head',
+      { data: headData(view, invocation), lines: headLines(view, invocation) },
+      [...ageWarnings(view, access, invocation), ...failureWarnings(failures)],
+    );
+  });
+}
+
+// Every replica of the configuration and of the newest roster that any of them shows.
+async function headsOfAll(invocation: Invocation, access: Access): Promise<Report> {
+  const { signal } = invocation.context;
+  const views: LogView[] = [];
+  const failures: ReplicaFailure[] = [];
+  await Promise.all(
+    access.replicas.map(async (replica) => {
+      try {
+        views.push(await openView(replica, access.pin, access.verifier, signal));
+      } catch (error) {
+        failures.push({ url: replica.url, error: asError(error) });
+      }
+    }),
+  );
+  const newest = views.reduce<LogView | undefined>(
+    (best, view) => (best === undefined || sizeOf(view) > sizeOf(best) ? view : best),
+    undefined,
+  );
+  if (newest === undefined) throw unreachable(failures);
+  const fork = forkAmong(views);
+  if (fork !== undefined) throw await keepForkEvidence(fork, invocation.context.cwd);
+  const shown = access.replicas.flatMap(({ url }) => views.filter((view) => view.url === url));
+  const lines = shown.map((view) => {
+    const { size, root } = view.checkpoint.checkpoint;
+    const behind = sizeOf(newest) - size;
+    const lag = behind === 0 ? '' : `, ${behind} behind`;
+    return `${view.url}  size ${size}${lag}  root ${encodeBase64(root)}  ${ageOf(view, invocation)} old`;
+  });
+  const data = {
+    newest: headData(newest, invocation),
+    replicas: shown.map((view) => ({ url: view.url, ...headData(view, invocation) })),
+  };
+  return doneReport('log head', { data, lines: [...headLines(newest, invocation), ...lines] }, [
+    ...ageWarnings(newest, access, invocation),
+    ...failureWarnings(failures),
+  ]);
+}
+
+// Two roots of one size, each cosigned by a quorum, whoever shows them.
+function forkAmong(views: readonly LogView[]): ForkError | undefined {
+  for (const [i, first] of views.entries()) {
+    for (const second of views.slice(i + 1)) {
+      const [a, b] = [first.checkpoint.checkpoint, second.checkpoint.checkpoint];
+      if (a.size !== b.size || equalBytes(a.root, b.root)) continue;
+      const newer = first.envelopes.length > second.envelopes.length ? first : second;
+      return new ForkError(
+        {
+          origin: a.origin,
+          size: a.size,
+          rosters: newer.envelopes,
+          first: formatNote(first.note),
+          second: formatNote(second.note),
+        },
+        encodeHex(b.root),
+        encodeHex(a.root),
+      );
+    }
+  }
+  return undefined;
+}
+
+/** `log entry <index>`: an entry, proven to be in the log. */
+export async function logEntry(
+  invocation: Invocation,
+  index: string,
+  url: string | undefined,
+  options: AccessOptions & { readonly out?: string },
+): Promise<Report> {
+  const wanted = readIndex(index);
+  return await withAccess(invocation, url, options, async (access) => {
+    const { value: proven, failures } = await askEntry(invocation, access, wanted);
+    const entry = parseEntry(proven.data);
+    const out = await writeOut(invocation, options.out, proven.data);
+    return doneReport(
+      'log entry',
+      {
+        data: { ...provenData(proven), entry: decodeUtf8(proven.data), ...out.data },
+        lines: [...provenLines(proven), ...entryLines(entry), ...out.lines],
+      },
+      failureWarnings(failures),
+    );
+  });
+}
+
+/** `log proof <index or name@version>`: an inclusion proof that other tools can check. */
+export async function logProof(
+  invocation: Invocation,
+  target: string,
+  options: AccessOptions & { readonly out?: string; readonly withEntry?: boolean },
+): Promise<Report> {
+  const index = /^[0-9]+$/.test(target)
+    ? readIndex(target)
+    : await indexOfRelease(invocation, target);
+  return await withAccess(invocation, undefined, options, async (access) => {
+    const { value: proven, failures } = await askEntry(invocation, access, index);
+    const text = formatTlogProof({
+      index,
+      hashes: proven.hashes,
+      extra: options.withEntry === true ? proven.data : new Uint8Array(0),
+      checkpoint: formatNote(proven.view.note),
+    });
+    const file = options.out ?? `${index}.tlog-proof`;
+    const out = await writeOut(invocation, file, text);
+    return doneReport(
+      'log proof',
+      {
+        data: { ...provenData(proven), hashes: proven.hashes.map(encodeBase64), ...out.data },
+        lines: [...provenLines(proven), ...out.lines],
+      },
+      failureWarnings(failures),
+    );
+  });
+}
+
+async function indexOfRelease(invocation: Invocation, target: string): Promise<number> {
+  const { name, version } = parseSpec(target);
+  return await withSession(invocation, {}, async (session) => {
+    const { release } = await lookUpRelease(session, name, version);
+    if (release === undefined) throw new CliError('BP5003', `${target}: not in the log`);
+    return release.index;
+  });
+}
+
+function readIndex(text: string): number {
+  try {
+    return parseUint(text);
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    throw usageError(`${text} is not the index of an entry`);
+  }
+}
+
+async function askEntry(
+  invocation: Invocation,
+  access: Access,
+  index: number,
+): Promise<Hedged<ProvenEntry>> {
+  return await askOne(invocation, access, async (replica, signal) => {
+    const view = await openView(replica, access.pin, access.verifier, signal);
+    const { size } = view.checkpoint.checkpoint;
+    if (index >= size) {
+      throw new CliError('BP5003', `the log has ${size} entries, none with index ${index}`);
+    }
+    return await fetchEntry(view, new TileClient(replica.url, access.http), index, signal);
+  });
+}
+
+// One replica after the other until one gives a good answer.
+async function askOne<T>(
+  { context }: Invocation,
+  access: Access,
+  ask: (replica: ReplicaClient, signal: AbortSignal) => Promise<T>,
+): Promise<Hedged<T>> {
+  try {
+    return await askUntilGood(access.replicas, ask, {
+      signal: context.signal,
+      isFinal: (error) => isFinal(error) || error instanceof CliError,
+    });
+  } catch (error) {
+    if (error instanceof UnreachableError) throw unreachable(error.failures);
+    throw error;
+  }
+}
+
+// With one server to ask, its bad answer is the answer; among several, silence of others leaves hope.
+function unreachable(failures: readonly ReplicaFailure[]): CliError {
+  const decisive = failures.every(({ error }) => error instanceof VerifyError);
+  const message = `could not check: none of ${failures.length} servers gave a usable answer`;
+  const found = diagnoseFailures(message, failures, decisive);
+  return new CliError(found.code, found.message, { details: found.details, hints: found.hints });
+}
+
+async function writeOut(
+  { context }: Invocation,
+  file: string | undefined,
+  content: string | Uint8Array,
+): Promise<{ readonly data: JsonObject; readonly lines: readonly string[] }> {
+  if (file === undefined) return { data: {}, lines: [] };
+  const path = resolve(context.cwd, file);
+  try {
+    await writeFile(path, content);
+  } catch (error) {
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be written'}`);
+  }
+  return { data: { file: path }, lines: [`written to ${path}`] };
+}
+
+function sizeOf(view: LogView): number {
+  return view.checkpoint.checkpoint.size;
+}
+
+function ageSeconds(view: LogView, { context }: Invocation): number {
+  return Math.floor(context.nowMs() / 1000) - view.checkpoint.certifiedTime;
+}
+
+function ageOf(view: LogView, invocation: Invocation): string {
+  return formatAge(ageSeconds(view, invocation));
+}
+
+/** The names of the replicas that cosigned. */
+export function signersOf({ roster, checkpoint }: LogView): readonly string[] {
+  return checkpoint.cosignatures.map(({ replica }) => roster.replicas[replica]?.name ?? '?');
+}
+
+function headData(view: LogView, invocation: Invocation): JsonObject {
+  const { origin, size, root } = view.checkpoint.checkpoint;
+  return {
+    origin,
+    size,
+    root: encodeBase64(root),
+    ageSeconds: ageSeconds(view, invocation),
+    certifiedTime: view.checkpoint.certifiedTime,
+    epoch: view.roster.epoch,
+    signers: [...signersOf(view)],
+  };
+}
+
+/** The checkpoint for people. */
+export function headLines(view: LogView, invocation: Invocation): readonly string[] {
+  const { origin, size, root } = view.checkpoint.checkpoint;
+  const { quorum, total } = view.roster.thresholds;
+  return [
+    `log ${origin}`,
+    `checkpoint ${size} · ${ageOf(view, invocation)} old · epoch ${view.roster.epoch} · signed by ` +
+      `${signersOf(view).join(' ')} (weight ${view.checkpoint.weight} of ${total}, ${quorum} needed)`,
+    `root ${encodeBase64(root)}`,
+  ];
+}
+
+/** Old views are reported, not refused: an audit of a stopped log is an audit too. */
+export function ageWarnings(
+  view: LogView,
+  { checkpointAgeMaxSeconds }: Pick<Access, 'checkpointAgeMaxSeconds'>,
+  invocation: Invocation,
+): readonly Diagnostic[] {
+  if (ageSeconds(view, invocation) <= checkpointAgeMaxSeconds) return [];
+  const message = `the newest checkpoint shown is ${ageOf(view, invocation)} old`;
+  return [
+    diagnostic('BP4001', message, {
+      severity: 'warning',
+      hints: ['ask another replica: a newer part of the log may be hidden from you'],
+    }),
+  ];
+}
+
+function failureWarnings(failures: readonly ReplicaFailure[]): readonly Diagnostic[] {
+  return failures.map(({ url, error }) =>
+    diagnostic('BP7001', `replica ${url}: ${describeFailure(error)}`, { severity: 'warning' }),
+  );
+}
+
+function provenData({ view, index, leaf }: ProvenEntry): JsonObject {
+  const { origin, size } = view.checkpoint.checkpoint;
+  return { index, leaf: encodeHex(leaf), checkpoint: { origin, size } };
+}
+
+function provenLines({ view, index, leaf }: ProvenEntry): readonly string[] {
+  const { origin, size } = view.checkpoint.checkpoint;
+  return [
+    `entry ${index} of ${origin}, proven under a checkpoint of size ${size}`,
+    `leaf ${encodeHex(leaf)}`,
+  ];
+}
+
+function entryLines(entry: Entry): readonly string[] {
+  const time = new Date(entry.time * 1000).toISOString();
+  if (entry.kind === 'commit') {
+    return [
+      `commit of height ${entry.height}, epoch ${entry.epoch}, ${entry.entries} entries, ${time}`,
+      `map root ${encodeHex(entry.map)}`,
+    ];
+  }
+  const submission = readSubmission(entry.envelope);
+  return [
+    `${entry.kind} logged ${time}, statement ${submission.id}`,
+    ...statementLines(submission),
+    ...entry.envelope.signatures.map(({ keyid }) => `  signature by key ${keyid}`),
+  ];
+}
+
+function statementLines(submission: Submission): readonly string[] {
+  switch (submission.kind) {
+    case 'maintainers': {
+      const { set } = submission;
+      return [
+        `  ${set.package}, sequence ${set.sequence}: ${set.maintainers.length} maintainers, ${set.faulty + 1} have to sign`,
+      ];
+    }
+    case 'release':
+      return submission.release.subjects.map(({ purl }) => `  ${purl}`);
+    case 'withdrawal': {
+      const { withdrawal } = submission;
+      return [
+        `  ${withdrawal.package}@${withdrawal.version} ${withdrawal.kind}: ${withdrawal.reason} ${withdrawal.text}`,
+      ];
+    }
+    case 'roster':
+      return [
+        `  epoch ${submission.roster.epoch}: ${submission.roster.replicas.length} replicas, roster ${submission.roster.hash}`,
+      ];
+  }
+}
