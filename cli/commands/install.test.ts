@@ -295,6 +295,23 @@ describe('install', () => {
     assert.deepEqual(await snapshot(), before);
   });
 
+  const absent: readonly (readonly [string, string])[] = [
+    ['a version that was never released', 'alpha@9.9.9'],
+    ['a package that is registered and has no release', 'claimed'],
+  ];
+  for (const [why, spec] of absent) {
+    it(`exits 16 for ${why}`, async () => {
+      if (!fake.log.packages.has('claimed')) {
+        fake.log.maintain('claimed', { maintainers: ['alice'], faulty: 0 });
+        fake.log.commit();
+      }
+      await emptyProject();
+      const { code, stderr } = await fake.run(['install', spec]);
+      assert.equal(code, EXIT.notLogged, stderr);
+      assert.match(stderr, /BP5003/);
+    });
+  }
+
   it('exits 3 and changes nothing below a quorum', async () => {
     const small = await FakeLog.start();
     try {

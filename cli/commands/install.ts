@@ -3,7 +3,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import { subjectId, type Subject, type VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, type ReplicaFailure } from '../errors.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
@@ -76,7 +77,6 @@ export async function installNamed(
   const packageJson = (await readIfThere(join(project, 'package.json'))) ?? '{}\n';
   const lockText = await readIfThere(join(project, 'package-lock.json'));
   return await withSession(invocation, {}, async (session) => {
-    const attempts: ReplicaFailure[] = [];
     let last: unknown;
     // Resolution is a replica's word: an unreachable, lying or lagging one is passed over.
     for (const replica of await session.readyFirst()) {
@@ -109,11 +109,10 @@ export async function installNamed(
         );
       } catch (error) {
         if (!isResolutionFailure(error)) throw error;
-        attempts.push({ url: replica.url, error });
         last = error;
       }
     }
-    throw await explainUnresolved(session, wanted, last, attempts);
+    throw await explainUnresolved(session, wanted, last);
   });
 }
 
@@ -125,26 +124,36 @@ function isResolutionFailure(error: unknown): error is CliError {
   );
 }
 
-// npm's "404" says nothing that is proven. The log does: whether the names exist at all.
+// npm's "404" says nothing that is proven. The log does: whether there is such a package and release.
+// Only for a range does nothing prove that no version is in it.
 async function explainUnresolved(
   session: LogSession,
   wanted: readonly InstallSpec[],
   last: unknown,
-  attempts: readonly ReplicaFailure[],
 ): Promise<unknown> {
-  const verified = await session.verify(
-    [...new Set(wanted.map(({ name }) => name))].map((name) => ({ kind: 'package', name })),
-  );
-  const absent = verified.evidence.subjects.flatMap((result) =>
-    result.kind === 'absent' ? [result.subject.name] : [],
-  );
-  if (absent.length > 0) {
-    return new CliError('BP5003', `not in the log: ${absent.join(', ')}`, {
-      hints: ['check the spelling; nothing was installed'],
-    });
-  }
-  const [first] = attempts;
-  return last ?? first?.error ?? new CliError('BP7001', 'no replica could be asked');
+  const verified = await session.verify(distinct(wanted.flatMap(subjectsOf)));
+  const missing = verified.evidence.subjects.flatMap((result) => {
+    const { subject } = result;
+    if (result.kind === 'package' && result.package.releases === 0) {
+      return [`${subject.name} (it is registered, but has no release)`];
+    }
+    if (result.kind !== 'absent') return [];
+    return [subject.kind === 'release' ? `${subject.name}@${subject.version}` : subject.name];
+  });
+  if (missing.length === 0) return last ?? new CliError('BP7001', 'no replica could be asked');
+  return new CliError('BP5003', `not in the log: ${missing.join(', ')}`, {
+    hints: ['check the spelling; nothing was installed'],
+  });
+}
+
+function subjectsOf({ name, range }: InstallSpec): readonly Subject[] {
+  const named: Subject = { kind: 'package', name };
+  if (range === undefined || !isVersion(range)) return [named];
+  return [named, { kind: 'release', name, version: range }];
+}
+
+function distinct(subjects: readonly Subject[]): readonly Subject[] {
+  return [...new Map(subjects.map((subject) => [subjectId(subject), subject])).values()];
 }
 
 // A replica that hides the newest version keeps its users on an old, perhaps vulnerable one. The log
@@ -275,10 +284,7 @@ function withFetched(
       outcome,
     ]),
   );
-  const liars = fetched.failures.map(({ url, error }) => ({
-    url,
-    problem: describeFailure(error),
-  }));
+  const liars = oneForEach(fetched.failures);
   return {
     ...verification,
     subjects: verification.subjects.map((subject) =>
@@ -287,6 +293,18 @@ function withFetched(
     replicas: [...verification.replicas, ...liars],
     bytesFetched: session.http.bytesReceived,
   };
+}
+
+// A replica that serves a thousand wrong tarballs is one line.
+function oneForEach(failures: readonly ReplicaFailure[]): Verification['replicas'] {
+  const byUrl = new Map<string, ReplicaFailure[]>();
+  for (const failure of failures) {
+    byUrl.set(failure.url, [...(byUrl.get(failure.url) ?? []), failure]);
+  }
+  return [...byUrl].map(([url, [first, ...more]]) => {
+    const problem = first === undefined ? '' : describeFailure(first.error);
+    return { url, problem: more.length === 0 ? problem : `${problem} (and ${more.length} more)` };
+  });
 }
 
 function withOutcome(subject: SubjectReport, outcome: FetchOutcome | undefined): SubjectReport {
