@@ -27,6 +27,8 @@ export type DiagnosticCode =
   | 'BP1003'
   | 'BP1005'
   | 'BP1006'
+  | 'BP1007'
+  | 'BP1008'
   | 'BP2001'
   | 'BP2006'
   | 'BP3001'
@@ -48,6 +50,7 @@ export type DiagnosticCode =
   | 'BP6003'
   | 'BP6005'
   | 'BP6006'
+  | 'BP6007'
   | 'BP7001'
   | 'BP7002'
   | 'BP7003'
@@ -118,6 +121,28 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'A packing tool that rewrites package.json after the statement was made.',
     attack: 'Dependencies or scripts hidden from those who only read the metadata.',
     action: 'Do not install it. Maintainers: prepare the release again from the final tarball.',
+    suppress: NEVER,
+  },
+  BP1007: {
+    title: 'lockfile names no bytes',
+    exit: EXIT.inconclusive,
+    happened:
+      'The release is in the log, but the lockfile’s checksum is not one of the tarball (Yarn berry hashes a zip of its own making).',
+    matters: 'Nothing ties what the package manager will install to what the maintainers signed.',
+    innocent: 'Every lockfile of Yarn berry is like this.',
+    attack: 'Other bytes are served when the lockfile is made, and pinned by it from then on.',
+    action: 'Install through a verifying registry, or check what lies on disk with --installed.',
+    suppress: NEVER,
+  },
+  BP1008: {
+    title: 'installed files differ',
+    exit: EXIT.tampered,
+    happened: 'What lies in node_modules is not what the verified tarballs and the lockfile say.',
+    matters: 'Code runs from node_modules, not from tarballs.',
+    innocent:
+      'An install script that builds in place, a patch tool, an edit while debugging, or an older install.',
+    attack: 'Something with write access changed or added files after they were installed.',
+    action: 'Look at the files that are named; remove node_modules and run `bftpkg ci`.',
     suppress: NEVER,
   },
   BP2001: {
@@ -331,6 +356,18 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     attack: 'An entry that makes npm fetch or run something that nobody vouches for.',
     action: 'Depend on a released version; make the entry again with `bftpkg install`.',
     suppress: 'Remove the dependency; there is no exception list in this version.',
+  },
+  BP6007: {
+    title: 'dependency that no manifest asks for',
+    exit: EXIT.policy,
+    happened:
+      'The lockfile has a package, an alias or a version that neither the project nor a verified package asks for in this place.',
+    matters: 'Package managers install what the lockfile says, whoever wrote it there.',
+    innocent:
+      'A leftover of an older install; a hook or an extension of the package manager that changes manifests.',
+    attack: 'An entry smuggled into a large lockfile change: real, signed, and never asked for.',
+    action: 'Make the lockfile again from package.json, and look at what changes.',
+    suppress: 'Ask for it in package.json (dependencies, or overrides), where reviewers see it.',
   },
   BP7001: {
     title: 'quorum unreachable',

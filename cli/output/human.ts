@@ -92,6 +92,7 @@ const ROWS: readonly (readonly [SubjectReport['verdict'], keyof Style['marks'], 
   ['inconclusive', 'unknown', 'could not be checked'],
   ['bundled', 'skip', 'bundled in a package above'],
   ['local', 'skip', 'your own sources'],
+  ['omitted', 'skip', 'left out, as you asked'],
 ];
 
 function table(verification: Verification, style: Style): readonly string[] {

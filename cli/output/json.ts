@@ -36,6 +36,7 @@ function jsonSubject(subject: SubjectReport): object {
     version: subject.version,
     location: subject.location,
     verdict: subject.verdict,
+    origin: subject.origin ?? null,
     digest: subject.digest,
     entry:
       subject.entry === null
@@ -63,7 +64,7 @@ function jsonSubject(subject: SubjectReport): object {
 export function countVerdicts(
   subjects: readonly SubjectReport[],
 ): Readonly<Record<SubjectReport['verdict'], number>> {
-  const counts = { verified: 0, rejected: 0, inconclusive: 0, local: 0, bundled: 0 };
+  const counts = { verified: 0, rejected: 0, inconclusive: 0, local: 0, bundled: 0, omitted: 0 };
   for (const subject of subjects) counts[subject.verdict]++;
   return counts;
 }

@@ -29,8 +29,13 @@ export interface SubjectReport {
   readonly version: string | null;
   /** Where it was asked for: the lockfile and its line. */
   readonly location: { readonly file: string; readonly line: number | null } | null;
-  /** `local` is the user's own code, `bundled` is inside another subject's tarball. */
-  readonly verdict: 'verified' | 'rejected' | 'inconclusive' | 'local' | 'bundled';
+  /**
+   * `local` is the user's own code, `bundled` is inside another subject's tarball, `omitted` was left
+   * out on the user's own word (--omit, --only, --since).
+   */
+  readonly verdict: 'verified' | 'rejected' | 'inconclusive' | 'local' | 'bundled' | 'omitted';
+  /** What kind of lockfile entry it is, and what else a reviewer should know about it. */
+  readonly origin?: { readonly kind: string; readonly notes: readonly string[] };
   readonly digest: {
     readonly logged: string | null;
     readonly found: string | null;
