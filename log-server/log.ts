@@ -36,6 +36,7 @@ export type LogEvent =
   | 'peer_refused'
   | 'peer_overflow'
   | 'message_refused'
+  | 'follow_failed'
   // requests
   | 'entry_refused'
   | 'artifact_stored'

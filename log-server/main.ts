@@ -4,6 +4,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 import { parseUint } from '../verifier/encoding.ts';
+import { rosterCommand } from './commands/roster.ts';
 import { ConfigError } from './config.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeError } from './log.ts';
@@ -84,6 +85,8 @@ program
     const { checkConfig } = await import('./commands/check-config.ts');
     await checkConfig(options.config);
   });
+
+program.addCommand(rosterCommand());
 
 program
   .command('status')

@@ -1,13 +1,8 @@
 // Everything that a replica needs before it starts, loaded and checked: configuration, keys, rosters.
-import { readEnvelope } from '../verifier/dsse.ts';
 import type { Envelope } from '../verifier/dsse.ts';
 import { equalBytes } from '../verifier/bytes.ts';
 import { VerifyError } from '../verifier/errors.ts';
-import { parseCanonicalJson, readArray } from '../verifier/json.ts';
-import { nativeVerifier } from '../verifier/node/ed25519.ts';
-import { ROSTER_CHAIN_MAX, planRosterChain } from '../verifier/roster.ts';
 import type { Roster } from '../verifier/roster.ts';
-import { runPlan } from '../verifier/signatures.ts';
 import { formatVerifierKey } from '../verifier/vkey.ts';
 import { dirname, resolve } from 'node:path';
 
@@ -16,9 +11,7 @@ import type { Config } from './config.ts';
 import { readSmallFile } from './files.ts';
 import { loadKeyFile } from './key-file.ts';
 import type { ReplicaKeys } from './key-file.ts';
-
-/** A chain of rosters is small: each is at most 48 KiB and there is rarely more than one. */
-const ROSTERS_LENGTH_MAX: number = 8 * 1024 * 1024;
+import { ROSTERS_LENGTH_MAX, readRosterChain } from './roster-source.ts';
 
 /** A replica's checked beginnings. */
 export interface Setup {
@@ -55,10 +48,8 @@ async function loadRosters(
 ): Promise<{ rosterEnvelopes: readonly Envelope[]; rosters: readonly Roster[] }> {
   const text = await readSmallFile(config.rostersFile, ROSTERS_LENGTH_MAX);
   try {
-    const value = parseCanonicalJson(text.replace(/\n$/, ''), ROSTERS_LENGTH_MAX);
-    const rosterEnvelopes = readArray(value, 'rosters', ROSTER_CHAIN_MAX, readEnvelope);
-    const rosters = await runPlan(nativeVerifier, planRosterChain(config.pin, rosterEnvelopes));
-    return { rosterEnvelopes, rosters };
+    const { envelopes, rosters } = await readRosterChain(config.pin, text);
+    return { rosterEnvelopes: envelopes, rosters };
   } catch (error) {
     if (!(error instanceof VerifyError)) throw error;
     throw new ConfigError(config.rostersFile, [`${error.code}: ${error.message}`]);

@@ -37,6 +37,7 @@ export type PublicStore = Pick<
   | 'package'
   | 'release'
   | 'evidence'
+  | 'batches'
 >;
 
 /** The replica, as seen by the public. */

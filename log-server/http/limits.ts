@@ -37,6 +37,9 @@ export const UPLOADS_MAX = 4;
 /** Evidence documents made at one time: each may hold tens of megabytes. */
 export const EVIDENCE_BUILDS_MAX = 4;
 
+/** Answers with committed batches made at one time: each may hold 4 MiB, twice. */
+export const BATCH_READS_MAX = 4;
+
 /** Addresses remembered for rate limits; the least recently seen is forgotten. */
 export const ADDRESSES_MAX = 10_000;
 

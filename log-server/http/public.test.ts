@@ -5,9 +5,13 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { createConnection } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 
+import { certificateFor } from '../../fixtures/test-storage.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import type { LedgerErrorCode } from '../../verifier/ledger/errors.ts';
+import { decodeMessage } from '../consensus/encode-message.ts';
+import { genesisHeader } from '../consensus/encode.ts';
+import type { CommittedRecord } from '../consensus/types.ts';
 import { silentLog } from '../log.ts';
 import type { ArtifactStore } from '../store/artifact-store.ts';
 import { BusyError } from './face.ts';
@@ -62,6 +66,11 @@ function factsOf(
   return { sha512, size: bytes.length, name: 'a', version: '1.0.0', manifest: {} };
 }
 
+function committedBatch(): CommittedRecord {
+  const header = { ...genesisHeader('log.example'), height: 1, size: 1 };
+  return { header, body: [Uint8Array.of(1)], certificate: certificateFor(header) };
+}
+
 const face: PublicFace = {
   artifacts,
   url: 'http://replica.example',
@@ -73,6 +82,7 @@ const face: PublicFace = {
     rosterEnvelopes: async () => [],
     package: async () => undefined,
     release: async () => undefined,
+    batches: async (height) => (height === 1 ? [committedBatch()] : []),
     evidence: async ({ pin }) => (pin === ID && hasCheckpoint ? '{"evidence":1}' : undefined),
   },
   submit: (envelope, waitMs, gone) => {
@@ -146,6 +156,10 @@ describe('public reads', () => {
     ['a submission by a name that is no hash', '/v1/entries/x', 404, undefined],
     ['an artifact that is not held', `/v1/artifacts/${'00'.repeat(64)}`, 404, undefined],
     ['an artifact by half a digest', '/v1/artifacts/00', 400, undefined],
+    ['committed batches', '/v1/batches/1', 200, 'no-cache'],
+    ['batches beyond the log', '/v1/batches/2', 404, undefined],
+    ['batches from no height', '/v1/batches/0', 400, undefined],
+    ['batches from what is no number', '/v1/batches/01', 400, undefined],
     ['health', '/healthz', 200, 'no-store'],
     ['status', '/v1/status', 200, 'no-store'],
   ];
@@ -169,6 +183,12 @@ describe('public reads', () => {
     assert.equal(second.body, '');
     const other = await call('GET', '/checkpoint', undefined, { 'if-none-match': '"other"' });
     assert.equal(other.status, 200);
+  });
+
+  it('serves batches as replicas send them to each other', async () => {
+    const answer = await fetch(`http://${HOST}:${server.port}/v1/batches/1`);
+    const message = decodeMessage(new Uint8Array(await answer.arrayBuffer()));
+    assert.deepEqual(message, { kind: 'batches', batches: [committedBatch()] });
   });
 
   it('says 503 before the first checkpoint', async () => {

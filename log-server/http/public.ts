@@ -7,6 +7,7 @@ import { Hono } from 'hono';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import { artifactRoutes } from './artifact-routes.ts';
+import { batchRoutes } from './batch-routes.ts';
 import { HttpError, answerError } from './errors.ts';
 import type { PublicFace } from './face.ts';
 import { entryRoutes } from './entry-routes.ts';
@@ -51,6 +52,7 @@ export function createPublicApp(
     return undefined;
   });
   logRoutes(app, shared);
+  batchRoutes(app, shared);
   evidenceRoutes(app, shared);
   entryRoutes(app, shared);
   artifactRoutes(app, shared);
