@@ -92,8 +92,8 @@ function addInstall(program: Command, run: Run): void {
     .option('--scripts', scripts)
     .action((packages: string[], options: { scripts?: boolean }) =>
       run('install', async (invocation) => {
-        const { installLocked, installNamed } = await import('./commands/install.ts');
-        return packages.length === 0
+        const { installLocked, installNamed, isLocked } = await import('./commands/install.ts');
+        return packages.length === 0 && (await isLocked(invocation.globals.project))
           ? await installLocked(invocation, 'install', options)
           : await installNamed(invocation, packages, options);
       }),

@@ -1,6 +1,6 @@
 // `install` and `ci` with the user's real npm: what ends up in the project, and above all what doesn't.
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
@@ -265,6 +265,50 @@ describe('install', () => {
     };
     const { code, stderr } = await fake.run(['install', 'alpha']);
     assert.equal(code, EXIT.verified, stderr);
+  });
+
+  it('makes the lockfile of a project that has none', async () => {
+    await writeFile(
+      join(fake.project, 'package.json'),
+      '{"name":"app","version":"1.0.0","dependencies":{"@acme/beta":"^2.0.0"}}\n',
+    );
+    const { code, stdout, stderr } = await fake.run(['install']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+    assert.ok(await exists(join(fake.project, 'package-lock.json')));
+  });
+
+  it('does not stay on an old version because a replica hides the newest', async () => {
+    await fake.publish({ name: 'moving', version: '1.0.0' });
+    await fake.publish({ name: 'moving', version: '1.1.0' });
+    await emptyProject();
+    const [first] = fake.replicas;
+    assert.ok(first !== undefined);
+    const honest = await fetch(`${fake.replicas[1]?.url ?? ''}/npm/moving`);
+    const packument = (await honest.json()) as { versions: Record<string, unknown> };
+    delete packument.versions['1.1.0'];
+    first.misbehave = ({ path }, response) => {
+      if (path !== '/npm/moving') return false;
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(JSON.stringify({ ...packument, 'dist-tags': { latest: '1.0.0' } }));
+      return true;
+    };
+    const { code, stdout, stderr } = await fake.run(['install', 'moving']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(await installedMain('moving'), /moving@1\.1\.0/);
+    await emptyProject();
+    await rm(join(fake.project, 'package-lock.json'));
+    // Named by the user, the old version is what is wanted.
+    assert.equal((await fake.run(['install', 'moving@1.0.0'])).code, EXIT.verified);
+    assert.match(await installedMain('moving'), /moving@1\.0\.0/);
+  });
+
+  it('keeps the permissions of the files that it changes', async () => {
+    await emptyProject();
+    const path = join(fake.project, 'package.json');
+    await chmod(path, 0o640);
+    assert.equal((await fake.run(['install', 'alpha'])).code, EXIT.verified);
+    assert.equal((await stat(path)).mode & 0o777, 0o640);
   });
 
   // The replica's registry view is only a wish: what it leads to is verified like any lockfile.

@@ -9,15 +9,10 @@ import type { Invocation } from '../context.ts';
 import { CliError, systemCode, type ReplicaFailure } from '../errors.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
 import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
-import { isNeededHere, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
+import { exists, isNeededHere, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm, npmFailed, runNpm, type Npm } from '../npm/npm.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
-import {
-  parseInstallSpec,
-  resolveWith,
-  type InstallSpec,
-  type Resolution,
-} from '../npm/resolve.ts';
+import { parseInstallSpec, resolveWith, type InstallSpec } from '../npm/resolve.ts';
 import { Staging } from '../npm/staging.ts';
 import { describeFailure, diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
 import {
@@ -64,7 +59,10 @@ export async function installLocked(
   });
 }
 
-/** `install <name>[@range]…`: adds or changes dependencies. */
+/**
+ * `install <name>[@range]…`: adds or changes dependencies. Without names: makes the lockfile that a
+ * project doesn't have yet.
+ */
 export async function installNamed(
   invocation: Invocation,
   specs: readonly string[],
@@ -74,7 +72,12 @@ export async function installNamed(
   const wanted = specs.map(parseInstallSpec);
   const npm = await findNpm(invocation.context);
   const { flags } = await readSettings(invocation);
-  const packageJson = (await readIfThere(join(project, 'package.json'))) ?? '{}\n';
+  const packageJson = await readManifest(project, specs);
+  if (await exists(join(project, 'npm-shrinkwrap.json'))) {
+    throw new CliError('BP9005', 'packages can be added to package-lock.json only', {
+      hints: ['change npm-shrinkwrap.json with npm, then bftpkg ci'],
+    });
+  }
   const lockText = await readIfThere(join(project, 'package-lock.json'));
   return await withSession(invocation, {}, async (session) => {
     let last: unknown;
@@ -90,7 +93,7 @@ export async function installNamed(
         );
         const report = verificationReport('install', checked.verification);
         if (report.exit.code !== 0) return report;
-        requireLatest(resolution, wanted, checked);
+        requireLatest(wanted, checked);
         const files = new Map([
           ['package.json', resolution.packageJson],
           ['package-lock.json', resolution.lockText],
@@ -116,6 +119,19 @@ export async function installNamed(
   });
 }
 
+// A new project may start with nothing; without names there has to be something to resolve.
+async function readManifest(project: string, specs: readonly string[]): Promise<string> {
+  const path = join(project, 'package.json');
+  return specs.length === 0 ? await readText(path) : ((await readIfThere(path)) ?? '{}\n');
+}
+
+/** Whether the project has a lockfile, so that there is nothing to resolve. */
+export async function isLocked(project: string): Promise<boolean> {
+  const names = ['npm-shrinkwrap.json', 'package-lock.json'];
+  const found = await Promise.all(names.map((name) => exists(join(project, name))));
+  return found.includes(true);
+}
+
 /** npm found nothing with one replica; another one may know more. */
 function isResolutionFailure(error: unknown): error is CliError {
   return (
@@ -131,6 +147,8 @@ async function explainUnresolved(
   wanted: readonly InstallSpec[],
   last: unknown,
 ): Promise<unknown> {
+  // Without names it is package.json that can't be resolved; npm has said what it misses.
+  if (wanted.length === 0) return last ?? new CliError('BP7001', 'no replica could be asked');
   const verified = await session.verify(distinct(wanted.flatMap(subjectsOf)));
   const missing = verified.evidence.subjects.flatMap((result) => {
     const { subject } = result;
@@ -158,23 +176,12 @@ function distinct(subjects: readonly Subject[]): readonly Subject[] {
 
 // A replica that hides the newest version keeps its users on an old, perhaps vulnerable one. The log
 // proves which version is the latest.
-function requireLatest(
-  resolution: Resolution,
-  wanted: readonly InstallSpec[],
-  { releases }: LockfileVerification,
-): void {
+function requireLatest(wanted: readonly InstallSpec[], { releases }: LockfileVerification): void {
   for (const { name, range } of wanted) {
     if (range !== undefined && range !== 'latest') continue;
     const release = releases.get(`node_modules/${name}`);
     if (release === undefined || release.latest === null) continue;
     if (release.version === release.latest) continue;
-    // A range that the project had before may hold npm back; that is the user's own choice.
-    if (
-      resolution.lockfile.entries.some(
-        (entry) => entry.key !== `node_modules/${name}` && entry.name === name,
-      )
-    )
-      continue;
     throw new CliError(
       'BP4002',
       `${name}: offered ${release.version}, the log says ${release.latest}`,

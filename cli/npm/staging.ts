@@ -3,13 +3,24 @@
 // values*, and a private npm cache with the verified bytes and nothing else. npm then runs offline in
 // it. Only when that has succeeded is anything of the project touched, by renames. A failure at any
 // point before leaves the project exactly as it was.
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import {
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import type { JsonValue } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import type { Context } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { replaceFile } from '../trust/atomic-file.ts';
 import { contentPath } from './artifact-store.ts';
 import { exists, type Lockfile } from './lockfile.ts';
 import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
@@ -19,6 +30,9 @@ import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
  * be the same host everywhere, so that `--allow-remote=none` can refuse any other.
  */
 const REGISTRY = 'https://verified.invalid/';
+const MODULES = 'node_modules';
+// No run lasts that long, so a folder of that age belongs to none.
+const STALE_AFTER_MS = 24 * 3600 * 1000;
 
 /** A prepared installation. */
 export class Staging {
@@ -33,6 +47,7 @@ export class Staging {
   /** Makes the private folder. */
   static async create(project: string): Promise<Staging> {
     try {
+      await removeStale(project);
       return new Staging(await mkdtemp(join(project, '.bftpkg-')));
     } catch (error) {
       throw new CliError('BP9004', `${project}: ${systemCode(error) ?? 'cannot be written'}`);
@@ -75,37 +90,43 @@ export class Staging {
 
   /**
    * Moves the result into the project: the only step that changes it. Renames only; when one fails,
-   * those before are undone.
+   * those before are undone. A crash in between leaves every file whole, old or new, and at worst no
+   * node_modules, which the next run makes again.
    *
    * @param files names and contents to replace in the project, besides node_modules
    */
   async commit(project: string, files: ReadonlyMap<string, string>): Promise<void> {
-    const moves: Move[] = [];
-    const modules = join(this.folder, 'node_modules');
-    if (!(await exists(modules))) await mkdir(modules);
-    moves.push({ from: modules, to: join(project, 'node_modules'), aside: this.#aside(0) });
-    for (const [name, content] of files) {
-      const from = join(this.folder, `new-${moves.length}`);
-      await writeFile(from, content);
-      moves.push({ from, to: join(project, name), aside: this.#aside(moves.length) });
-    }
-    const done: Move[] = [];
+    const undo: (() => Promise<void>)[] = [];
     try {
-      for (const move of moves) {
-        done.push(move);
-        if (await exists(move.to)) await rename(move.to, move.aside);
-        await rename(move.from, move.to);
-      }
+      undo.push(await this.#swapModules(project));
+      for (const [name, content] of files)
+        undo.push(await replaceKept(join(project, name), content));
     } catch (error) {
-      for (const move of done.reverse()) await undo(move);
+      for (const step of undo.reverse()) await step();
       throw new CliError('BP9004', `${project}: ${systemCode(error) ?? String(error)}`, {
         cause: error,
       });
     }
   }
 
-  #aside(at: number): string {
-    return join(this.folder, `old-${at}`);
+  // A folder can't be renamed over another one, so the old one goes aside first.
+  async #swapModules(project: string): Promise<() => Promise<void>> {
+    const made = join(this.folder, MODULES);
+    const place = join(project, MODULES);
+    const aside = join(this.folder, 'old');
+    if (!(await exists(made))) await mkdir(made);
+    const hadOne = await exists(place);
+    if (hadOne) await rename(place, aside);
+    try {
+      await rename(made, place);
+    } catch (error) {
+      if (hadOne) await rename(aside, place);
+      throw error;
+    }
+    return async () => {
+      await rename(place, made);
+      if (hadOne) await rename(aside, place);
+    };
   }
 
   /** Removes the private folder with everything in it. */
@@ -114,15 +135,25 @@ export class Staging {
   }
 }
 
-interface Move {
-  readonly from: string;
-  readonly to: string;
-  readonly aside: string;
+/** Replaces a file whole, keeping its permissions. @returns how to undo it */
+async function replaceKept(path: string, content: string): Promise<() => Promise<void>> {
+  if (!(await exists(path))) {
+    await replaceFile(path, content, 0o644);
+    return async () => await rm(path);
+  }
+  const [before, { mode }] = await Promise.all([readFile(path), stat(path)]);
+  await replaceFile(path, content, mode & 0o777);
+  return async () => await replaceFile(path, before, mode & 0o777);
 }
 
-async function undo({ from, to, aside }: Move): Promise<void> {
-  if (!(await exists(from)) && (await exists(to))) await rename(to, from);
-  if (await exists(aside)) await rename(aside, to);
+/** Removes what runs that were killed have left. By now they hold nothing that anybody needs. */
+async function removeStale(project: string): Promise<void> {
+  for (const name of await readdir(project)) {
+    if (!/^\.bftpkg-[A-Za-z0-9]{6}$/.test(name)) continue;
+    const path = join(project, name);
+    const { mtimeMs } = await lstat(path);
+    if (Date.now() - mtimeMs > STALE_AFTER_MS) await rm(path, { recursive: true, force: true });
+  }
 }
 
 type Table = { [key: string]: JsonValue };
