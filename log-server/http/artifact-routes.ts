@@ -1,8 +1,12 @@
 // Artifacts by digest. PUT takes only bytes that have the digest and are a safe archive; GET hands out
 // only bytes that still have it.
+import type { IncomingMessage } from 'node:http';
+
+import type { ArtifactPut } from '../store/artifact-store.ts';
 import { artifactBody } from './body.ts';
 import { IMMUTABLE } from './caching.ts';
 import { HttpError } from './errors.ts';
+import type { PublicFace } from './face.ts';
 import { Gate, UPLOADS_MAX } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 import { incomingOf, json, streamed } from './routes.ts';
@@ -17,13 +21,12 @@ export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
     const incoming = incomingOf(c);
     allowWrite(incoming);
     const sha512 = readDigest(c.req.param('sha512'));
-    // Idempotent, and cheap: what is held already need not be sent again.
-    if ((await face.artifacts.facts(sha512)) !== undefined)
-      return json({ sha512, status: 'present' });
-    const done = await uploads.run(() => face.artifacts.put(sha512, artifactBody(incoming)));
+    const done = await uploads.run(() => takeUpload(face, sha512, incoming));
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many uploads at one time', 2);
     const { kind, facts } = done.value;
-    log.info('artifact_stored', { sha512, size: facts.size, name: facts.name });
+    if (kind === 'created') {
+      log.info('artifact_stored', { sha512, size: facts.size, name: facts.name });
+    }
     return json({ sha512, status: kind, size: facts.size }, kind === 'created' ? 201 : 200);
   });
 
@@ -40,6 +43,20 @@ export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
     if (content === undefined) throw notHeld();
     return streamed(content, ARTIFACT_HEADERS);
   });
+}
+
+/** Idempotent: what is held already is not stored again. */
+async function takeUpload(
+  face: PublicFace,
+  sha512: string,
+  incoming: IncomingMessage,
+): Promise<ArtifactPut> {
+  const facts = await face.artifacts.facts(sha512);
+  if (facts === undefined) return face.artifacts.put(sha512, artifactBody(incoming));
+  // Read to its end all the same: many clients don't look for an answer before they have sent all, and
+  // would take the closed connection for a failure.
+  for await (const chunk of artifactBody(incoming)) void chunk;
+  return { kind: 'present', facts };
 }
 
 const ARTIFACT_HEADERS: Record<string, string> = {
