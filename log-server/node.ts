@@ -12,9 +12,15 @@ import type { Roster } from '../verifier/roster.ts';
 import { weightOf } from '../verifier/quorum.ts';
 import { DEFAULT_LIMITS } from './consensus/defaults.ts';
 import { NO_MUTANTS } from './consensus/members.ts';
-import type { CommittedBatch, IgnoreReason, PeerId } from './consensus/types.ts';
+import type {
+  CommittedBatch,
+  Header,
+  IgnoreReason,
+  Misbehaviour,
+  PeerId,
+} from './consensus/types.ts';
 import { BusyError } from './http/face.ts';
-import type { PublicFace, SubmissionState } from './http/face.ts';
+import type { MisbehaviourSummary, PublicFace, SubmissionState } from './http/face.ts';
 import { createPublicApp } from './http/public.ts';
 import { serve } from './http/server.ts';
 import type { PublicServer } from './http/server.ts';
@@ -136,6 +142,9 @@ export class ReplicaNode {
   readonly #work: LedgerWork;
   readonly #submissions: Submissions;
   readonly #follower: Follower;
+  readonly #keeper: EvidenceKeeper;
+  /** Headers that the present epoch and the one before it started from. */
+  #epochStarts: readonly Header[];
   #server: PublicServer | undefined;
   #repairs: NodeJS.Timeout | undefined;
   #peerPort = 0;
@@ -146,6 +155,12 @@ export class ReplicaNode {
     this.#parts = parts;
     const { core, storage, verifier, clocks, log, failed, setup, suffrage } = parts;
     const lane = this.#lane;
+    this.#epochStarts = [core.context.epochStart];
+    this.#keeper = new EvidenceKeeper(
+      join(setup.config.dataDir, 'evidence'),
+      storage.store,
+      log,
+    );
     this.#submissions = new Submissions(parts.coveredSize);
     this.#fetcher = new ArtifactFetcher(storage.artifacts, log);
     this.#transport = new PeerTransport(this.#peerGroup(), log, () => intake.wake());
@@ -171,7 +186,6 @@ export class ReplicaNode {
       published: (size, timeSeconds) => this.#published(size, timeSeconds),
       log,
     });
-    const keeper = new EvidenceKeeper(join(setup.config.dataDir, 'evidence'), log);
     this.#driver = new Driver({
       core,
       keys: suffrage.keys,
@@ -186,8 +200,11 @@ export class ReplicaNode {
       events: {
         committed: (batch) => this.#committed(batch),
         cosigned: (checkpoint) => publisher.publish(checkpoint),
-        misbehaved: (report) => void keeper.keep(report, this.#transport.nameOf(report.accused)),
-        epochStarted: () => this.#transport.setGroup(this.#peerGroup()),
+        misbehaved: (report) => this.#misbehaved(report),
+        epochStarted: () => {
+          this.#epochStarts = [core.context.epochStart, ...this.#epochStarts.slice(0, 1)];
+          this.#transport.setGroup(this.#peerGroup());
+        },
         failed,
       },
     });
@@ -339,6 +356,20 @@ export class ReplicaNode {
     repair().catch(failed);
   }
 
+  #misbehaved(report: Misbehaviour): void {
+    // The last step may have ended the epoch that its report is about.
+    const { epoch } = this.#roster;
+    const start = this.#epochStarts[epoch - report.epoch];
+    const name = this.#transport.nameOf(report.accused);
+    void this.#keeper.keep(report, name, start?.height);
+  }
+
+  async #misbehaviour(): Promise<readonly MisbehaviourSummary[]> {
+    const names = new Map(this.#roster.replicas.map((r) => [publicKeyHex(r.voteKey), r.name]));
+    const kept = await this.#keeper.list();
+    return kept.map((report) => ({ ...report, replica: names.get(report.key) ?? null }));
+  }
+
   #face(): PublicFace {
     const { storage, setup } = this.#parts;
     return {
@@ -352,6 +383,8 @@ export class ReplicaNode {
         const covered = (this.#checkpoint?.size ?? this.#parts.coveredSize) > found.index;
         return covered ? { kind: 'committed', id, index: found.index } : { kind: 'pending', id };
       },
+      misbehaviour: () => this.#misbehaviour(),
+      misbehaviourDocument: (id) => this.#keeper.document(id),
       health: () => healthChecks(this.#vitals()),
       readiness: () => readinessChecks(this.#vitals()),
       status: () => this.#status(setup.config.replica),

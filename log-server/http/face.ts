@@ -21,6 +21,18 @@ export interface HealthCheck {
   readonly detail: string;
 }
 
+/** A proof of misbehaviour in the list. Only the document proves anything. */
+export interface MisbehaviourSummary {
+  readonly id: string;
+  readonly epoch: number;
+  /** `X1` to `X8` (CONSENSUS 2.13). */
+  readonly rule: string;
+  /** Name of the accused in the present roster; `null` for one that has left it. */
+  readonly replica: string | null;
+  /** Vote key of the accused, hex. */
+  readonly key: string;
+}
+
 /** The replica has no room for one more thing of this kind at present. */
 export class BusyError extends Error {
   override readonly name = 'BusyError';
@@ -59,6 +71,10 @@ export interface PublicFace {
   submit(envelope: Uint8Array, waitMs: number, gone: AbortSignal): Promise<SubmissionState>;
   /** Where a submission stands; `undefined` when this replica knows nothing of it. */
   submission(id: string): Promise<SubmissionState | undefined>;
+  /** Proofs of misbehaviour that this replica keeps, by epoch and rule. */
+  misbehaviour(): Promise<readonly MisbehaviourSummary[]>;
+  /** One of them as a document that anybody can check; `undefined` for an unknown id. */
+  misbehaviourDocument(id: string): Promise<string | undefined>;
   /** Whether the process is alive and its store writable. */
   health(): readonly HealthCheck[];
   /** Whether clients should be sent here. */

@@ -40,6 +40,9 @@ export const EVIDENCE_BUILDS_MAX = 4;
 /** Answers with committed batches made at one time: each may hold 4 MiB, twice. */
 export const BATCH_READS_MAX = 4;
 
+/** Reports of misbehaviour read at one time: each may hold tens of megabytes. */
+export const REPORT_READS_MAX = 2;
+
 /** Addresses remembered for rate limits; the least recently seen is forgotten. */
 export const ADDRESSES_MAX = 10_000;
 

@@ -71,7 +71,11 @@ function committedBatch(): CommittedRecord {
   return { header, body: [Uint8Array.of(1)], certificate: certificateFor(header) };
 }
 
+const REPORT_ID = `0-X1-${ID}`;
+
 const face: PublicFace = {
+  misbehaviour: async () => [{ id: REPORT_ID, epoch: 0, rule: 'X1', replica: 'r1', key: ID }],
+  misbehaviourDocument: async (id) => (id === REPORT_ID ? '{}' : undefined),
   artifacts,
   url: 'http://replica.example',
   store: {
@@ -160,6 +164,9 @@ describe('public reads', () => {
     ['batches beyond the log', '/v1/batches/2', 404, undefined],
     ['batches from no height', '/v1/batches/0', 400, undefined],
     ['batches from what is no number', '/v1/batches/01', 400, undefined],
+    ['the list of misbehaviour', '/v1/misbehaviour', 200, 'no-store'],
+    ['a report of misbehaviour', `/v1/misbehaviour/${REPORT_ID}`, 200, 'no-cache'],
+    ['a report that is not kept', '/v1/misbehaviour/0-X2', 404, undefined],
     ['health', '/healthz', 200, 'no-store'],
     ['status', '/v1/status', 200, 'no-store'],
   ];
@@ -401,6 +408,13 @@ describe('/v1/artifacts', () => {
     assert.equal(head.status, 200);
     assert.equal(head.headers['content-length'], String(content.length));
     assert.equal(head.body, '');
+  });
+
+  it('takes a large upload of what it holds to its end before it answers', async () => {
+    const large = Buffer.alloc(8 * 1024 * 1024, 1);
+    const path = `/v1/artifacts/${createHash('sha512').update(large).digest('hex')}`;
+    assert.equal((await call('PUT', path, large)).status, 201);
+    assert.equal((await call('PUT', path, large)).status, 200);
   });
 
   it('refuses other bytes', async () => {

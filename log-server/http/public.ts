@@ -15,6 +15,7 @@ import { evidenceRoutes } from './evidence-routes.ts';
 import { healthRoutes } from './health-routes.ts';
 import { AddressLimiter } from './limits.ts';
 import { logRoutes } from './log-routes.ts';
+import { misbehaviourRoutes } from './misbehaviour-routes.ts';
 import { npmRoutes } from './npm-routes.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 
@@ -57,6 +58,7 @@ export function createPublicApp(
   entryRoutes(app, shared);
   artifactRoutes(app, shared);
   npmRoutes(app, shared);
+  misbehaviourRoutes(app, shared);
   healthRoutes(app, shared);
   app.notFound(() => errorResponse(new HttpError(404, 'NOT_FOUND', 'there is nothing here'), log));
   app.onError((error) => errorResponse(error, log));

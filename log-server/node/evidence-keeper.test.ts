@@ -4,18 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
+import { statementHash } from '../../verifier/dsse.ts';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
-import { parseRoster } from '../../verifier/roster.ts';
-import { runPlan } from '../../verifier/signatures.ts';
+import { parseMisbehaviour, verifyMisbehaviour } from '../../verifier/replication/report.ts';
 import { signedRoster } from '../cluster.ts';
-import { decodeEvidence, planEvidence } from '../consensus/check-evidence.ts';
-import { ZERO_DIGEST, genesisHeader, voteBytes } from '../consensus/encode.ts';
-import { Members, NO_MUTANTS } from '../consensus/members.ts';
+import { ZERO_DIGEST, voteBytes } from '../consensus/encode.ts';
 import type { Misbehaviour, PrepareMessage } from '../consensus/types.ts';
 import { generateKeys } from '../key-file.ts';
 import { silentLog } from '../log.ts';
-import { EvidenceKeeper } from './evidence-keeper.ts';
+import { EvidenceKeeper, type ChainSource } from './evidence-keeper.ts';
 
 const ORIGIN = 'log.example';
 const KEYS = [0, 1, 2, 3].map((i) => generateKeys(`r${i}`));
@@ -28,6 +26,31 @@ function prepare(digest: string): PrepareMessage {
   return { kind: 'prepare', vote, signer: 1, signature };
 }
 
+const genesis = signedRoster(
+  ORIGIN,
+  KEYS.map(({ name, cosignKey, vote }, i) => ({
+    name,
+    cosignKey,
+    voteKey: vote.publicKey,
+    weight: 1,
+    url: `http://127.0.0.1:${8000 + i}`,
+    peerUrl: `http://127.0.0.1:${9000 + i}`,
+  })),
+  KEYS,
+);
+const PIN = statementHash(genesis.payload);
+const chain: ChainSource = {
+  rosterEnvelopes: async () => [genesis],
+  header: async () => undefined,
+};
+const REPORT: Misbehaviour = {
+  rule: 'X1',
+  accused: ACCUSED,
+  epoch: 0,
+  messages: [prepare('aa'.repeat(32)), prepare('bb'.repeat(32))],
+};
+const ID = `0-X1-${ACCUSED}`;
+
 let folder = '';
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'bftpkg-evidence-'));
@@ -35,47 +58,62 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }));
 
 describe('EvidenceKeeper', () => {
-  it('keeps a proof that convinces whoever has the roster, once', async () => {
-    const report: Misbehaviour = {
-      rule: 'X1',
-      accused: ACCUSED,
-      epoch: 0,
-      messages: [prepare('aa'.repeat(32)), prepare('bb'.repeat(32))],
-    };
-    const keeper = new EvidenceKeeper(join(folder, 'evidence'), silentLog);
-    await keeper.keep(report, 'r1');
-    await keeper.keep(report, 'r1');
-    const files = await readdir(join(folder, 'evidence'));
-    assert.equal(files.length, 1);
+  it('keeps a proof that convinces whoever has a pin, once, also over a restart', async () => {
+    const place = join(folder, 'evidence');
+    await new EvidenceKeeper(place, chain, silentLog).keep(REPORT, 'r1', 0);
+    const other = { ...REPORT, messages: [prepare('cc'.repeat(32)), prepare('dd'.repeat(32))] };
+    const keeper = new EvidenceKeeper(place, chain, silentLog);
+    await keeper.keep(other, 'r1', 0);
+    assert.deepEqual(await keeper.list(), [{ id: ID, epoch: 0, rule: 'X1', key: ACCUSED }]);
 
-    const bytes = await readFile(join(folder, 'evidence', files[0] ?? ''));
-    const roster = parseRoster(
-      signedRoster(
-        ORIGIN,
-        KEYS.map(({ name, cosignKey, vote }, i) => ({
-          name,
-          cosignKey,
-          voteKey: vote.publicKey,
-          weight: 1,
-          url: `http://127.0.0.1:${8000 + i}`,
-          peerUrl: `http://127.0.0.1:${9000 + i}`,
-        })),
-        KEYS,
-      ).payload,
-    );
-    const plan = planEvidence(decodeEvidence(Uint8Array.from(bytes)), {
-      members: new Members(roster, 'a stranger', NO_MUTANTS),
-      epochStart: genesisHeader(ORIGIN),
-      mutants: NO_MUTANTS,
+    const [file] = await readdir(place);
+    const onDisk = await readFile(join(place, file ?? ''), 'utf8');
+    const served = await keeper.document(ID);
+    assert.equal(served, onDisk);
+    const document = parseMisbehaviour(served);
+    assert.deepEqual(document.report, REPORT);
+    const guilt = await verifyMisbehaviour(document, PIN, nativeVerifier);
+    assert.deepEqual([guilt.rule, guilt.accused, guilt.name], ['X1', ACCUSED, 'r1']);
+  });
+
+  const strangers: readonly string[] = [
+    '',
+    '..',
+    '../replica-key',
+    `0-X2-${ACCUSED}`,
+    `00-X1-${ACCUSED}`,
+    `0-X9-${ACCUSED}`,
+    `${ID}.json`,
+  ];
+  for (const id of strangers) {
+    it(`has no document of the name ${JSON.stringify(id)}`, async () => {
+      const keeper = new EvidenceKeeper(join(folder, 'evidence'), chain, silentLog);
+      assert.equal(await keeper.document(id), undefined);
     });
-    const guilt = await runPlan(nativeVerifier, plan);
-    assert.deepEqual([guilt.rule, guilt.accused], ['X1', ACCUSED]);
+  }
+
+  it('serves no file that a crash or a hand has spoilt', async () => {
+    const place = join(folder, 'spoilt');
+    const keeper = new EvidenceKeeper(place, chain, silentLog);
+    await keeper.keep(REPORT, 'r1', 0);
+    const whole = await readFile(join(place, `${ID}.json`), 'utf8');
+    await writeFile(join(place, `${ID}.json`), whole.slice(0, -10));
+    assert.equal(await keeper.document(ID), undefined);
+  });
+
+  it('keeps nothing of a later epoch whose start it can’t show', async () => {
+    const place = join(folder, 'unknown-start');
+    const keeper = new EvidenceKeeper(place, chain, silentLog);
+    await keeper.keep({ ...REPORT, epoch: 1 }, 'r1', 7);
+    await keeper.keep({ ...REPORT, epoch: 1 }, 'r1', undefined);
+    assert.deepEqual(await keeper.list(), []);
   });
 
   it('does not fail when it can’t write', async () => {
     const blocked = join(folder, 'a-file');
     await writeFile(blocked, '');
-    const keeper = new EvidenceKeeper(join(blocked, 'evidence'), silentLog);
-    await keeper.keep({ rule: 'X1', accused: ACCUSED, epoch: 0, messages: [] }, 'r1');
+    const keeper = new EvidenceKeeper(join(blocked, 'evidence'), chain, silentLog);
+    await keeper.keep(REPORT, 'r1', 0);
+    assert.deepEqual(await keeper.list(), []);
   });
 });
