@@ -267,7 +267,26 @@ const CASES: readonly (readonly [string, MisbehaviourDocument, string])[] = [
     'MESSAGE_REFUSED',
   ],
 
+  [
+    'a COMMIT, and a later certificate for something else',
+    documentOf('X3', [
+      vote('commit', a.header),
+      changeMessage(ACCUSED, 2, { prepared: preparedIn(b.header, 1) }),
+    ]),
+    'MESSAGE_REFUSED',
+  ],
+
   // what liars make
+  [
+    'a vote of another member, then one of the accused',
+    documentOf('X1', [vote('prepare', a.header, undefined, 2), vote('prepare', b.header)]),
+    'MESSAGE_REFUSED',
+  ],
+  [
+    'a COMMIT of another member',
+    documentOf('X3', [vote('commit', a.header, undefined, 2), changeMessage(ACCUSED, 1)]),
+    'MESSAGE_REFUSED',
+  ],
   [
     'votes of two members',
     documentOf('X1', [vote('prepare', a.header), vote('prepare', b.header, undefined, 2)]),
@@ -430,7 +449,11 @@ describe('verifyMisbehaviour in a later epoch', () => {
   ];
   for (const [why, epochStart] of starts) {
     it(`refuses ${why} as the start of the epoch`, async () => {
-      assert.equal(await outcomeOf({ ...document, epochStart }), 'MESSAGE_REFUSED');
+      // Two votes prove their rule whatever the epoch started from; the document is refused all the same.
+      const messages = [a, b].map(({ header }) => voteOf(later, 'prepare', ACCUSED, header));
+      const report: Misbehaviour = { ...document.report, rule: 'X1', messages };
+      assert.equal(await outcomeOf({ ...document, report }), 'X1');
+      assert.equal(await outcomeOf({ ...document, report, epochStart }), 'MESSAGE_REFUSED');
     });
   }
 });
