@@ -37,7 +37,7 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   const signal = AbortSignal.any([options.signal, done.signal]);
   const failures: ReplicaFailure[] = [];
   const waiting = [...servers];
-  const running = new Set<Promise<Outcome<T>>>();
+  const running = new Map<Promise<Outcome<T>>, string>();
 
   const start = (): void => {
     const server = waiting.shift();
@@ -51,14 +51,14 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
         promise: outcome,
       }),
     );
-    running.add(outcome);
+    running.set(outcome, server.url);
   };
 
   try {
     start();
     while (running.size > 0) {
       const next = await Promise.race([
-        ...running,
+        ...running.keys(),
         ...hedgeTimer(waiting, signal, options.delayMs),
       ]);
       if (next === 'later') {
@@ -69,7 +69,11 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
       if (next.kind === 'good') return { value: next.value, url: next.url, failures };
       if (options.isFinal?.(next.error) === true) throw next.error;
       failures.push({ url: next.url, error: next.error });
-      if (options.signal.aborted) break;
+      if (options.signal.aborted) {
+        for (const url of running.values())
+          failures.push({ url, error: new Error('no answer yet') });
+        break;
+      }
       start();
     }
   } finally {

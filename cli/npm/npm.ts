@@ -194,7 +194,7 @@ async function runChild(
     child.on('close', (code) => {
       end();
       if (signal.aborted) {
-        reject(new CliError('BP7003', `${command} was stopped: the time for the command is spent`));
+        reject(new CliError('BP7003', `${command} was stopped before it had ended`));
         return;
       }
       resolve({ code, stdout: out.text, stderr: err.text });

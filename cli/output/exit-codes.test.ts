@@ -93,6 +93,7 @@ const GIVEN_OUT: readonly (readonly [string, ExitCode])[] = [
   ['BP4007', 13],
   ['BP4008', 17],
   ['BP4009', 17],
+  ['BP4010', 17],
   ['BP5001', 15],
   ['BP5002', 15],
   ['BP5003', 16],
