@@ -1,6 +1,7 @@
 // How a command ends early. Three kinds that are never mixed: VerifyError (bytes or evidence were
 // refused), CliError (something here is wrong, or somebody has to act), UnreachableError (could not
 // check: nothing was proven).
+import { VerifyError } from '../verifier/errors.ts';
 import type { Diagnostic } from './output/report.ts';
 import { diagnostic } from './output/report.ts';
 import type { DiagnosticCode } from './output/codes.ts';
@@ -85,6 +86,20 @@ export class UnreachableError extends Error {
 /** Wrong command line. */
 export function usageError(message: string, hint?: string): CliError {
   return new CliError('BP9003', message, hint === undefined ? {} : { hints: [hint] });
+}
+
+/**
+ * Makes something of what was typed; a refusal of it is the command line's fault, nobody's attack.
+ *
+ * @throws {CliError} BP9003
+ */
+export function fromUsage<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof VerifyError) throw usageError(error.message, error.hint);
+    throw error;
+  }
 }
 
 /** A file or setting that bftpkg needs is missing or malformed. */

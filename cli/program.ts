@@ -62,9 +62,11 @@ export function buildProgram(version: string, run: Run): Command {
   addKey(program, run);
   addPackage(program, run);
   addRelease(program, run);
+  addWithdraw(program, run);
 
   program.commandsGroup('For auditors of the log:');
   addLog(program, run);
+  addEvidence(program, run);
   return program;
 }
 
@@ -201,6 +203,55 @@ function addPackage(program: Command, run: Run): void {
         return await packageSubmit(invocation, file);
       }),
     );
+  addPackageChange(parent, run);
+}
+
+interface ChangeFlags {
+  readonly add: string[];
+  readonly remove: string[];
+  readonly faulty?: string;
+  readonly key: string[];
+  readonly out: string;
+}
+
+function addPackageChange(parent: Command, run: Run): void {
+  const repeatable = (flags: string, description: string): Option =>
+    new Option(flags, description).argParser(collect).default([], 'none');
+  parent
+    .command('propose-change <name>')
+    .description('write a draft of the next maintainer set')
+    .addOption(repeatable('--add <name=key>', 'a new maintainer, or a key of yours; repeatable'))
+    .addOption(repeatable('--remove <name>', 'a maintainer to remove; repeatable'))
+    .option('--faulty <number>', 'f: how many may be bad (default: as now)')
+    .addOption(keyOption())
+    .option('--out <file>', 'the draft', 'set.json')
+    .action((name: string, options: ChangeFlags) =>
+      run('package propose-change', async (invocation) => {
+        const { packageProposeChange } = await import('./commands/package-change.ts');
+        return await packageProposeChange(invocation, name, options);
+      }),
+    );
+  parent
+    .command('approve <file>')
+    .description('show what a drafted change would change, and sign it')
+    .addOption(keyOption())
+    .option('--expect-digest <digest>', 'sign without asking, if it is exactly this')
+    .option('--out <file>', 'write the signed draft elsewhere')
+    .action((file: string, options: SigningFlags) =>
+      run('package approve', async (invocation) => {
+        const { packageApprove } = await import('./commands/package-change.ts');
+        return await packageApprove(invocation, file, options);
+      }),
+    );
+  parent
+    .command('history <name>')
+    .description('show every maintainer set of a package, and who signed it')
+    .action((name: string) =>
+      run('package history', async (invocation) => {
+        const { packageHistory } = await import('./commands/package-change.ts');
+        return await packageHistory(invocation, name);
+      }),
+    );
 }
 
 function addRelease(program: Command, run: Run): void {
@@ -237,9 +288,64 @@ function addRelease(program: Command, run: Run): void {
     );
 }
 
+function addWithdraw(program: Command, run: Run): void {
+  const commands = [
+    ['revoke', 'revoked', 'stop a release for ever, for reasons of security'],
+    ['yank', 'yanked', 'keep a release from new installs; can be taken back'],
+    ['unyank', 'unyanked', 'take a yank back'],
+  ] as const;
+  for (const [name, kind, description] of commands) {
+    program
+      .command(`${name} <name@version>`)
+      .description(description)
+      .option('--reason <reason>', 'malicious-code, vulnerability, key-compromise, broken, …')
+      .option('--text <text>', 'why, for people')
+      .addOption(keyOption())
+      .option('--out <file>', 'write a draft for the others to sign, instead of submitting')
+      .action(
+        (
+          target: string,
+          options: { reason?: string; text?: string; key: string[]; out?: string },
+        ) =>
+          run(name, async (invocation) => {
+            const { withdraw } = await import('./commands/withdraw.ts');
+            return await withdraw(invocation, kind, target, options);
+          }),
+      );
+  }
+}
+
 interface AccessFlags {
   readonly pin?: string;
   readonly out?: string;
+}
+
+function addEvidence(program: Command, run: Run): void {
+  const parent = program
+    .command('evidence')
+    .description('proofs that replicas have misbehaved, which anybody can check');
+  const pin = ['--pin <hash>', 'roster to believe (default: the project’s)'] as const;
+  parent
+    .command('verify <file>')
+    .description('check a proof, without asking anybody')
+    .option(...pin)
+    .action((file: string, options: AccessFlags) =>
+      run('evidence verify', async (invocation) => {
+        const { evidenceVerify } = await import('./commands/evidence.ts');
+        return await evidenceVerify(invocation, file, options);
+      }),
+    );
+  parent
+    .command('list [url]')
+    .description('fetch and check the proofs that replicas keep')
+    .option(...pin)
+    .option('--save <folder>', 'write them to files')
+    .action((url: string | undefined, options: AccessFlags & { save?: string }) =>
+      run('evidence list', async (invocation) => {
+        const { evidenceList } = await import('./commands/evidence.ts');
+        return await evidenceList(invocation, url, options);
+      }),
+    );
 }
 
 function addLog(program: Command, run: Run): void {

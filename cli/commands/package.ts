@@ -1,8 +1,7 @@
 // `bftpkg package`: claiming a name by a first maintainer set, signed by every key in it.
 import { resolve } from 'node:path';
 
-import { parsePublicKey, publicKeyHex, type PublicKey } from '../../verifier/ed25519.ts';
-import { decodeHex } from '../../verifier/encoding.ts';
+import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import type { VerifiedPackage } from '../../verifier/evidence/subject.ts';
 import { packagePurl } from '../../verifier/npm/purl.ts';
@@ -20,6 +19,8 @@ import { submitDraft } from '../release/submit.ts';
 import { lookUpPackage } from '../session/look-up.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { openKey } from './key.ts';
+import { readFaulty, readMaintainer } from './maintainer-fields.ts';
+import { requireChangeSigned } from './package-change.ts';
 import { signWith } from './sign.ts';
 import { submissionReport } from './submission-report.ts';
 
@@ -41,7 +42,7 @@ export async function packageRegister(
 ): Promise<Report> {
   const purl = readName(name);
   const maintainers = await readMaintainers(invocation, options);
-  const faulty = readFaulty(options.faulty, maintainers.length);
+  const faulty = faultyOf(options.faulty, maintainers.length);
   return await withSession(invocation, {}, async (session) => {
     const { head, found } = await lookUpPackage(session, name);
     if (found !== undefined) return alreadyRegistered(name, found, maintainers, faulty);
@@ -84,16 +85,18 @@ async function finish(
   return submissionReport('package register', draft, submitted, warnings);
 }
 
-/** `package submit <file>`: a set that all its members have signed. */
+/** `package submit <file>`: a first set that all its members have signed, or a change. */
 export async function packageSubmit(invocation: Invocation, file: string): Promise<Report> {
   const draft = await loadDraft(resolve(invocation.context.cwd, file));
   if (draft.statement.kind !== 'maintainers') {
     throw usageError(`${file} is not a maintainer set`, 'bftpkg release submit');
   }
-  requireAllSigned(draft);
-  return await withSession(invocation, {}, async (session) =>
-    submissionReport('package submit', draft, await submitDraft(session, draft, invocation)),
-  );
+  const { sequence } = draft.statement.set;
+  if (sequence === 0) requireAllSigned(draft);
+  return await withSession(invocation, {}, async (session) => {
+    if (sequence > 0) await requireChangeSigned(session, draft);
+    return submissionReport('package submit', draft, await submitDraft(session, draft, invocation));
+  });
 }
 
 function readName(name: string): string {
@@ -111,14 +114,7 @@ async function readMaintainers(
   options: RegisterOptions,
 ): Promise<readonly Maintainer[]> {
   const maintainers: Maintainer[] = [];
-  for (const text of options.maintainer) {
-    const at = text.indexOf('=');
-    if (at > 0) maintainers.push({ name: text.slice(0, at), key: readKey(text.slice(at + 1)) });
-    else {
-      const { name, publicKey } = await openKey(invocation, text);
-      maintainers.push({ name, key: publicKey });
-    }
-  }
+  for (const text of options.maintainer) maintainers.push(await readMaintainer(invocation, text));
   if (maintainers.length === 0) {
     for (const what of options.key) {
       const { name, publicKey } = await openKey(invocation, what);
@@ -131,23 +127,9 @@ async function readMaintainers(
   return maintainers;
 }
 
-function readKey(text: string): PublicKey {
-  try {
-    return parsePublicKey(decodeHex(text, 32));
-  } catch (error) {
-    if (!(error instanceof VerifyError)) throw error;
-    throw usageError(`not a public key: ${error.message}`, 'bftpkg key show <name>');
-  }
-}
-
 // By default as many as can be bad while the good ones can still release: m >= 2f + 1.
-function readFaulty(text: string | undefined, count: number): number {
-  if (text === undefined) return Math.floor((count - 1) / 2);
-  const faulty = /^[0-9]{1,2}$/.test(text) ? Number(text) : Number.NaN;
-  if (!(faulty + 1 <= count)) {
-    throw usageError(`--faulty ${text}: ${count} maintainers can give at most ${count} signatures`);
-  }
-  return faulty;
+function faultyOf(text: string | undefined, count: number): number {
+  return text === undefined ? Math.floor((count - 1) / 2) : readFaulty(text, count);
 }
 
 function missingSigners(draft: Draft): readonly Maintainer[] {

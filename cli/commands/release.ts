@@ -34,6 +34,7 @@ import { withSession, type LogSession } from '../session/log-session.ts';
 import { lookUpPackage, lookUpRelease, type SeenHead } from '../session/look-up.ts';
 import { signWith } from './sign.ts';
 import { submissionReport } from './submission-report.ts';
+import { withdrawalSubmit } from './withdraw.ts';
 
 /** A prepared release, or the finding that it is in the log already. */
 type Prepared =
@@ -80,6 +81,9 @@ export async function releasePrepare(
 /** `release submit <file>`. */
 export async function releaseSubmit(invocation: Invocation, file: string): Promise<Report> {
   const draft = await loadDraft(resolve(invocation.context.cwd, file));
+  if (draft.statement.kind === 'withdrawal') {
+    return await withdrawalSubmit(invocation, draft, 'release submit');
+  }
   if (draft.statement.kind !== 'release') {
     throw usageError(`${file} is not a release`, 'bftpkg package submit');
   }

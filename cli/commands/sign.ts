@@ -86,7 +86,14 @@ function digestOf(draft: Draft): string {
   return subjects.length === 1 && only !== undefined ? formatSri(only.sha512) : draftId(draft);
 }
 
-async function confirm(
+/**
+ * Lets somebody say yes to exactly this draft.
+ *
+ * @param lines    what is shown before
+ * @param expected the digest that `--expect-digest` names; without it, a person is asked
+ * @throws {CliError} BP1001 for another digest, BP8002 without a yes
+ */
+export async function confirm(
   invocation: Invocation,
   draft: Draft,
   lines: readonly string[],
@@ -115,6 +122,7 @@ async function confirm(
 }
 
 function confirmationWord(draft: Draft): string {
+  if (draft.statement.kind === 'withdrawal') return draft.statement.withdrawal.version;
   if (draft.statement.kind !== 'release') return 'sign';
   return draft.statement.release.subjects[0]?.version ?? 'sign';
 }

@@ -46,6 +46,11 @@ function describe(draft: Draft): readonly string[] {
     const { name } = parsePurl(set.package);
     return [`${name}: ${set.maintainers.length} maintainers, ${set.faulty + 1} have to sign`];
   }
+  if (draft.statement.kind === 'withdrawal') {
+    const { withdrawal } = draft.statement;
+    const { name } = parsePurl(withdrawal.package);
+    return [`${name}@${withdrawal.version}: ${withdrawal.kind}, ${withdrawal.reason}`];
+  }
   return draft.statement.release.subjects.map(
     ({ name, version, sha512 }) => `${name}@${version} ${formatSri(sha512)}`,
   );

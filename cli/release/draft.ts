@@ -35,6 +35,11 @@ import {
   RELEASE_SUBJECTS_MAX,
   type Release,
 } from '../../verifier/statements/release.ts';
+import {
+  parseWithdrawal,
+  WITHDRAWAL_PAYLOAD_TYPE,
+  type Withdrawal,
+} from '../../verifier/statements/withdrawal.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
 import type { LoadedKey } from '../keys/key-file.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
@@ -46,7 +51,8 @@ const PATH_LENGTH_MAX = 4096;
 /** What a draft states. */
 export type DraftStatement =
   | { readonly kind: 'maintainers'; readonly set: MaintainerSet }
-  | { readonly kind: 'release'; readonly release: Release };
+  | { readonly kind: 'release'; readonly release: Release }
+  | { readonly kind: 'withdrawal'; readonly withdrawal: Withdrawal };
 
 /** A statement that is being signed. */
 export interface Draft {
@@ -74,6 +80,8 @@ function readStatementOf(payloadType: string, payload: Uint8Array): DraftStateme
       return { kind: 'maintainers', set: parseMaintainerSet(payload) };
     case RELEASE_PAYLOAD_TYPE:
       return { kind: 'release', release: parseRelease(payload) };
+    case WITHDRAWAL_PAYLOAD_TYPE:
+      return { kind: 'withdrawal', withdrawal: parseWithdrawal(payload) };
     default:
       throw new VerifyError('FORMAT_UNSUPPORTED', 'the draft states something unknown');
   }
@@ -194,6 +202,17 @@ export function describeDraft(draft: Draft): readonly string[] {
       `maintainer set of ${set.package}, sequence ${set.sequence}`,
       `  signatures needed for a release: ${set.faulty + 1} of ${set.maintainers.length}`,
       ...set.maintainers.map(({ name, key }) => `  maintainer ${name}  ${publicKeyHex(key)}`),
+      `  statement ${draftId(draft)}`,
+    ];
+  }
+  if (statement.kind === 'withdrawal') {
+    const { withdrawal } = statement;
+    return [
+      `${withdrawal.package}@${withdrawal.version}: ${withdrawal.kind}`,
+      ...(withdrawal.kind === 'revoked' ? ['  for ever: it can never be taken back'] : []),
+      `  reason    ${withdrawal.reason}`,
+      `  text      ${withdrawal.text}`,
+      `  release   statement ${withdrawal.release}`,
       `  statement ${draftId(draft)}`,
     ];
   }

@@ -4,7 +4,10 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { statementHash } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
+import { parseEntry } from '../../verifier/entry.ts';
+import { parseEvidence } from '../../verifier/evidence/format.ts';
 import type { Subject } from '../../verifier/evidence/subject.ts';
 import { parsePurl } from '../../verifier/npm/purl.ts';
 import { rosterWeights, type Roster } from '../../verifier/roster.ts';
@@ -91,6 +94,11 @@ function subjectOf(draft: Draft): Subject {
     const { name } = parsePurl(draft.statement.set.package);
     return { kind: 'package', name };
   }
+  if (draft.statement.kind === 'withdrawal') {
+    const { withdrawal } = draft.statement;
+    const { name } = parsePurl(withdrawal.package);
+    return { kind: 'release', name, version: withdrawal.version };
+  }
   const [first] = draft.statement.release.subjects;
   if (first === undefined) throw new CliError('BP9004', 'the draft has no subject');
   return { kind: 'release', name: first.name, version: first.version };
@@ -109,6 +117,10 @@ async function findInLog(
     if (error instanceof EmptyLogError) return undefined;
     throw error;
   }
+  if (draft.statement.kind === 'withdrawal') {
+    const index = indexInEvidence(verified, statement);
+    return index === undefined ? undefined : { index, statement, verified };
+  }
   const [result] = verified.evidence.subjects;
   if (result?.kind === 'verified' && result.release.statement === statement) {
     return { index: result.release.index, statement, verified };
@@ -117,6 +129,15 @@ async function findInLog(
     return { index: result.package.index, statement, verified };
   }
   return undefined;
+}
+
+// Evidence about a release brings its last withdrawal along, and every entry that it shows was proven to
+// be in the log.
+function indexInEvidence({ source }: Verified, statement: string): number | undefined {
+  return parseEvidence(source).entries.find(({ data }) => {
+    const entry = parseEntry(data);
+    return entry.kind === 'withdrawal' && statementHash(entry.envelope.payload) === statement;
+  })?.index;
 }
 
 class Submission {

@@ -1,0 +1,169 @@
+// `bftpkg revoke`, `yank`, `unyank`: what maintainers say about a release that should no longer be used.
+// Revoked is a hard stop for ever; yanked lets existing lockfiles go on with a warning.
+import { resolve } from 'node:path';
+
+import { packagePurl, parsePurl } from '../../verifier/npm/purl.ts';
+import { maintainerKeys, maintainerThreshold } from '../../verifier/statements/maintainers.ts';
+import {
+  formatWithdrawal,
+  WITHDRAWAL_PAYLOAD_TYPE,
+  WITHDRAWAL_REASONS,
+  type WithdrawalKind,
+  type WithdrawalReason,
+} from '../../verifier/statements/withdrawal.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, fromUsage, usageError } from '../errors.ts';
+import { doneReport, type Report } from '../output/report.ts';
+import { draftId, makeDraft, saveDraft, signersAmong, type Draft } from '../release/draft.ts';
+import { submitDraft, type Submitted } from '../release/submit.ts';
+import { lookUpPackage, lookUpRelease } from '../session/look-up.ts';
+import { withSession, type LogSession } from '../session/log-session.ts';
+import { signWith } from './sign.ts';
+import { parseSpec, type Spec } from './spec.ts';
+import { submissionReport } from './submission-report.ts';
+
+/** Options of all three commands. */
+export interface WithdrawOptions {
+  readonly reason?: string;
+  readonly text?: string;
+  readonly key: readonly string[];
+  /** Write a draft for the others to sign, instead of submitting. */
+  readonly out?: string;
+}
+
+const COMMANDS: Readonly<Record<WithdrawalKind, string>> = {
+  revoked: 'revoke',
+  yanked: 'yank',
+  unyanked: 'unyank',
+};
+
+/** `revoke|yank|unyank <name@version>`. */
+export async function withdraw(
+  invocation: Invocation,
+  kind: WithdrawalKind,
+  target: string,
+  options: WithdrawOptions,
+): Promise<Report> {
+  const command = COMMANDS[kind];
+  const spec = parseSpec(target);
+  const reason = readReason(kind, options.reason);
+  return await withSession(invocation, {}, async (session) => {
+    const unsigned = await makeWithdrawal(session, spec, kind, reason, options.text ?? '');
+    const draft =
+      options.key.length === 0 ? unsigned : await signWith(invocation, unsigned, options.key);
+    if (options.out === undefined) return await submit(session, invocation, draft, command);
+    const path = resolve(invocation.context.cwd, options.out);
+    await saveDraft(draft, path);
+    return doneReport(command, {
+      data: { file: path, statement: draftId(draft), signatures: draft.signatures.length },
+      lines: [
+        `draft in ${path}, ${draft.signatures.length} signature(s) so far`,
+        `next  bftpkg release sign ${options.out} --key <key>, then bftpkg release submit ${options.out}`,
+      ],
+    });
+  });
+}
+
+/** `release submit <file>` of a draft that withdraws a release. */
+export async function withdrawalSubmit(
+  invocation: Invocation,
+  draft: Draft,
+  command: string,
+): Promise<Report> {
+  return await withSession(invocation, {}, (session) =>
+    submit(session, invocation, draft, command),
+  );
+}
+
+async function makeWithdrawal(
+  session: LogSession,
+  { name, version }: Spec,
+  kind: WithdrawalKind,
+  reason: WithdrawalReason,
+  text: string,
+): Promise<Draft> {
+  // Throws for a release that is revoked already.
+  const { head, release } = await lookUpRelease(session, name, version);
+  if (release === undefined) throw new CliError('BP5003', `${name}@${version}: not in the log`);
+  const isYanked = release.status === 'yanked';
+  if ((kind === 'yanked' && isYanked) || (kind === 'unyanked' && !isYanked)) {
+    const state = isYanked ? 'yanked already' : 'not yanked';
+    throw new CliError('BP5004', `${name}@${version}: ${state}, there is nothing to do`);
+  }
+  const withdrawal = {
+    package: packagePurl(name),
+    version,
+    kind,
+    reason,
+    text,
+    release: release.statement,
+    observed: new Map([[head.origin, { size: head.size, root: head.root }]]),
+  };
+  const payload = fromUsage(() => formatWithdrawal(withdrawal));
+  return makeDraft(WITHDRAWAL_PAYLOAD_TYPE, payload);
+}
+
+// A revocation stops every user of the release: it has to say why.
+function readReason(kind: WithdrawalKind, text: string | undefined): WithdrawalReason {
+  if (text === undefined && kind !== 'revoked') return 'other';
+  const reason = WITHDRAWAL_REASONS.find((each) => each === text);
+  if (reason !== undefined) return reason;
+  throw usageError(
+    text === undefined ? 'revoking needs a --reason' : `${text} is not a reason`,
+    `--reason ${WITHDRAWAL_REASONS.join('|')}`,
+  );
+}
+
+async function submit(
+  session: LogSession,
+  invocation: Invocation,
+  draft: Draft,
+  command: string,
+): Promise<Report> {
+  await requireSigned(session, draft);
+  const submitted = await submitDraft(session, draft, invocation);
+  const report = submissionReport(command, draft, submitted);
+  if (report.result === null) return report;
+  const shown = statusLine(submitted);
+  const { data, lines } = report.result;
+  return {
+    ...report,
+    result: { data: { ...data, status: shown.status }, lines: [...lines, shown.line] },
+  };
+}
+
+// What every client is shown from now on, from the evidence that was just verified.
+function statusLine({ verified }: Submitted): { readonly status: string; readonly line: string } {
+  const [result] = verified.evidence.subjects;
+  const proven = 'proven by the map under this checkpoint';
+  if (result?.kind === 'refused' && result.error.code === 'RELEASE_REVOKED') {
+    return { status: 'revoked', line: `clients refuse it from now on, ${proven}` };
+  }
+  if (result?.kind === 'verified') {
+    const { status } = result.release;
+    return { status, line: `its status is ${status}, ${proven}` };
+  }
+  return { status: 'unknown', line: 'its status could not be shown' };
+}
+
+// Before anything is sent: replicas would refuse it anyway, later and with less to say.
+async function requireSigned(session: LogSession, draft: Draft): Promise<void> {
+  if (draft.statement.kind !== 'withdrawal') return;
+  const { name } = parsePurl(draft.statement.withdrawal.package);
+  const { found } = await lookUpPackage(session, name);
+  if (found === undefined) throw new CliError('BP5003', `${name}: not registered in the log`);
+  const needed = maintainerThreshold(found.set);
+  const signers = signersAmong(draft, maintainerKeys(found.set));
+  if (signers.length >= needed) return;
+  throw new CliError(
+    'BP2001',
+    `${name}: ${signers.length} valid maintainer signature(s), ${needed} required`,
+    {
+      details: found.set.maintainers.map(
+        ({ name: label, key }) =>
+          [label, signers.includes(key) ? 'has signed' : 'has not signed'] as const,
+      ),
+      hints: ['--out draft.json, then bftpkg release sign draft.json --key <key> by another one'],
+    },
+  );
+}
