@@ -179,7 +179,7 @@ export class Monitor implements ProcessMonitor {
   #checkBounds(process: Process): void {
     const summary = process.replica?.summary;
     if (summary === undefined) return;
-    const members = this.roster.replicas.length;
+    const members = this.#rosters.get(summary.epoch)?.replicas.length ?? 0;
     const { bodiesMax, poolRequestsMax, laneRequestsMax } = this.#limits;
     const bounds: { readonly [name in keyof StateSummary['sizes']]: number } = {
       bodies: bodiesMax + 1,

@@ -115,7 +115,8 @@ export class Process {
   readonly #world: Surroundings;
   #replica: Replica | undefined;
   #incarnation = 0;
-  #busyUntil = 0;
+  /** When disk, execution and admission are through with what they were asked so far. */
+  readonly #busyUntil = { disk: 0, execution: 0, admission: 0 };
   #pending: PersistRequest[] = [];
   readonly #inputs: Input[] = [];
   #running = false;
@@ -169,7 +170,8 @@ export class Process {
     const { limits, timing, mutants } = this.#world;
     const config: Config = { self: this.identity, limits, timing, mutants };
     this.#incarnation += 1;
-    this.#busyUntil = this.#world.now;
+    const { now } = this.#world;
+    Object.assign(this.#busyUntil, { disk: now, execution: now, admission: now });
     this.#failed = false;
     this.diskFails = false;
     this.#replica = new Replica(config, this.disk.durableState());
@@ -316,7 +318,7 @@ export class Process {
 
   #persist(request: PersistRequest): void {
     this.#pending.push(request);
-    this.#queue(this.pace.diskUnits, async () => {
+    this.#queue('disk', async () => {
       if (this.diskFails) {
         this.#failed = true;
         this.step({ kind: 'persist-failed' });
@@ -332,11 +334,16 @@ export class Process {
     this.#effect();
   }
 
-  /** Does something behind everything that was asked of store and application before. */
-  #queue(unitsMax: number, action: Action): void {
+  /**
+   * Does something behind everything of its kind and behind all writes so far. Votes wait for bodies,
+   * but not for the admission of clients' requests: a flood of those would stop the log.
+   */
+  #queue(kind: 'disk' | 'execution' | 'admission', action: Action): void {
     const { now } = this.#world;
-    this.#busyUntil = Math.max(this.#busyUntil, now) + this.#draw(unitsMax);
-    this.#later(this.#busyUntil - now, action);
+    const busy = this.#busyUntil;
+    const unitsMax = kind === 'disk' ? this.pace.diskUnits : this.pace.applicationUnits;
+    busy[kind] = Math.max(busy[kind], busy.disk, now) + this.#draw(unitsMax);
+    this.#later(busy[kind] - now, action);
   }
 
   #draw(unitsMax: number): number {
@@ -366,7 +373,7 @@ export class Process {
   }
 
   #build(request: BuildRequest): void {
-    this.#queue(this.pace.applicationUnits, async () => {
+    this.#queue('execution', async () => {
       const { limits } = this.#world;
       const held = request.requests.filter(({ id }) => this.#holds(id));
       const requests = this.puppeteer?.censored(held) ?? held;
@@ -383,7 +390,7 @@ export class Process {
   }
 
   #check(request: CheckRequest): void {
-    this.#queue(this.pace.applicationUnits, async () => {
+    this.#queue('execution', async () => {
       const result = await this.#checkResult(request);
       this.step({ kind: 'checked', token: request.token, result });
     });
@@ -408,7 +415,7 @@ export class Process {
   }
 
   #admit({ lane, recheck, requests }: AdmitRequest): void {
-    this.#queue(this.pace.applicationUnits, async () => {
+    this.#queue('admission', async () => {
       const accepted: Request[] = [];
       const refused: Digest[] = [];
       for (const request of requests) {
@@ -423,7 +430,7 @@ export class Process {
   }
 
   #serve({ to, fromHeight }: ServeRequest): void {
-    this.#queue(this.pace.applicationUnits, () => {
+    this.#queue('admission', () => {
       const message = collectBatches(this.disk.batchesFrom(fromHeight));
       if (message === undefined) return;
       try {

@@ -185,8 +185,8 @@ function drawPaces(random: Random, count: number, family: Family): readonly Pace
   const slowOne = family === 'chaos' && random.chance(0.3) ? random.below(count) : -1;
   const verification = random.chance(0.3) ? 4 : 0;
   return Array.from({ length: count }, (_, i) => ({
-    diskUnits: i === slowOne ? 60 : random.between(1, 6),
-    applicationUnits: i === slowOne ? 40 : random.between(0, 4),
+    diskUnits: i === slowOne ? 40 : random.between(1, 6),
+    applicationUnits: i === slowOne ? 20 : random.between(0, 4),
     verificationUnits: i === slowOne ? 20 : verification,
   }));
 }

@@ -1,7 +1,7 @@
 // A fingerprint of everything that happens in a run, and, when asked for, a transcript to read.
 
 /** Most lines of a transcript that are kept: the end is what explains a violation. */
-const LINES_MAX = 4000;
+const LINES_MAX = 200_000;
 
 /** Collects what happens. Cheap unless lines are wanted. */
 export class Trace {
