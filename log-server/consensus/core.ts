@@ -71,6 +71,7 @@ export interface PeerInfo {
   /** Ticks of our last answers to it: they are rationed (S5). */
   repliedTick: number;
   servedTick: number;
+  bodyTick: number;
   /** Requests of it that are with the application now. */
   admitting: number;
 }
@@ -262,7 +263,7 @@ export class Core {
   peer(id: PeerId): PeerInfo {
     let info = this.peers.get(id);
     if (info === undefined) {
-      info = { height: 0, repliedTick: NEVER, servedTick: NEVER, admitting: 0 };
+      info = { height: 0, repliedTick: NEVER, servedTick: NEVER, bodyTick: NEVER, admitting: 0 };
       this.peers.set(id, info);
       if (this.peers.size > this.members.count + STRANGERS_MAX) this.#forgetStranger(id);
     }

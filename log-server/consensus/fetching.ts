@@ -106,15 +106,22 @@ function requestBody(core: Core, digest: Digest): void {
   core.send([peer], { kind: 'get-body', digest });
 }
 
-/** Whether somebody's GET can be answered. */
-export function wantsGetBody(core: Core, message: GetBodyMessage): IgnoreReason | undefined {
-  return core.bodies.has(message.digest) ? undefined : 'not-held';
+/** S5: one answer per peer and tick, or a question of 33 bytes would cost us megabytes at any rate. */
+export function wantsGetBody(
+  core: Core,
+  from: PeerId,
+  message: GetBodyMessage,
+): IgnoreReason | undefined {
+  if (!core.bodies.has(message.digest)) return 'not-held';
+  return core.peer(from).bodyTick === core.tick ? 'too-often' : undefined;
 }
 
-/** Answers a GET. Not rationed by itself: the connection's budget bounds what it may cost. */
+/** Answers a GET. */
 export function onGetBody(core: Core, from: PeerId, message: GetBodyMessage): void {
   const batch = core.bodies.get(message.digest);
-  if (batch !== undefined) core.send([from], { kind: 'body', batch });
+  if (batch === undefined) return;
+  core.peer(from).bodyTick = core.tick;
+  core.send([from], { kind: 'body', batch });
 }
 
 /** Only what was asked for. */

@@ -3,8 +3,17 @@ import { describe, it } from 'node:test';
 
 import { broken, contradiction, runChaos } from '../../fixtures/transcripts/chaos.ts';
 import { Cluster, type Packet } from '../../fixtures/transcripts/cluster.ts';
-import { peerOf, request, testRoster } from '../../fixtures/transcripts/world.ts';
+import { Liar, wishMessage } from '../../fixtures/transcripts/liar.ts';
+import { cosignOf, prePrepareOf } from '../../fixtures/transcripts/samples.ts';
+import {
+  ORIGIN,
+  makeBatch,
+  peerOf,
+  request,
+  testRoster,
+} from '../../fixtures/transcripts/world.ts';
 import type { Roster } from '../../verifier/roster.ts';
+import { ZERO_DIGEST, genesisHeader, headerDigest } from './encode.ts';
 
 const FOUR = testRoster([1, 1, 1, 1]);
 
@@ -531,21 +540,57 @@ describe('fairness', () => {
 
 describe('bounds', () => {
   it('keeps nothing of what a member sends for views and heights that may never come (I12)', () => {
-    const cluster = new Cluster(FOUR);
-    cluster.submit(0, 'a');
-    runUntil(cluster, 1);
-    const before = cluster.node(2).replica.summary.sizes;
-    for (let i = 0; i < 300; i++) {
-      cluster.inject(1, 2, {
-        kind: 'forward',
-        epoch: 0,
-        requests: [request(`spam ${i}`)],
-      });
+    const liar = new Liar(1);
+    const limits = liar.cluster.node(2).config.limits;
+    let parent = genesisHeader(ORIGIN);
+    for (let i = 0; i < 200; i++) {
+      const batch = makeBatch(parent, 0, [request(`spam ${i}`)], 1_000_000 + i);
+      parent = batch.header;
+      for (const view of [0, 1, 4 * i + 1]) {
+        const where = { view, nv: ZERO_DIGEST };
+        liar.vote('prepare', batch.header, where, [2]);
+        liar.vote('commit', batch.header, where, [2]);
+        if (view % 4 === 1) liar.say(prePrepareOf(liar.roster, batch, view), [2]);
+      }
+      liar.say({ kind: 'view-change', viewChange: liar.ownViewChange(4 * i + 2) }, [2]);
+      liar.say(cosignOf(liar.roster, 1, batch.header), [2]);
+      liar.say({ kind: 'body', batch }, [2]);
+      liar.say({ kind: 'get-body', digest: headerDigest(batch.header) }, [2]);
+      liar.say({ kind: 'forward', epoch: 0, requests: [request(`spam ${i}`)] }, [2]);
+      liar.say(wishMessage(i), [2]);
     }
-    cluster.settle();
-    const { sizes } = cluster.node(2).replica.summary;
-    assert.ok(sizes.requests <= cluster.node(2).config.limits.laneRequestsMax);
-    assert.equal(sizes.bodies, before.bodies);
+    liar.settle(({ from, to }) => from === 1 && to === 2);
+    const { sizes } = liar.cluster.node(2).replica.summary;
+    assert.ok(sizes.requests > 0 && sizes.requests <= limits.laneRequestsMax);
+    assert.ok(sizes.votes > 0 && sizes.votes <= 6, `${sizes.votes} votes of one member`);
+    assert.deepEqual([sizes.bodies, sizes.checks, sizes.fetches, sizes.queued], [0, 0, 0, 0]);
+    assert.ok(sizes.viewChanges <= 1 && sizes.cosigns <= 2);
+    assert.ok(sizes.peers <= 4 && sizes.accused <= 8);
+  });
+
+  it('answers a GET once a tick, and never with what it has not got (S5)', () => {
+    const liar = new Liar(1);
+    liar.cluster.submit(0, 'a');
+    liar.cluster.settle(({ message }) => message.kind === 'pre-prepare');
+    const { vote } = liar.cluster.node(2).replica.summary;
+    assert.ok(vote !== undefined);
+    const answers = (): number => {
+      let count = 0;
+      liar.cluster.settle(({ message, to }) => {
+        if (to === 1 && (message.kind === 'body' || message.kind === 'batches')) count += 1;
+        return true;
+      });
+      return count;
+    };
+    for (let i = 0; i < 50; i++) liar.say({ kind: 'get-body', digest: vote.digest }, [2]);
+    for (let i = 0; i < 50; i++) liar.say({ kind: 'get-batches', fromHeight: i }, [2]);
+    assert.equal(answers(), 1);
+    for (const index of [0, 2, 3]) {
+      liar.cluster.step(liar.cluster.node(index), { kind: 'tick', wallMs: liar.cluster.wallMs });
+    }
+    liar.say({ kind: 'get-body', digest: vote.digest }, [2]);
+    liar.say({ kind: 'get-body', digest: 'ab'.repeat(32) }, [2]);
+    assert.equal(answers(), 1);
   });
 });
 

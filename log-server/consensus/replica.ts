@@ -161,7 +161,7 @@ function useOf(core: Core, from: PeerId, message: Message): IgnoreReason | undef
     case 'forward':
       return wantsForward(core, from, message);
     case 'get-body':
-      return wantsGetBody(core, message);
+      return wantsGetBody(core, from, message);
     case 'body':
       return wantsBody(core, message);
     case 'get-batches':

@@ -24,6 +24,7 @@ export interface StateSummary {
   /** Sizes of everything that could grow, against the bounds of 2.14 (I12). */
   readonly sizes: {
     readonly bodies: number;
+    readonly votes: number;
     readonly checks: number;
     readonly fetches: number;
     readonly peers: number;
@@ -64,6 +65,7 @@ export function summarize(core: Core): StateSummary {
     halted: core.halted,
     sizes: {
       bodies: core.bodies.size,
+      votes: core.votes.size,
       checks: core.checks.size,
       fetches: core.fetches.size,
       peers: core.peers.size,

@@ -88,6 +88,13 @@ export class VoteBook {
     return this.#slots[phase].flatMap(({ past }) => (past === undefined ? [] : [past]));
   }
 
+  /** Votes kept; at most four per member and phase. */
+  get size(): number {
+    return [...this.#slots.prepare, ...this.#slots.commit]
+      .flatMap(({ current, next, future, past }) => [current, next, future, past])
+      .filter((signed) => signed !== undefined).length;
+  }
+
   /** Moves to another view or height: slots are filed anew, what no longer fits is forgotten. */
   moveTo(view: number, height: number): void {
     if (view === this.#view && height === this.#height) return;
