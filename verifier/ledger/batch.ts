@@ -14,7 +14,8 @@ import type { ArtifactClaim, CheckedSubmission } from './effect.ts';
 import { LedgerError } from './errors.ts';
 import { Scratch, type LedgerChanges } from './scratch.ts';
 import { statementEntry } from './statement-entry.ts';
-import { checkSubmission, readSubmission } from './submission.ts';
+import { checkSubmission } from './judge.ts';
+import { readSubmission } from './submission.ts';
 import type { BatchBase } from './view.ts';
 
 /** What to execute. */

@@ -15,7 +15,8 @@ import { VerifyError } from '../errors.ts';
 import type { Observed } from '../statements/observed.ts';
 import { LedgerError } from './errors.ts';
 import { RATE_ENTRIES_MAX } from './limits.ts';
-import { checkSubmission, readSubmission } from './submission.ts';
+import { checkSubmission } from './judge.ts';
+import { readSubmission } from './submission.ts';
 
 const { ada, ben, eve, mal } = PEOPLE;
 
