@@ -3,7 +3,9 @@ import { parseEvidence, type Evidence } from '../../verifier/evidence/format.ts'
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson, readArray } from '../../verifier/json.ts';
 import { readEnvelope, type Envelope } from '../../verifier/dsse.ts';
+import { quote } from '../../verifier/errors.ts';
 import { parseNote, type SignedNote } from '../../verifier/note.ts';
+import { REPORT_BYTES_MAX } from '../../verifier/replication/report.ts';
 import { ROSTER_CHAIN_MAX } from '../../verifier/roster.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { TransportError } from '../errors.ts';
@@ -19,6 +21,11 @@ const STATUS_BYTES_MAX = 16 * 1024;
 const ROSTERS_BYTES_MAX = 16 * MEBIBYTE;
 /** As large as an artifact may be (rule of the log). */
 export const ARTIFACT_BYTES_MAX: number = 256 * MEBIBYTE;
+
+/** A list of the most reports that a replica keeps, and one of them. */
+const REPORTS_BYTES_MAX = MEBIBYTE;
+const REPORTS_MAX = 1_000;
+const REPORT_ID_PATTERN = /^(?:0|[1-9][0-9]{0,15})-X[1-8]-[0-9a-f]{64}$/;
 
 const SMALL_TIMEOUT_MS = 8_000;
 const EVIDENCE_TIMEOUT_MS = 40_000;
@@ -121,6 +128,32 @@ export class ReplicaClient {
     return readStatus(body);
   }
 
+  /** Ids of the proofs of misbehaviour that it keeps. */
+  async misbehaviour(signal: AbortSignal): Promise<readonly string[]> {
+    const { body } = await this.#http.exchange({
+      method: 'GET',
+      url: `${this.url}/v1/misbehaviour`,
+      bytesMax: REPORTS_BYTES_MAX,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    return readReportIds(body);
+  }
+
+  /** One of these proofs. It is *not* checked here. */
+  async misbehaviourDocument(id: string, signal: AbortSignal): Promise<Uint8Array> {
+    const { body } = await this.#http.exchange({
+      method: 'GET',
+      url: `${this.url}/v1/misbehaviour/${id}`,
+      bytesMax: REPORT_BYTES_MAX,
+      timeoutMs: EVIDENCE_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    return body;
+  }
+
   /** Whether it has the artifact. */
   async hasArtifact(sha512Hex: string, signal: AbortSignal): Promise<boolean> {
     const { status } = await this.#http.exchange({
@@ -174,6 +207,19 @@ function readStatus(body: Uint8Array): SubmissionStatus {
   const status = reader.oneOf('status', ['committed', 'pending'] as const);
   if (status === 'pending') return { kind: 'pending', id };
   return { kind: 'committed', id, index: reader.integer('index', 0) };
+}
+
+// The list is unsigned, so it need not be canonical; ids become paths, so they have one form.
+function readReportIds(body: Uint8Array): readonly string[] {
+  const { value } = parseForeignJson(body, { lengthMax: REPORTS_BYTES_MAX });
+  const reader = new ObjectReader(value, '');
+  return reader.array('reports', REPORTS_MAX, (each, path) => {
+    const id = new ObjectReader(each, path).string('id', 100);
+    if (!REPORT_ID_PATTERN.test(id)) {
+      throw new TransportError('PROTOCOL', `${path}: ${quote(id)} is no name of a report`);
+    }
+    return id;
+  });
 }
 
 /** Whether a replica says that its log has no checkpoint yet. */

@@ -2,31 +2,24 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 
-import { envelopeJson } from '../../verifier/dsse.ts';
+import { statementHash } from '../../verifier/dsse.ts';
+import { assert } from '../../verifier/errors.ts';
+import { formatForkEvidence, verifyForkEvidence } from '../../verifier/evidence/fork.ts';
 import type { ForkError, ForkEvidence } from '../../verifier/evidence/trust.ts';
-import { canonicalJson } from '../../verifier/json.ts';
-import { parseNote } from '../../verifier/note.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { createFile } from '../trust/atomic-file.ts';
 
-const FORK_FORMAT = 'bftpkg-fork-evidence/v1';
-
-/** The replicas with a line in both notes: provably faulty, both notes being verified. */
-export function signersOfBoth(fork: ForkEvidence): readonly string[] {
-  const first = new Set(parseNote(fork.first).signatures.map(({ name }) => name));
-  return parseNote(fork.second).signatures.flatMap(({ name }) => (first.has(name) ? [name] : []));
-}
-
-/** The evidence as canonical JSON. */
-export function formatForkEvidence(fork: ForkEvidence): string {
-  return canonicalJson({
-    format: FORK_FORMAT,
-    origin: fork.origin,
-    size: fork.size,
-    rosters: fork.rosters.map(envelopeJson),
-    first: fork.first,
-    second: fork.second,
-  });
+/**
+ * The replicas that signed both notes: provably faulty. By their verified signatures and never by the
+ * names in the notes: anybody can add a line with somebody's name and a key that nobody knows.
+ */
+async function signersOfBoth(fork: ForkEvidence): Promise<readonly string[]> {
+  const [first] = fork.rosters;
+  assert(first !== undefined, 'a fork was found under verified rosters');
+  // The chain was verified from the user's pin before; here it vouches for itself.
+  const proof = await verifyForkEvidence(fork, statementHash(first.payload), nativeVerifier);
+  return proof.signers.map(({ name }) => name);
 }
 
 /**
@@ -40,14 +33,16 @@ export async function keepForkEvidence(error: ForkError, folder: string): Promis
   const name = `bftpkg-evidence-${fork.size}-${short(fork.first)}-${short(fork.second)}.json`;
   const path = join(folder, name);
   let kept = `./${name}`;
+  let isKept = true;
   try {
     await createFile(path, `${formatForkEvidence(fork)}\n`, 0o644);
   } catch (cause) {
     if (systemCode(cause) !== 'EEXIST') {
+      isKept = false;
       kept = `could not be written to ${path}: ${systemCode(cause) ?? String(cause)}`;
     }
   }
-  const both = signersOfBoth(fork);
+  const both = await signersOfBoth(fork);
   return new CliError(
     'BP4003',
     `log ${fork.origin}: SPLIT VIEW - two different logs were signed at size ${fork.size}`,
@@ -60,6 +55,7 @@ export async function keepForkEvidence(error: ForkError, folder: string): Promis
       ],
       hints: [
         'Nothing was installed and the saved trust state was not advanced.',
+        ...(isKept ? [`anybody can check it: bftpkg evidence verify ${kept}`] : []),
         'keep the file, publish it, and send it to the operators and auditors of the log',
       ],
       evidence: [path],
