@@ -47,15 +47,24 @@ export type DiagnosticCode =
   | 'BP5002'
   | 'BP5003'
   | 'BP5004'
+  | 'BP6001'
+  | 'BP6002'
   | 'BP6003'
+  | 'BP6004'
   | 'BP6005'
   | 'BP6006'
   | 'BP6007'
+  | 'BP6008'
+  | 'BP6009'
+  | 'BP6010'
+  | 'BP6011'
+  | 'BP6012'
   | 'BP7001'
   | 'BP7002'
   | 'BP7003'
   | 'BP7004'
   | 'BP7005'
+  | 'BP7006'
   | 'BP8001'
   | 'BP8002'
   | 'BP9001'
@@ -305,7 +314,7 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'A packaging mistake or a defect.',
     attack: 'None by itself.',
     action: 'Move to another version when you can.',
-    suppress: 'It is a warning for packages that the lockfile already has.',
+    suppress: 'It is a warning for packages that the lockfile already has; else an exception.',
   },
   BP5003: {
     title: 'not in the log',
@@ -315,7 +324,7 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'Its maintainers do not take part yet, or the release is not published yet.',
     attack: 'A package that exists only in a registry that was taken over.',
     action: 'Check the spelling; ask the maintainers to publish through the log.',
-    suppress: 'Remove the dependency; there is no exception list in this version.',
+    suppress: 'An exception or a baseline: `bftpkg policy except add`, `policy baseline create`.',
   },
   BP5004: {
     title: 'already bound to something else',
@@ -327,6 +336,26 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     action: 'Raise the version, or compare your build with the one in the log.',
     suppress: NEVER,
   },
+  BP6001: {
+    title: 'trust downgrade',
+    exit: EXIT.policy,
+    happened: 'The release was signed by fewer maintainers than the release before it.',
+    matters: 'A release that suddenly has fewer signers can come from a stolen account.',
+    innocent: 'A maintainer was away, or the team changed its rules.',
+    attack: 'Somebody with fewer keys than before publishes alone.',
+    action: 'Stay on the version before; ask the maintainers.',
+    suppress: 'An exception with a reason and a last day: `bftpkg policy except add`.',
+  },
+  BP6002: {
+    title: 'exception expired',
+    exit: EXIT.policy,
+    happened: 'An exception for this package was allowed until a day that has passed.',
+    matters: 'Exceptions end, so that somebody looks again.',
+    innocent: 'Nobody looked again.',
+    attack: 'None by itself.',
+    action: 'Remove the reason for it, or give it a new last day on purpose.',
+    suppress: 'Renew it: `bftpkg policy except add`.',
+  },
   BP6003: {
     title: 'dangerous project setting',
     exit: EXIT.policy,
@@ -336,6 +365,16 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     attack: 'A pull request that adds a setting which runs code on every install.',
     action: 'Remove the setting that is named, or move it to your own user configuration.',
     suppress: NEVER,
+  },
+  BP6004: {
+    title: 'too new',
+    exit: EXIT.policy,
+    happened: 'The release was logged more recently than the policy allows.',
+    matters: 'Most malicious releases are found within days; who waits is not among the first.',
+    innocent: 'An urgent fix.',
+    attack: 'A release made to be installed before anybody looks at it.',
+    action: 'Wait, or take the version before.',
+    suppress: 'An exception with a reason and a last day: `bftpkg policy except add`.',
   },
   BP6005: {
     title: 'refused by the log',
@@ -355,7 +394,7 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'A fork or a local package under development.',
     attack: 'An entry that makes npm fetch or run something that nobody vouches for.',
     action: 'Depend on a released version; make the entry again with `bftpkg install`.',
-    suppress: 'Remove the dependency; there is no exception list in this version.',
+    suppress: 'An exception or a baseline: `bftpkg policy except add`, `policy baseline create`.',
   },
   BP6007: {
     title: 'dependency that no manifest asks for',
@@ -368,6 +407,58 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     attack: 'An entry smuggled into a large lockfile change: real, signed, and never asked for.',
     action: 'Make the lockfile again from package.json, and look at what changes.',
     suppress: 'Ask for it in package.json (dependencies, or overrides), where reviewers see it.',
+  },
+  BP6008: {
+    title: 'fewer signers than the policy wants',
+    exit: EXIT.policy,
+    happened: 'Fewer maintainers signed the release than a rule of the policy asks for.',
+    matters: 'Their own threshold is met; the policy asks for more.',
+    innocent: 'A package of a small team.',
+    attack: 'A small team is easier to take over.',
+    action: 'Ask the maintainers for more signatures, or use another package.',
+    suppress: 'An exception with a reason and a last day: `bftpkg policy except add`.',
+  },
+  BP6009: {
+    title: 'not signed by pinned maintainers',
+    exit: EXIT.policy,
+    happened:
+      'Fewer keys that the policy pins for this package signed the release than a release of it needs.',
+    matters: 'A pinned key stays the same person, whatever the maintainer set says today.',
+    innocent: 'The maintainers changed keys or handed the package over.',
+    attack: 'The package was taken over by people who are now its rightful maintainers.',
+    action: 'Find out who the new maintainers are, then change maintainerKeys.',
+    suppress: 'An exception with a reason and a last day: `bftpkg policy except add`.',
+  },
+  BP6010: {
+    title: 'unused exception',
+    exit: EXIT.policy,
+    happened: 'An exception or an entry of the baseline matches nothing any more.',
+    matters: 'What nobody needs may one day match something that nobody meant.',
+    innocent: 'The package was removed or published through the log.',
+    attack: 'None by itself.',
+    action: '`bftpkg policy except prune`, `bftpkg policy baseline prune`.',
+    suppress: 'It is a warning.',
+  },
+  BP6011: {
+    title: 'log that you do not trust',
+    exit: EXIT.policy,
+    happened: 'The project pins a log that is not among the pins of your own configuration.',
+    matters: 'Whoever chooses the log chooses who is believed.',
+    innocent: 'A project of others, or an operator who started a new log.',
+    attack: 'A pull request that points bftpkg.json to a log of its author.',
+    action:
+      'Compare the pin with the one that the operators publish; then add it to pins in your own file.',
+    suppress: NEVER,
+  },
+  BP6012: {
+    title: 'install script',
+    exit: EXIT.policy,
+    happened: 'The release runs a script on install, where the policy forbids that.',
+    matters: 'Install scripts run with your rights before anybody has looked at the code.',
+    innocent: 'A package that builds native code.',
+    attack: 'A patch release that suddenly runs a program on every machine that installs it.',
+    action: 'Look at the script (`bftpkg inspect`); stay on the version before.',
+    suppress: 'An exception with a reason and a last day: `bftpkg policy except add`.',
   },
   BP7001: {
     title: 'quorum unreachable',
@@ -417,6 +508,17 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'The bundle was made for other subjects.',
     attack: 'A bundle from which something was taken out.',
     action: 'Make the bundle again for these subjects, or verify online.',
+    suppress: NEVER,
+  },
+  BP7006: {
+    title: 'release before it not shown',
+    exit: EXIT.inconclusive,
+    happened:
+      'A rule compares a release with the one before it, and that one could not be determined.',
+    matters: 'It was not checked, so it is neither good nor bad.',
+    innocent: 'Replicas are down; a bundle that was made without this rule.',
+    attack: 'A replica that hides the release before.',
+    action: 'Try again online, or make the bundle again with this policy.',
     suppress: NEVER,
   },
   BP8001: {

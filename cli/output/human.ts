@@ -90,6 +90,8 @@ const ROWS: readonly (readonly [SubjectReport['verdict'], keyof Style['marks'], 
   ['verified', 'ok', 'verified'],
   ['rejected', 'fail', 'refused'],
   ['inconclusive', 'unknown', 'could not be checked'],
+  ['excepted', 'skip', 'excepted (not expired)'],
+  ['baseline', 'skip', 'baseline'],
   ['bundled', 'skip', 'bundled in a package above'],
   ['local', 'skip', 'your own sources'],
   ['omitted', 'skip', 'left out, as you asked'],
@@ -146,9 +148,11 @@ function summary(
   const { installed } = verification;
   const after =
     installed === null ? '' : `, ${count(installed.packages, 'package', 'packages')} installed`;
-  if (report.verdict === 'verified') {
+  if (report.verdict === 'verified' || report.verdict === 'allowed') {
+    const allowed = counts.excepted + counts.baseline;
+    const byPolicy = allowed === 0 ? '' : `, ${allowed.toLocaleString('en-US')} allowed by policy`;
     return style.good(
-      `${style.marks.ok} ${counts.verified.toLocaleString('en-US')} verified${after}, ` +
+      `${style.marks.ok} ${counts.verified.toLocaleString('en-US')} verified${after}${byPolicy}, ` +
         `0 problems ${time}${fetched}`,
     );
   }

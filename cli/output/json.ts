@@ -56,6 +56,10 @@ function jsonSubject(subject: SubjectReport): object {
               status: 'valid',
             })),
           },
+    decision:
+      subject.decision === undefined
+        ? null
+        : { ...subject.decision, suppressed: subject.decision.suppressed.map(jsonDiagnostic) },
     diagnostics: subject.diagnostics.map(jsonDiagnostic),
   };
 }
@@ -64,7 +68,16 @@ function jsonSubject(subject: SubjectReport): object {
 export function countVerdicts(
   subjects: readonly SubjectReport[],
 ): Readonly<Record<SubjectReport['verdict'], number>> {
-  const counts = { verified: 0, rejected: 0, inconclusive: 0, local: 0, bundled: 0, omitted: 0 };
+  const counts = {
+    verified: 0,
+    rejected: 0,
+    inconclusive: 0,
+    local: 0,
+    bundled: 0,
+    omitted: 0,
+    excepted: 0,
+    baseline: 0,
+  };
   for (const subject of subjects) counts[subject.verdict]++;
   return counts;
 }

@@ -53,6 +53,19 @@ describe('verificationReport', () => {
     ['only local subjects are not success', [subject('local')], EXIT.nothing, 'rejected'],
     ['only bundled subjects are not success', [subject('bundled')], EXIT.nothing, 'rejected'],
     [
+      'what a policy allows is not called verified',
+      [subject('verified'), subject('excepted')],
+      0,
+      'allowed',
+    ],
+    ['an old project may begin with nothing proven', [subject('baseline')], 0, 'allowed'],
+    [
+      'a policy that allows one thing allows no other',
+      [subject('excepted'), subject('rejected')],
+      5,
+      'error',
+    ],
+    [
       'a refusal without a recorded reason is a bug',
       [subject('verified'), subject('rejected')],
       5,

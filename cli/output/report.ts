@@ -23,6 +23,19 @@ export interface SignerReport {
   readonly label: string;
 }
 
+/** Why something that was refused is allowed. */
+export interface PolicyDecision {
+  readonly kind: 'excepted' | 'baseline';
+  /** Why somebody allowed it; a configuration's text. */
+  readonly reason: string;
+  /** Last day of the exception, `YYYY-MM-DD`; `null` for a baseline. */
+  readonly expires: string | null;
+  /** The file that says so. */
+  readonly source: string;
+  /** What would have been refused. */
+  readonly suppressed: readonly Diagnostic[];
+}
+
 /** What happened to one subject. */
 export interface SubjectReport {
   readonly name: string;
@@ -31,9 +44,18 @@ export interface SubjectReport {
   readonly location: { readonly file: string; readonly line: number | null } | null;
   /**
    * `local` is the user's own code, `bundled` is inside another subject's tarball, `omitted` was left
-   * out on the user's own word (--omit, --only, --since).
+   * out on the user's own word (--omit, --only, --since). `excepted` and `baseline` were refused, and
+   * a policy allows them all the same: nothing is proven about them.
    */
-  readonly verdict: 'verified' | 'rejected' | 'inconclusive' | 'local' | 'bundled' | 'omitted';
+  readonly verdict:
+    | 'verified'
+    | 'rejected'
+    | 'inconclusive'
+    | 'local'
+    | 'bundled'
+    | 'omitted'
+    | 'excepted'
+    | 'baseline';
   /** What kind of lockfile entry it is, and what else a reviewer should know about it. */
   readonly origin?: { readonly kind: string; readonly notes: readonly string[] };
   readonly digest: {
@@ -48,6 +70,8 @@ export interface SubjectReport {
     readonly signers: readonly SignerReport[];
   } | null;
   readonly diagnostics: readonly Diagnostic[];
+  /** What a policy allowed; a verified subject can have one too. */
+  readonly decision?: PolicyDecision;
 }
 
 /** The checkpoint under which everything was proven. */
@@ -95,7 +119,8 @@ export interface CommandResult {
   readonly lines: readonly string[];
 }
 
-export type Verdict = 'verified' | 'rejected' | 'inconclusive' | 'done' | 'error';
+/** `allowed` is exit 0 too, but some subjects are there on a policy's word and not on a proof. */
+export type Verdict = 'verified' | 'allowed' | 'rejected' | 'inconclusive' | 'done' | 'error';
 
 /** A whole run. */
 export interface Report {
@@ -146,9 +171,14 @@ function verdictOf(code: ExitCode): Verdict {
     : 'rejected';
 }
 
+function isAllowed({ verdict }: SubjectReport): boolean {
+  return verdict === 'excepted' || verdict === 'baseline';
+}
+
 /**
  * The report of a verification. "Verified" needs at least one verified subject and no subject that
  * is anything but verified, local or bundled: an empty set or a forgotten diagnostic never is exit 0.
+ * With subjects that only a policy allows, exit 0 is called `allowed`.
  */
 export function verificationReport(
   command: string,
@@ -164,14 +194,15 @@ export function verificationReport(
   if (exitOf(all).code === EXIT.verified) {
     if (subjects.some((s) => s.verdict === 'rejected' || s.verdict === 'inconclusive')) {
       extra.push(diagnostic('BP9999', 'a subject was not verified and no reason was recorded'));
-    } else if (!subjects.some((subject) => subject.verdict === 'verified')) {
+    } else if (!subjects.some((s) => s.verdict === 'verified' || isAllowed(s))) {
       extra.push(diagnostic('BP9001', `${verification.source}: nothing to verify`));
     }
   }
   const exit = exitOf([...all, ...extra]);
+  const verdict = verdictOf(exit.code);
   return {
     command,
-    verdict: verdictOf(exit.code),
+    verdict: verdict === 'verified' && subjects.some(isAllowed) ? 'allowed' : verdict,
     exit,
     diagnostics: [...(about.diagnostics ?? []), ...extra],
     evidence: about.evidence ?? [],
