@@ -111,7 +111,7 @@ export function cosignNewest(core: Core): void {
   if (grant.kind !== 'granted') return;
   core.voter = grant.next;
   core.asked.cosignTick = core.tick;
-  core.signCosign({ key: 'cosign', epoch: core.members.epoch, height, size, root });
+  core.sign({ key: 'cosign', epoch: core.members.epoch, height, size, root });
 }
 
 /** Keeps freshness up without a consensus round. */

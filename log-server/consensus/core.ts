@@ -1,9 +1,5 @@
-// The state of a replica and the basket of effects that one step fills. The files of the protocol's
-// phases work on a `Core`; replica.ts decides who is called when.
-//
-// Persist before sign (C1) is enforced here, once: `finish` compares the signing kernel's state with
-// the one before the step, writes what changed, and holds every signature request and every piece of
-// news back until the driver says that all writes so far are durable.
+// The state of a replica. The files of the protocol's phases work on a `Core`; replica.ts decides who
+// is called when, effects.ts keeps what a step asks of the driver.
 import { assert } from '../../verifier/errors.ts';
 import type { Restored } from './records.ts';
 import { recordWrites } from './records.ts';
@@ -25,25 +21,15 @@ import type {
 } from './messages.ts';
 import { voteBytes, viewChangeBytes, newViewBytes } from './encode.ts';
 import type { MutantName } from './mutants.ts';
+import { Effects } from './effects.ts';
 import { Pool } from './pool.ts';
 import type {
-  AdmitRequest,
-  BuildRequest,
-  CheckRequest,
   CheckedContent,
-  CommittedBatch,
   Config,
-  CoreEvent,
-  CosignRequest,
-  CosignedCheckpoint,
-  IgnoreReason,
   Misbehaviour,
-  Outbound,
   Ready,
-  ServeRequest,
   SignRequest,
   SignedContent,
-  Write,
 } from './types.ts';
 import type { EpochContext, Opening } from './validate.ts';
 import { maySign } from './voter.ts';
@@ -98,19 +84,12 @@ export interface Recheck {
   readonly height: number;
 }
 
-/** Effects that wait for the records of their step to be durable. */
-interface Held {
-  readonly token: number;
-  readonly sign: readonly SignRequest[];
-  readonly committed: readonly CommittedBatch[];
-}
-
 // Of replicas that are not members, only the newest few are remembered; they may only ask.
 const STRANGERS_MAX = 64;
 const NEVER = -1_000_000;
 
-/** Everything that a replica knows, and the effects of the step in progress. */
-export class Core {
+/** Everything that a replica knows. */
+export class Core extends Effects {
   readonly config: Config;
   readonly mutants: ReadonlySet<MutantName>;
 
@@ -180,34 +159,17 @@ export class Core {
   tick: number = 0;
   wallMs: number = 0;
   halted: string | undefined;
-  #tokens = 0;
-  #held: Held[] = [];
-  #durableToken = 0;
-
-  // ---- effects of the step in progress
-  #before: VoterState;
-  #writes: Write[] = [];
-  #sign: SignRequest[] = [];
-  #committed: CommittedBatch[] = [];
-  #released: SignRequest[] = [];
-  #news: CommittedBatch[] = [];
-  #send: Outbound[] = [];
-  #build: BuildRequest | undefined;
-  #check: CheckRequest[] = [];
-  #admit: AdmitRequest[] = [];
-  #serve: ServeRequest[] = [];
-  #cosigned: CosignedCheckpoint | undefined;
-  #evidence: Misbehaviour[] = [];
-  #events: CoreEvent[] = [];
-  #ignored: IgnoreReason | undefined;
+  /** The kernel's state as the driver has been told to keep it. */
+  #kept: VoterState;
 
   constructor(config: Config, members: Members, epochStart: Header, restored: Restored) {
+    super();
     this.config = config;
     this.mutants = config.mutants;
     this.members = members;
     this.epochStart = epochStart;
     this.voter = restored.voter;
-    this.#before = restored.voter;
+    this.#kept = restored.voter;
     this.opening = restored.opening;
     this.newViewSignature = restored.newViewSignature;
     this.wish = restored.voter.view;
@@ -278,24 +240,11 @@ export class Core {
     }
   }
 
-  // ---- effects
-
-  nextToken(): number {
-    this.#tokens += 1;
-    return this.#tokens;
-  }
-
-  write(write: Write): void {
-    this.#writes.push(write);
-  }
+  // ---- effects that need the state
 
   /** Asks for a vote-key signature, once everything that it rests on is durable. */
   signVote(content: SignedContent): void {
-    this.#sign.push({ key: 'vote', bytes: this.#bytesOf(content), content });
-  }
-
-  signCosign(request: CosignRequest): void {
-    this.#sign.push(request);
+    this.sign({ key: 'vote', bytes: this.#bytesOf(content), content });
   }
 
   #bytesOf(content: SignedContent): Uint8Array {
@@ -314,74 +263,28 @@ export class Core {
     return newViewBytes(origin, content.content);
   }
 
-  send(to: readonly PeerId[], message: Message): void {
-    if (to.length > 0) this.#send.push({ to, message });
-  }
-
-  build(request: BuildRequest): void {
-    assert(this.#build === undefined, 'one batch is built at a time');
-    this.#build = request;
-  }
-
-  check(request: CheckRequest): void {
-    this.#check.push(request);
-  }
-
-  admit(request: AdmitRequest): void {
-    this.#admit.push(request);
-  }
-
-  serve(request: ServeRequest): void {
-    this.#serve.push(request);
-  }
-
-  announce(batch: CommittedBatch): void {
-    this.#committed.push(batch);
-  }
-
-  cosigned(checkpoint: CosignedCheckpoint): void {
-    this.#cosigned = checkpoint;
-  }
-
-  event(event: CoreEvent): void {
-    this.#events.push(event);
-  }
-
   /** Reports a proof of guilt, once per rule, member and epoch: a flood of proofs proves no more. */
   accuse(rule: Misbehaviour['rule'], signer: ReplicaIndex, messages: readonly Message[]): void {
     const accused = this.members.peers[signer];
     if (accused === undefined || this.isAccused(rule, signer)) return;
     this.accused.add(`${rule}/${signer}`);
-    this.#evidence.push({ rule, accused, epoch: this.members.epoch, messages });
+    this.report({ rule, accused, epoch: this.members.epoch, messages });
   }
 
   isAccused(rule: Misbehaviour['rule'], signer: ReplicaIndex): boolean {
     return this.accused.has(`${rule}/${signer}`);
   }
 
-  ignore(reason: IgnoreReason): void {
-    this.#ignored = reason;
-  }
-
   /** N12: signs nothing more, ever. */
   halt(reason: string): void {
     if (this.halted !== undefined) return;
     this.halted = reason;
-    this.#events.push({ event: 'halted', reason });
+    this.event({ event: 'halted', reason });
   }
-
-  // ---- the end of a step
 
   /** All writes up to this token are durable: what waited for them may leave. */
   persisted(token: number): void {
-    assert(token > this.#durableToken, 'each token is durable once, in order');
-    this.#durableToken = token;
-    while ((this.#held[0]?.token ?? Number.POSITIVE_INFINITY) <= token) {
-      const held = this.#held.shift();
-      if (held === undefined) return;
-      this.#released.push(...held.sign.filter((request) => this.#stillStands(request)));
-      this.#news.push(...held.committed);
-    }
+    this.release(token, (request) => this.#stillStands(request));
   }
 
   #stillStands(request: SignRequest): boolean {
@@ -389,61 +292,14 @@ export class Core {
     return request.epoch === this.members.epoch;
   }
 
-  /** The newest token given out for writes; outstanding until `persisted`. */
-  get #newestHeld(): number {
-    return this.#held.at(-1)?.token ?? this.#durableToken;
-  }
-
-  /** Everything that the step asks of the driver. Empties the basket. */
+  /** Ends the step: everything that it asks of the driver. */
   finish(): Ready {
-    const changed = recordWrites(this.#before, this.voter, this.newViewSignature, this.mutants);
-    const writes = [...this.#writes, ...changed];
-    const mustWait = !this.mutants.has('sign-before-durable');
-    let persist: Ready['persist'];
-    if (writes.length > 0) persist = { token: this.nextToken(), writes };
-    const waitsFor = persist?.token ?? this.#newestHeld;
-    if (mustWait && waitsFor > this.#durableToken) {
-      if (persist !== undefined || this.#sign.length + this.#committed.length > 0) {
-        this.#held.push({ token: waitsFor, sign: this.#sign, committed: this.#committed });
-      }
-    } else {
-      this.#released.push(...this.#sign.filter((request) => this.#stillStands(request)));
-      this.#news.push(...this.#committed);
-    }
-    const ready: Ready = {
-      persist,
-      sign: this.halted === undefined ? this.#released : [],
-      send: this.#send,
-      build: this.#build,
-      check: this.#check,
-      admit: this.#admit,
-      serve: this.#serve,
-      committed: this.#news,
-      cosigned: this.#cosigned,
-      evidence: this.#evidence,
-      events: this.#events,
-      ignored: this.#ignored,
-    };
-    this.#before = this.voter;
-    this.clearEffects();
-    return ready;
-  }
-
-  /** Forgets the effects of a step that failed. */
-  clearEffects(): void {
-    this.#writes = [];
-    this.#sign = [];
-    this.#committed = [];
-    this.#released = [];
-    this.#news = [];
-    this.#send = [];
-    this.#build = undefined;
-    this.#check = [];
-    this.#admit = [];
-    this.#serve = [];
-    this.#cosigned = undefined;
-    this.#evidence = [];
-    this.#events = [];
-    this.#ignored = undefined;
+    if (this.halted !== undefined) return this.collectHalted();
+    this.write(...recordWrites(this.#kept, this.voter, this.newViewSignature, this.mutants));
+    this.#kept = this.voter;
+    return this.collect(
+      (request) => this.#stillStands(request),
+      !this.mutants.has('sign-before-durable'),
+    );
   }
 }

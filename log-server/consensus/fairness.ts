@@ -62,7 +62,11 @@ export function onAdmitted(core: Core, answer: AdmitAnswer): void {
   const info = core.peer(answer.lane);
   info.admitting = Math.max(0, info.admitting - answer.accepted.length - answer.refused.length);
   if (core.members.indexOf(answer.lane) === undefined) return;
-  for (const request of answer.accepted) core.pool.add(answer.lane, request);
+  for (const request of answer.accepted) {
+    if (core.pool.add(answer.lane, request) && !core.relayDue.has(request.id)) {
+      dueLater(core, request.id);
+    }
+  }
 }
 
 /** Q2: keeps the leader supplied, at most as much as its lane for us holds. */
@@ -75,7 +79,6 @@ export function forwardToLeader(core: Core): void {
     if (request === undefined) break;
     if (core.exposed.has(request.id)) continue;
     core.exposed.set(request.id, core.committedHeight);
-    if (!core.relayDue.has(request.id)) dueLater(core, request.id);
     requests.push(request);
     bytes += request.bytes.length;
     if (requests.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX) {
@@ -101,22 +104,24 @@ function dueLater(core: Core, id: Digest): void {
  */
 export function relayOverdue(core: Core): void {
   if (core.members.self === undefined) return;
-  const own: Request[] = [];
-  const relayed: Request[] = [];
+  const forAll: Request[] = [];
+  const forLeader: Request[] = [];
   let bytes = 0;
   for (const [id, due] of core.relayDue) {
-    const isFull = own.length + relayed.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX;
+    const isFull =
+      forAll.length + forLeader.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX;
     if (due > core.tick || isFull) break;
     core.relayDue.delete(id);
     const request = core.pool.find(id);
     if (request === undefined) continue;
     dueLater(core, id);
-    if (core.pool.holds(core.config.self, id)) own.push(request);
-    else if (core.exposed.has(id)) relayed.push(request);
+    // Without an open view there is no leader to ask: the others may be in one.
+    if (core.pool.holds(core.config.self, id) || !core.isActive) forAll.push(request);
+    else if (core.exposed.has(id)) forLeader.push(request);
     bytes += request.bytes.length;
   }
-  if (!core.mutant('relay-missing')) sendForward(core, core.members.others, own);
-  if (core.isActive && !core.isLeader) sendForward(core, [core.leaderPeer], relayed);
+  if (!core.mutant('relay-missing')) sendForward(core, core.members.others, forAll);
+  if (core.isActive && !core.isLeader) sendForward(core, [core.leaderPeer], forLeader);
 }
 
 /** A new view: its leader knows nothing of what the one before was given. */

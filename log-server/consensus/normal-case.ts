@@ -221,7 +221,7 @@ export function commitToPrepared(core: Core): boolean {
   core.signVote({ kind: 'commit', vote: { ...certificate.vote } });
   if (core.mutant('cosign-at-commit-vote')) {
     const { epoch, height, size, root } = header;
-    core.signCosign({ key: 'cosign', epoch, height, size, root });
+    core.sign({ key: 'cosign', epoch, height, size, root });
   }
   return true;
 }
