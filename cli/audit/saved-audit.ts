@@ -35,7 +35,8 @@ import { formatMaintainerSet, parseMaintainerSet } from '../../verifier/statemen
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { configError, systemCode } from '../errors.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
-import type { EarlierCheck, FsckResult } from './fsck.ts';
+import type { EarlierCheck } from './entry-check.ts';
+import type { FsckResult } from './fsck.ts';
 import { Leaves } from './leaves.ts';
 import type { LogView } from './log-view.ts';
 

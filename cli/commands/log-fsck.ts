@@ -3,7 +3,9 @@ import { encodeBase64, encodeHex } from '../../verifier/encoding.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { withAccess, type Access, type AccessOptions } from '../audit/access.ts';
-import { checkLog, type Finding, type FsckResult } from '../audit/fsck.ts';
+import type { Finding } from '../audit/entry-check.ts';
+import { checkLog, type FsckResult } from '../audit/fsck.ts';
+import { ageWarnings, headLines } from '../audit/head-report.ts';
 import { openView, type LogView } from '../audit/log-view.ts';
 import { loadAudit, saveAudit } from '../audit/saved-audit.ts';
 import { TileClient } from '../audit/tile-client.ts';
@@ -19,7 +21,6 @@ import {
 import { keepForkEvidence } from '../session/fork-file.ts';
 import { stateFolder } from '../trust/folders.ts';
 import { TrustStore } from '../trust/trust-store.ts';
-import { ageWarnings, headLines } from './log.ts';
 
 /** Options of `log fsck`. */
 export interface FsckOptions extends AccessOptions {

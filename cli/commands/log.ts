@@ -5,15 +5,14 @@ import { resolve } from 'node:path';
 
 import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeBase64, encodeHex, parseUint } from '../../verifier/encoding.ts';
-import { parseEntry, type Entry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
 import type { JsonObject } from '../../verifier/json.ts';
-import { readSubmission, type Submission } from '../../verifier/ledger/submission.ts';
 import { formatNote } from '../../verifier/note.ts';
-import { decodeUtf8 } from '../../verifier/text.ts';
 import { formatTlogProof } from '../../verifier/tlog-proof.ts';
 import { withAccess, type Access, type AccessOptions } from '../audit/access.ts';
+import { describeEntry, entryText } from '../audit/describe-entry.ts';
+import { ageOf, ageWarnings, headData, headLines } from '../audit/head-report.ts';
 import { fetchEntry, type ProvenEntry } from '../audit/inclusion.ts';
 import { openView, type LogView } from '../audit/log-view.ts';
 import { TileClient } from '../audit/tile-client.ts';
@@ -28,7 +27,6 @@ import {
   type ReplicaFailure,
 } from '../errors.ts';
 import { diagnoseFailures, describeFailure, isFinal } from '../output/diagnose.ts';
-import { formatAge } from '../output/human.ts';
 import { diagnostic, doneReport, type Diagnostic, type Report } from '../output/report.ts';
 import { keepForkEvidence } from '../session/fork-file.ts';
 import { lookUpRelease } from '../session/look-up.ts';
@@ -125,13 +123,12 @@ export async function logEntry(
   const wanted = readIndex(index);
   return await withAccess(invocation, url, options, async (access) => {
     const { value: proven, failures } = await askEntry(invocation, access, wanted);
-    const entry = parseEntry(proven.data);
     const out = await writeOut(invocation, options.out, proven.data);
     return doneReport(
       'log entry',
       {
-        data: { ...provenData(proven), entry: decodeUtf8(proven.data), ...out.data },
-        lines: [...provenLines(proven), ...entryLines(entry), ...out.lines],
+        data: { ...provenData(proven), entry: entryText(proven.data), ...out.data },
+        lines: [...provenLines(proven), ...describeEntry(proven.data), ...out.lines],
       },
       failureWarnings(failures),
     );
@@ -245,60 +242,6 @@ function sizeOf(view: LogView): number {
   return view.checkpoint.checkpoint.size;
 }
 
-function ageSeconds(view: LogView, { context }: Invocation): number {
-  return Math.floor(context.nowMs() / 1000) - view.checkpoint.certifiedTime;
-}
-
-function ageOf(view: LogView, invocation: Invocation): string {
-  return formatAge(ageSeconds(view, invocation));
-}
-
-/** The names of the replicas that cosigned. */
-export function signersOf({ roster, checkpoint }: LogView): readonly string[] {
-  return checkpoint.cosignatures.map(({ replica }) => roster.replicas[replica]?.name ?? '?');
-}
-
-function headData(view: LogView, invocation: Invocation): JsonObject {
-  const { origin, size, root } = view.checkpoint.checkpoint;
-  return {
-    origin,
-    size,
-    root: encodeBase64(root),
-    ageSeconds: ageSeconds(view, invocation),
-    certifiedTime: view.checkpoint.certifiedTime,
-    epoch: view.roster.epoch,
-    signers: [...signersOf(view)],
-  };
-}
-
-/** The checkpoint for people. */
-export function headLines(view: LogView, invocation: Invocation): readonly string[] {
-  const { origin, size, root } = view.checkpoint.checkpoint;
-  const { quorum, total } = view.roster.thresholds;
-  return [
-    `log ${origin}`,
-    `checkpoint ${size} · ${ageOf(view, invocation)} old · epoch ${view.roster.epoch} · signed by ` +
-      `${signersOf(view).join(' ')} (weight ${view.checkpoint.weight} of ${total}, ${quorum} needed)`,
-    `root ${encodeBase64(root)}`,
-  ];
-}
-
-/** Old views are reported, not refused: an audit of a stopped log is an audit too. */
-export function ageWarnings(
-  view: LogView,
-  { checkpointAgeMaxSeconds }: Pick<Access, 'checkpointAgeMaxSeconds'>,
-  invocation: Invocation,
-): readonly Diagnostic[] {
-  if (ageSeconds(view, invocation) <= checkpointAgeMaxSeconds) return [];
-  const message = `the newest checkpoint shown is ${ageOf(view, invocation)} old`;
-  return [
-    diagnostic('BP4001', message, {
-      severity: 'warning',
-      hints: ['ask another replica: a newer part of the log may be hidden from you'],
-    }),
-  ];
-}
-
 function failureWarnings(failures: readonly ReplicaFailure[]): readonly Diagnostic[] {
   return failures.map(({ url, error }) =>
     diagnostic('BP7001', `replica ${url}: ${describeFailure(error)}`, { severity: 'warning' }),
@@ -316,43 +259,4 @@ function provenLines({ view, index, leaf }: ProvenEntry): readonly string[] {
     `entry ${index} of ${origin}, proven under a checkpoint of size ${size}`,
     `leaf ${encodeHex(leaf)}`,
   ];
-}
-
-function entryLines(entry: Entry): readonly string[] {
-  const time = new Date(entry.time * 1000).toISOString();
-  if (entry.kind === 'commit') {
-    return [
-      `commit of height ${entry.height}, epoch ${entry.epoch}, ${entry.entries} entries, ${time}`,
-      `map root ${encodeHex(entry.map)}`,
-    ];
-  }
-  const submission = readSubmission(entry.envelope);
-  return [
-    `${entry.kind} logged ${time}, statement ${submission.id}`,
-    ...statementLines(submission),
-    ...entry.envelope.signatures.map(({ keyid }) => `  signature by key ${keyid}`),
-  ];
-}
-
-function statementLines(submission: Submission): readonly string[] {
-  switch (submission.kind) {
-    case 'maintainers': {
-      const { set } = submission;
-      return [
-        `  ${set.package}, sequence ${set.sequence}: ${set.maintainers.length} maintainers, ${set.faulty + 1} have to sign`,
-      ];
-    }
-    case 'release':
-      return submission.release.subjects.map(({ purl }) => `  ${purl}`);
-    case 'withdrawal': {
-      const { withdrawal } = submission;
-      return [
-        `  ${withdrawal.package}@${withdrawal.version} ${withdrawal.kind}: ${withdrawal.reason} ${withdrawal.text}`,
-      ];
-    }
-    case 'roster':
-      return [
-        `  epoch ${submission.roster.epoch}: ${submission.roster.replicas.length} replicas, roster ${submission.roster.hash}`,
-      ];
-  }
 }
