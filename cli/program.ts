@@ -5,8 +5,19 @@ import { Command, Option } from 'commander';
 import type { Invocation } from './context.ts';
 import type { Report } from './output/report.ts';
 
-/** Runs a command with its flags read, and reports. */
-export type Run = (command: string, action: (invocation: Invocation) => Promise<Report>) => void;
+/**
+ * Runs a command with its flags read, and reports.
+ *
+ * @param timeout its time where no --timeout says otherwise
+ */
+export type Run = (
+  command: string,
+  action: (invocation: Invocation) => Promise<Report>,
+  timeout?: string,
+) => void;
+
+// An audit of a hundred thousand releases takes minutes; that is no reason to hang for ever.
+const AUDIT_TIMEOUT = '30m';
 
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 // Every command has `--key` any number of times where it signs.
@@ -387,14 +398,18 @@ function addLog(program: Command, run: Run): void {
     );
   parent
     .command('fsck [url]')
-    .description('check every entry and every transition of the log (use a long --timeout)')
+    .description(`check every entry and every transition of the log (--timeout ${AUDIT_TIMEOUT})`)
     .option(...pin)
     .option('--save <file>', 'keep the state, for the next check')
     .option('--from <file>', 'go on from a kept state')
     .action((url: string | undefined, options: AccessFlags & { save?: string; from?: string }) =>
-      run('log fsck', async (invocation) => {
-        const { logFsck } = await import('./commands/log-fsck.ts');
-        return await logFsck(invocation, url, options);
-      }),
+      run(
+        'log fsck',
+        async (invocation) => {
+          const { logFsck } = await import('./commands/log-fsck.ts');
+          return await logFsck(invocation, url, options);
+        },
+        AUDIT_TIMEOUT,
+      ),
     );
 }

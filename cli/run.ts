@@ -20,6 +20,8 @@ const GRACE_MS = 3_000;
 interface Chosen {
   readonly command: string;
   readonly action: Action;
+  /** Instead of the default of --timeout. */
+  readonly timeout: string | undefined;
 }
 
 /** What may be replaced in tests. */
@@ -47,8 +49,8 @@ export async function runCli(
   const nowMs = options.nowMs ?? Date.now;
   const startedAtMs = nowMs();
   let chosen: Chosen | undefined;
-  const program = buildProgram(version, (command, action) => {
-    chosen = { command, action };
+  const program = buildProgram(version, (command, action, timeout) => {
+    chosen = { command, action, timeout };
   });
   const wantsJson = readsAsJson(argv);
   const usage: string[] = [];
@@ -64,7 +66,9 @@ export async function runCli(
   let globals: Globals;
   try {
     program.parse([...argv], { from: 'user' });
-    globals = await readGlobals(program.opts(), cwd);
+    const own =
+      program.getOptionValueSource('timeout') === 'default' ? timeoutOf(chosen) : undefined;
+    globals = await readGlobals({ ...program.opts(), ...own }, cwd);
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.verified;
     if (error instanceof CommanderError && !wantsJson) return EXIT.usage;
@@ -77,6 +81,10 @@ export async function runCli(
     return EXIT.usage;
   }
   return await execute(chosen, globals, { env, cwd, terminal, nowMs }, facts);
+}
+
+function timeoutOf(chosen: Chosen | undefined): { readonly timeout: string } | undefined {
+  return chosen?.timeout === undefined ? undefined : { timeout: chosen.timeout };
 }
 
 interface Facts {
