@@ -183,6 +183,8 @@ export class Monitor implements ProcessMonitor {
     const { bodiesMax, poolRequestsMax, laneRequestsMax } = this.#limits;
     const bounds: { readonly [name in keyof StateSummary['sizes']]: number } = {
       bodies: bodiesMax + 1,
+      // Two phases, four slots each.
+      votes: 8 * members,
       checks: bodiesMax + 1,
       fetches: bodiesMax,
       peers: NODES_MAX + 64,
@@ -190,7 +192,8 @@ export class Monitor implements ProcessMonitor {
       cosigns: 2 * members,
       requests: poolRequestsMax + members * laneRequestsMax,
       exposed: laneRequestsMax,
-      relayDue: 2 * poolRequestsMax,
+      // Everything that waits, and what was refused since it was last due.
+      relayDue: 2 * (poolRequestsMax + members * laneRequestsMax),
       queued: 64,
       accused: 8 * members,
     };
