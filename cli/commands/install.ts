@@ -291,7 +291,10 @@ function withFetched(
       outcome,
     ]),
   );
-  const liars = oneForEach(fetched.failures);
+  const liars = fetched.failures.map(({ url, error }) => ({
+    url,
+    problem: describeFailure(error),
+  }));
   return {
     ...verification,
     subjects: verification.subjects.map((subject) =>
@@ -300,18 +303,6 @@ function withFetched(
     replicas: [...verification.replicas, ...liars],
     bytesFetched: session.http.bytesReceived,
   };
-}
-
-// A replica that serves a thousand wrong tarballs is one line.
-function oneForEach(failures: readonly ReplicaFailure[]): Verification['replicas'] {
-  const byUrl = new Map<string, ReplicaFailure[]>();
-  for (const failure of failures) {
-    byUrl.set(failure.url, [...(byUrl.get(failure.url) ?? []), failure]);
-  }
-  return [...byUrl].map(([url, [first, ...more]]) => {
-    const problem = first === undefined ? '' : describeFailure(first.error);
-    return { url, problem: more.length === 0 ? problem : `${problem} (and ${more.length} more)` };
-  });
 }
 
 function withOutcome(subject: SubjectReport, outcome: FetchOutcome | undefined): SubjectReport {

@@ -160,7 +160,7 @@ describe('verify', () => {
     assert.equal(report.exit.code, EXIT.withdrawn);
     assert.deepEqual(
       report.subjects.map(({ diagnostics }) => diagnostics[0]?.code ?? null),
-      ['BP5003', 'BP5001', null, 'BP5002'],
+      [null, 'BP5002', 'BP5001', 'BP5003'],
     );
   });
 
@@ -259,7 +259,8 @@ describe('verify', () => {
     assert.equal(report.exit.reason, 'BP7005');
     assert.deepEqual(
       report.subjects.map(({ verdict }) => verdict),
-      ['inconclusive', 'verified'],
+      ['verified', 'inconclusive'],
+      'by name and version, whatever was asked for first',
     );
   });
 

@@ -1,9 +1,11 @@
 // The report for people. Every piece of text that came from outside goes through `printable` here and
 // nowhere later, so colour codes are the only escape sequences that can reach the terminal.
 import type { Style } from './color.ts';
-import { countVerdicts, type RunFacts } from './json.ts';
+import { countVerdicts, findingsOf, subjectSpec, type Finding } from './findings.ts';
+import type { RunFacts } from './json.ts';
 import type { Diagnostic, Report, SubjectReport, Verification } from './report.ts';
 import { printable, printableLines } from './sanitize.ts';
+import { shortenDigests, wrapLine } from './text-layout.ts';
 
 /** What goes where: results to stdout, everything else to stderr. */
 export interface HumanText {
@@ -15,6 +17,8 @@ export interface HumanText {
 export interface HumanOptions {
   readonly verbose: boolean;
   readonly quiet: boolean;
+  /** Columns of the terminal; without one, lines are left whole so that logs can be searched. */
+  readonly width?: number | undefined;
 }
 
 function mark(found: Diagnostic, style: Style): string {
@@ -28,17 +32,69 @@ function mark(found: Diagnostic, style: Style): string {
   }
 }
 
-function diagnosticLines(found: Diagnostic, style: Style): readonly string[] {
+interface Layout {
+  readonly style: Style;
+  readonly verbose: boolean;
+  readonly width: number | undefined;
+}
+
+function diagnosticLines(found: Diagnostic, { style, verbose, width }: Layout): readonly string[] {
   const [first = '', ...rest] = printableLines(found.message);
-  const width = Math.max(0, ...found.details.map(([label]) => Math.min(label.length, 32)));
+  const labels = Math.max(0, ...found.details.map(([label]) => Math.min(label.length, 32)));
+  const texts = found.details.map(([, text]) => printable(text, TEXT_LENGTH_MAX));
+  const shown = verbose ? texts : shortenDigests(texts);
   return [
-    `${mark(found, style)} ${first}`,
-    ...rest.map((line) => `  ${line}`),
-    ...found.details.map(
-      ([label, text]) => `  ${style.dim(printable(label, 80).padEnd(width))}  ${printable(text)}`,
+    ...wrapLine(`${mark(found, style)} ${first}`, width, 2),
+    ...rest.flatMap((line) => wrapLine(`  ${line}`, width, 2)),
+    ...found.details.flatMap(([label], index) => {
+      const name = style.dim(printable(label, 80).padEnd(labels));
+      return wrapLine(`  ${name}  ${shown[index] ?? ''}`, width, labels + 4);
+    }),
+    ...found.hints.flatMap((hint) =>
+      wrapLine(`  ${style.dim('next')}  ${printable(hint)}`, width, 8),
     ),
-    ...found.hints.map((hint) => `  ${style.dim('next')}  ${printable(hint)}`),
   ];
+}
+
+// A detail can hold several digests in full.
+const TEXT_LENGTH_MAX = 1000;
+// Enough to see what kind of problem it is; the others of the same kind are named below them.
+const SHOWN_IN_FULL_MAX = 5;
+const NAMED_MAX = 40;
+
+// Findings of one code one after another: the first few in full, then the names of the rest.
+function findingLines(findings: readonly Finding[], layout: Layout): readonly string[] {
+  const byCode = new Map<string, Finding[]>();
+  for (const found of findings) {
+    const key = `${found.diagnostic.severity} ${found.diagnostic.code}`;
+    byCode.set(key, [...(byCode.get(key) ?? []), found]);
+  }
+  return [...byCode.values()].flatMap((group) => {
+    // One more is named as quickly as it is counted.
+    const isLong = !layout.verbose && group.length > SHOWN_IN_FULL_MAX + 1;
+    const full = isLong ? group.slice(0, SHOWN_IN_FULL_MAX) : group;
+    const lines = full.flatMap(({ diagnostic }) => [...diagnosticLines(diagnostic, layout), '']);
+    return isLong ? [...lines, ...namedLines(group.slice(SHOWN_IN_FULL_MAX), layout), ''] : lines;
+  });
+}
+
+function namedLines(group: readonly Finding[], { style, width }: Layout): readonly string[] {
+  const [first] = group;
+  if (first === undefined) return [];
+  const lines = [`${mark(first.diagnostic, style)} and ${group.length} more like these:`];
+  for (const { subject, diagnostic } of group.slice(0, NAMED_MAX)) {
+    const name = subject === null ? printable(diagnostic.message) : subjectName(subject);
+    lines.push(...wrapLine(`  ${name}${placeText(subject)}`, width, 4));
+  }
+  const left = group.length - NAMED_MAX;
+  if (left > 0) lines.push(`  … and ${left.toLocaleString('en-US')} more (--verbose shows all)`);
+  return lines;
+}
+
+function placeText(subject: SubjectReport | null): string {
+  const place = subject?.location ?? null;
+  if (place === null) return '';
+  return `   ${printable(place.file)}${place.line === null ? '' : `:${place.line}`}`;
 }
 
 /** A duration in the largest unit that keeps it readable. */
@@ -110,7 +166,7 @@ function table(verification: Verification, style: Style): readonly string[] {
 }
 
 function subjectName(subject: SubjectReport): string {
-  return printable(subject.version === null ? subject.name : `${subject.name}@${subject.version}`);
+  return printable(subjectSpec(subject));
 }
 
 function verifiedLine(subject: SubjectReport, style: Style): string {
@@ -121,17 +177,34 @@ function verifiedLine(subject: SubjectReport, style: Style): string {
     const names = signers.map((signer) => printable(signer.label, 40)).join(' + ');
     parts.push(`signed by ${names} (${required} needed)`);
   }
-  if (subject.digest.logged !== null) parts.push(shortDigest(subject.digest.logged));
+  if (subject.digest.logged !== null)
+    parts.push(...shortenDigests([printable(subject.digest.logged)]));
   return `  ${parts.join(' · ')}`;
-}
-
-/** `sha512-` and the first characters: enough to compare by eye, the whole is in `--json`. */
-export function shortDigest(sri: string): string {
-  return sri.length > 24 ? `${printable(sri.slice(0, 14))}…${printable(sri.slice(-4))}` : sri;
 }
 
 // Few enough to read; more are counted in the table.
 const LISTED_MAX = 10;
+
+// What nobody proved, and on whose word it passes all the same: never left to a number in the table.
+function allowedLines(
+  { subjects }: Verification,
+  { quiet, verbose }: HumanOptions,
+  style: Style,
+): readonly string[] {
+  const allowed = subjects.filter(({ decision }) => decision !== undefined);
+  if (quiet || allowed.length === 0) return [];
+  const shown = verbose ? allowed : allowed.slice(0, LISTED_MAX);
+  const lines = shown.map((subject) => {
+    const until = subject.decision?.expires ?? null;
+    return [
+      `  ${style.marks.skip} ${subjectName(subject)}`,
+      until === null ? subject.decision?.kind : `excepted until ${printable(until)}`,
+      printable(subject.decision?.reason ?? ''),
+    ].join(' · ');
+  });
+  const left = allowed.length - shown.length;
+  return [...lines, ...(left === 0 ? [] : [`  … and ${left} more (--verbose shows all)`]), ''];
+}
 
 function summary(
   report: Report,
@@ -173,6 +246,8 @@ export function renderHuman(
   options: HumanOptions,
 ): HumanText {
   const { verification } = report;
+  if (report.result?.raw !== undefined) return { stdout: report.result.raw, stderr: '' };
+  const layout = { style, verbose: options.verbose, width: options.width };
   const out: string[] = [];
   const err: string[] = [];
   if (verification !== null) {
@@ -182,18 +257,20 @@ export function renderHuman(
       out.push(...verified.map((subject) => verifiedLine(subject, style)));
       if (verified.length > 0) out.push('');
     }
-    const found = [
-      ...report.diagnostics,
-      ...verification.subjects.flatMap((subject) => subject.diagnostics),
-    ];
-    for (const each of found) out.push(...diagnosticLines(each, style), '');
+    out.push(...allowedLines(verification, options, style));
+    const findings = findingsOf(report);
+    const isWarning = ({ diagnostic }: Finding): boolean => diagnostic.severity === 'warning';
+    const shown = options.quiet ? findings.filter((found) => !isWarning(found)) : findings;
+    out.push(...findingLines(shown, layout));
     for (const { url, problem } of verification.replicas) {
       err.push(`bftpkg: replica ${printable(url)}: ${printable(problem)}`);
     }
     for (const file of report.evidence) out.push(`  evidence  ${printable(file)}`);
     out.push(summary(report, verification, style, facts));
   } else {
-    for (const each of report.diagnostics) err.push(...diagnosticLines(each, style));
+    for (const { diagnostic } of findingsOf(report)) {
+      err.push(...diagnosticLines(diagnostic, layout));
+    }
     for (const file of report.evidence) err.push(`  evidence  ${printable(file)}`);
   }
   if (report.result !== null) out.push(...report.result.lines.map((line) => printable(line, 4000)));

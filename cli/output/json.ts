@@ -1,6 +1,7 @@
 // The machine report: one JSON document on stdout for every exit. Fields are only ever added; readers
 // ignore those that they do not know.
-import type { Diagnostic, Report, SubjectReport } from './report.ts';
+import { countVerdicts, sortSubjects, subjectSpec } from './findings.ts';
+import type { CheckpointReport, Diagnostic, Report, SubjectReport } from './report.ts';
 import { printableJson } from './sanitize.ts';
 
 /** Facts about the run that are not part of its verdict. */
@@ -8,6 +9,10 @@ export interface RunFacts {
   readonly version: string;
   readonly startedAtMs: number;
   readonly durationMs: number;
+  /** Leave out whatever differs between two runs with equal outcome: times, ages, bytes fetched. */
+  readonly reproducible?: boolean;
+  /** From the root of the repository to the project, with forward slashes; where it is the root, ''. */
+  readonly folder?: string;
 }
 
 const VERIFY_SCHEMA = 'urn:bftpkg:schema:verify:v1';
@@ -18,7 +23,8 @@ function isoTime(seconds: number): string {
   return new Date(seconds * 1000).toISOString();
 }
 
-function jsonDiagnostic(found: Diagnostic): object {
+/** A diagnostic, as it is in every document. */
+export function jsonDiagnostic(found: Diagnostic): object {
   return {
     code: found.code,
     severity: found.severity,
@@ -28,10 +34,10 @@ function jsonDiagnostic(found: Diagnostic): object {
   };
 }
 
-function jsonSubject(subject: SubjectReport): object {
-  const id = subject.version === null ? subject.name : `${subject.name}@${subject.version}`;
+/** A subject, as it is in every document. */
+export function jsonSubject(subject: SubjectReport): object {
   return {
-    id: `npm:${id}`,
+    id: `npm:${subjectSpec(subject)}`,
     name: subject.name,
     version: subject.version,
     location: subject.location,
@@ -64,58 +70,57 @@ function jsonSubject(subject: SubjectReport): object {
   };
 }
 
-/** How many subjects ended how. */
-export function countVerdicts(
-  subjects: readonly SubjectReport[],
-): Readonly<Record<SubjectReport['verdict'], number>> {
-  const counts = {
-    verified: 0,
-    rejected: 0,
-    inconclusive: 0,
-    local: 0,
-    bundled: 0,
-    omitted: 0,
-    excepted: 0,
-    baseline: 0,
+/** What every document says first. */
+export function jsonHead(report: Report, facts: RunFacts): object {
+  return {
+    schema: isVerification(report.command) ? VERIFY_SCHEMA : RESULT_SCHEMA,
+    tool: { name: 'bftpkg', version: facts.version },
+    command: report.command,
+    ...(facts.reproducible === true
+      ? {}
+      : { startedAt: new Date(facts.startedAtMs).toISOString(), durationMs: facts.durationMs }),
   };
-  for (const subject of subjects) counts[subject.verdict]++;
-  return counts;
+}
+
+/** The verdict, and whatever isn't about a single subject. */
+export function jsonVerdict(report: Report, facts: RunFacts): object {
+  const { verification } = report;
+  const { evidence } = report;
+  const verdict = { verdict: report.verdict, exit: report.exit, evidence };
+  if (!isVerification(report.command)) return { ...verdict, result: report.result?.data ?? null };
+  const subjects = verification?.subjects ?? [];
+  const checkpoint = verification?.checkpoint ?? null;
+  return {
+    ...verdict,
+    source: verification?.source ?? null,
+    policy: verification?.policy ?? null,
+    checkpoint: checkpoint === null ? null : jsonCheckpoint(checkpoint, facts),
+    summary: { subjects: subjects.length, ...countVerdicts(subjects) },
+    replicas: verification?.replicas ?? [],
+    installed: verification?.installed ?? null,
+    ...(facts.reproducible === true ? {} : { bytesFetched: verification?.bytesFetched ?? 0 }),
+  };
+}
+
+function jsonCheckpoint(checkpoint: CheckpointReport, facts: RunFacts): object {
+  const { certifiedTime, ageSeconds, ...rest } = checkpoint;
+  return facts.reproducible === true
+    ? rest
+    : { ...rest, ageSeconds, timestamp: isoTime(certifiedTime) };
+}
+
+/** Whether a command's document is the one of verifications. */
+export function isVerification(command: string): boolean {
+  return VERIFY_COMMANDS.has(command);
 }
 
 /** The JSON document of a report, with its final newline. */
 export function renderJson(report: Report, facts: RunFacts): string {
-  const head = {
-    schema: VERIFY_COMMANDS.has(report.command) ? VERIFY_SCHEMA : RESULT_SCHEMA,
-    tool: { name: 'bftpkg', version: facts.version },
-    command: report.command,
-    startedAt: new Date(facts.startedAtMs).toISOString(),
-    durationMs: facts.durationMs,
-    verdict: report.verdict,
-    exit: report.exit,
-  };
-  const tail = {
-    diagnostics: report.diagnostics.map(jsonDiagnostic),
-    evidence: report.evidence,
-  };
-  const { verification } = report;
-  if (!VERIFY_COMMANDS.has(report.command)) {
-    return `${printableJson({ ...head, result: report.result?.data ?? null, ...tail })}\n`;
-  }
-  const subjects = verification?.subjects ?? [];
-  const checkpoint = verification?.checkpoint ?? null;
+  const subjects = sortSubjects(report.verification?.subjects ?? []);
   return `${printableJson({
-    ...head,
-    source: verification?.source ?? null,
-    policy: verification?.policy ?? null,
-    checkpoint:
-      checkpoint === null
-        ? null
-        : { ...checkpoint, certifiedTime: undefined, timestamp: isoTime(checkpoint.certifiedTime) },
-    summary: { subjects: subjects.length, ...countVerdicts(subjects) },
-    subjects: subjects.map(jsonSubject),
-    replicas: verification?.replicas ?? [],
-    installed: verification?.installed ?? null,
-    bytesFetched: verification?.bytesFetched ?? 0,
-    ...tail,
+    ...jsonHead(report, facts),
+    ...jsonVerdict(report, facts),
+    ...(isVerification(report.command) ? { subjects: subjects.map(jsonSubject) } : {}),
+    diagnostics: report.diagnostics.map(jsonDiagnostic),
   })}\n`;
 }

@@ -3,6 +3,7 @@
 import type { JsonObject } from '../../verifier/json.ts';
 import { codeEntry, type DiagnosticCode } from './codes.ts';
 import { combineExits, EXIT, type ExitCode } from './exit-codes.ts';
+import { groupReplicas, type ReplicaProblem } from './replicas.ts';
 
 /** Something that was found, about one subject or about the run. */
 export interface Diagnostic {
@@ -104,8 +105,8 @@ export interface Verification {
   readonly policy: PolicyReport | null;
   readonly checkpoint: CheckpointReport | null;
   readonly subjects: readonly SubjectReport[];
-  /** Replicas that failed or gave bad answers while others served. */
-  readonly replicas: readonly { readonly url: string; readonly problem: string }[];
+  /** Replicas that failed or gave bad answers while others served; reports have one row for each. */
+  readonly replicas: readonly ReplicaProblem[];
   readonly bytesFetched: number;
   /** What was done with what was verified, for `install`. */
   readonly installed: { readonly packages: number; readonly folder: string } | null;
@@ -117,6 +118,8 @@ export interface CommandResult {
   readonly data: JsonObject;
   /** For people, one line each. May hold strangers' text: renderers make it printable. */
   readonly lines: readonly string[];
+  /** A text of ours that is itself what was asked for, such as a schema: shown as it is in every format. */
+  readonly raw?: string;
 }
 
 /** `allowed` is exit 0 too, but some subjects are there on a policy's word and not on a proof. */
@@ -206,7 +209,7 @@ export function verificationReport(
     exit,
     diagnostics: [...(about.diagnostics ?? []), ...extra],
     evidence: about.evidence ?? [],
-    verification,
+    verification: { ...verification, replicas: groupReplicas(verification.replicas) },
     result: null,
   };
 }
@@ -246,4 +249,23 @@ export function failureReport(
     verification: null,
     result: null,
   };
+}
+
+/** The same report with something more that was found; it can only get worse by that. */
+export function withDiagnostics(report: Report, found: readonly Diagnostic[]): Report {
+  const more = exitOf(found);
+  const code = combineExits([report.exit.code, more.code]);
+  return {
+    ...report,
+    diagnostics: [...report.diagnostics, ...found],
+    exit: { code, reason: code === report.exit.code ? report.exit.reason : more.reason },
+    verdict: code === report.exit.code ? report.verdict : verdictOf(code),
+  };
+}
+
+/** The same report for programs that know success, refusal and everything else only (`--exit-code=simple`). */
+export function simplifyExit(report: Report): Report {
+  const { code, reason } = report.exit;
+  const isRefusal = code >= EXIT.tampered && code <= EXIT.policy;
+  return isRefusal ? { ...report, exit: { code: EXIT.rejected, reason } } : report;
 }

@@ -32,10 +32,17 @@ export function printableLines(text: string): readonly string[] {
  */
 export function printableJson(value: unknown): string {
   return JSON.stringify(value, null, 2).replace(UNPRINTABLE, (character) =>
-    character === '\n'
-      ? character
-      : [...Array(character.length).keys()]
-          .map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`)
-          .join(''),
+    character === '\n' ? character : escapeForJson(character),
   );
+}
+
+/** As {@link printableJson}, on one line. */
+export function printableJsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(UNPRINTABLE, escapeForJson);
+}
+
+function escapeForJson(character: string): string {
+  return [...Array(character.length).keys()]
+    .map((i) => `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`)
+    .join('');
 }
