@@ -2,14 +2,13 @@
 // rosters, tiles and entry bundles. First the tree, so that every leaf is known by its hash; then the
 // entries, each against its leaf, and the ledger's rules over all of them.
 import { equalBytes } from '../../verifier/bytes.ts';
-import { planCheckpoint } from '../../verifier/cosignature.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import type { CommitEntry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { ForkError, type TrustState } from '../../verifier/evidence/trust.ts';
 import type { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
-import { formatNote, parseNote } from '../../verifier/note.ts';
-import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
+import { formatNote, parseNote, type SignedNote } from '../../verifier/note.ts';
+import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { configError } from '../errors.ts';
 import {
   EntryCheck,
@@ -18,7 +17,7 @@ import {
   type EntryOutcome,
 } from './entry-check.ts';
 import type { Leaves } from './leaves.ts';
-import { genesisOf, type LogView } from './log-view.ts';
+import { cosignedBy, genesisOf, type LogView } from './log-view.ts';
 import { readTree } from './tree-check.ts';
 
 /**
@@ -73,7 +72,7 @@ export async function checkLog(request: FsckRequest): Promise<FsckResult> {
   const { ledger } = check;
   if (check.replayed) {
     requireContinues(ledger, view, request.trusted);
-    await requireRoster(ledger, view, check.lastCommit?.epoch ?? 0, request.verifier);
+    await requireRoster(ledger, view, check.lastCommit, request.verifier);
   }
   const { lastCommit } = check;
   return { ...check.outcome(), ledger, lastCommit, leaves: tree.leaves, tiles: tree.tiles };
@@ -107,16 +106,10 @@ function requireNotBefore(view: LogView, known: Known | undefined): void {
 // The saved checkpoint has to be one that its quorum signed, as when it was saved.
 async function requireCosigned(
   view: LogView,
-  { note, lastCommit }: EarlierCheck,
+  { note, ledger, lastCommit }: EarlierCheck,
   verifier: SignatureVerifier,
 ): Promise<void> {
-  const roster = view.rosters.find(({ epoch }) => epoch === lastCommit.epoch);
-  if (roster === undefined) {
-    throw configError(
-      `the saved state is of epoch ${lastCommit.epoch}, which the pin does not reach`,
-    );
-  }
-  await runPlan(verifier, planCheckpoint(parseNote(note), roster));
+  await requireQuorum(parseNote(note), view, [ledger.tip.epoch, lastCommit.epoch], verifier);
 }
 
 // After the replay, the root at every earlier size is known.
@@ -135,28 +128,34 @@ function requireContinues(ledger: MemoryLedger, view: LogView, known: Known | un
   );
 }
 
-// The roster that had to cosign is the one of the last batch: a quorum of a replaced one could
-// otherwise go on extending the log.
+// The roster that had to cosign is the one in force after the last batch or, when that batch ended an
+// epoch, also the one before: a quorum of a replaced roster could otherwise go on extending the log.
 async function requireRoster(
   ledger: MemoryLedger,
   view: LogView,
-  epoch: number,
+  lastCommit: CommitEntry | undefined,
   verifier: SignatureVerifier,
 ): Promise<void> {
-  const inForce = view.rosters.find((roster) => roster.epoch === epoch);
-  if (inForce === undefined) {
+  const { epoch } = ledger.tip;
+  // The rosters in the log and those that were shown have to be the same chain.
+  const shown = view.rosters.find((roster) => roster.epoch === epoch);
+  if (shown?.hash !== ledger.roster.hash) {
     throw new VerifyError(
       'ROSTER_CHAIN_BROKEN',
-      `the log's last batch is of epoch ${epoch}, which is not between the pinned roster and the newest`,
+      `the roster of epoch ${epoch} in the log is not the one that the server shows`,
+      { found: shown?.hash ?? 'none', expected: ledger.roster.hash },
     );
   }
-  await runPlan(verifier, planCheckpoint(view.note, inForce));
-  // The rosters in the log and those that were shown have to be the same chain.
-  const logged = view.rosters.find((roster) => roster.epoch === ledger.roster.epoch);
-  if (logged?.hash === ledger.roster.hash) return;
-  throw new VerifyError(
-    'ROSTER_CHAIN_BROKEN',
-    `the roster of epoch ${ledger.roster.epoch} in the log is not the one that the server shows`,
-    { found: logged?.hash ?? 'none', expected: ledger.roster.hash },
-  );
+  await requireQuorum(view.note, view, [epoch, lastCommit?.epoch ?? epoch], verifier);
+}
+
+/** @throws {VerifyError} `QUORUM_NOT_REACHED`, … when no roster of these epochs cosigned the note */
+async function requireQuorum(
+  note: SignedNote,
+  view: LogView,
+  epochs: readonly number[],
+  verifier: SignatureVerifier,
+): Promise<void> {
+  const rosters = view.rosters.filter(({ epoch }) => epochs.includes(epoch));
+  await cosignedBy(note, rosters, verifier);
 }

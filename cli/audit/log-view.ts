@@ -44,23 +44,31 @@ export async function openView(
   return { url: replica.url, envelopes, rosters, roster, note, checkpoint };
 }
 
-// The newest roster may be logged and not yet in force, so an older one may be the one that cosigned.
-// Which one it had to be is said by the log's last commit entry, for those who read it.
-async function cosignedBy(
+/**
+ * Finds the newest of some rosters whose quorum cosigned a checkpoint. A server's checkpoint may be older
+ * than its newest roster; which roster it had to be is said by the log's last entries, for those who
+ * read them.
+ *
+ * @param rosters verified, the newest last
+ * @throws {VerifyError} what is wrong under the newest one, `ROSTER_CHAIN_BROKEN` when there is none
+ */
+export async function cosignedBy(
   note: SignedNote,
   rosters: readonly Roster[],
   verifier: SignatureVerifier,
 ): Promise<{ readonly roster: Roster; readonly checkpoint: VerifiedCheckpoint }> {
-  let refusal: VerifyError | undefined;
-  for (const roster of rosters.toReversed()) {
+  let refusal = new VerifyError(
+    'ROSTER_CHAIN_BROKEN',
+    'the roster that had to cosign is not between the pinned one and the newest',
+  );
+  for (const [i, roster] of rosters.toReversed().entries()) {
     try {
       return { roster, checkpoint: await runPlan(verifier, planCheckpoint(note, roster)) };
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error;
-      refusal ??= error;
+      if (i === 0) refusal = error;
     }
   }
-  assert(refusal !== undefined, 'a verified chain has a roster');
   throw refusal;
 }
 
