@@ -81,15 +81,38 @@ export function buildProgram(version: string, run: Run): Command {
   return program;
 }
 
+interface VerifyFlags {
+  readonly lockfile?: string;
+  readonly omit: readonly string[];
+  readonly only: readonly string[];
+  readonly since?: string;
+  readonly installed?: boolean;
+  readonly bundle?: string;
+  readonly saveBundle?: string;
+  readonly maxCheckpointAge?: string;
+}
+
 function addVerify(program: Command, run: Run): void {
   program
     .command('verify [subjects...]')
     .description('verify the lockfile, or name@version…, or tarballs, against the log')
-    .option('--lockfile <file>', 'lockfile to verify (default: the project’s)')
+    .option('--lockfile <file>', 'lockfile to verify (default: the nearest one)')
+    .addOption(
+      new Option('--omit <kinds>', 'leave out dev, optional or peer dependencies; repeatable')
+        .argParser(collect)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--only <glob>', 'only packages with names like this; repeatable')
+        .argParser(collect)
+        .default([], 'all'),
+    )
+    .option('--since <commit>', 'only what changed in the lockfile since a commit')
+    .option('--installed', 'compare node_modules with the verified tarballs, file by file')
     .option('--bundle <file>', 'use saved evidence instead of asking replicas')
     .option('--save-bundle <file>', 'save the evidence, to verify the same subjects offline')
     .option('--max-checkpoint-age <duration>', 'how old the view of the log may be')
-    .action((subjects: string[], options: Record<string, string>) =>
+    .action((subjects: string[], options: VerifyFlags) =>
       run('verify', async (invocation) => {
         const { verify } = await import('./commands/verify.ts');
         return await verify(invocation, subjects, options);

@@ -8,18 +8,18 @@ import { isPackageName } from '../../verifier/npm/name.ts';
 import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, usageError } from '../errors.ts';
-import { exists, loadLockfile } from '../npm/lockfile.ts';
+import { isThere } from '../lockfiles/load.ts';
 import { verificationReport, type Report } from '../output/report.ts';
 import { readArtifact } from '../release/artifact.ts';
 import { withSession, type LogSession, type Verified } from '../session/log-session.ts';
 import { reportRelease, reportVerification, type AskedRelease } from '../session/report-subject.ts';
-import { verifyLockfile, type VerifySubjects } from '../session/verify-lockfile.ts';
+import type { VerifySubjects } from '../session/verify-lockfile.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
 import { parseDuration } from './duration.ts';
+import { verifyProject, type ProjectOptions } from './verify-project.ts';
 
 /** Options of `verify`. */
-export interface VerifyOptions {
-  readonly lockfile?: string;
+export interface VerifyOptions extends ProjectOptions {
   readonly bundle?: string;
   readonly saveBundle?: string;
   /** A duration like `10m`. */
@@ -56,18 +56,6 @@ export async function verify(
   });
 }
 
-async function verifyProject(
-  { context, globals }: Invocation,
-  session: LogSession,
-  options: VerifyOptions,
-  ask: VerifySubjects,
-): Promise<Report> {
-  const named = options.lockfile === undefined ? undefined : resolve(context.cwd, options.lockfile);
-  const lockfile = await loadLockfile(globals.project, named);
-  const { verification } = await verifyLockfile(session, lockfile, ask);
-  return verificationReport('verify', verification);
-}
-
 async function verifyTargets(
   invocation: Invocation,
   session: LogSession,
@@ -92,7 +80,7 @@ async function verifyTargets(
 
 async function readTarget(invocation: Invocation, target: string): Promise<AskedRelease> {
   const path = resolve(invocation.context.cwd, target);
-  if (/\.(?:tgz|tar\.gz)$/.test(target) || (/[/\\]/.test(target) && (await exists(path)))) {
+  if (/\.(?:tgz|tar\.gz)$/.test(target) || (/[/\\]/.test(target) && (await isThere(path)))) {
     const { checked, sha512 } = await readArtifact(path);
     const { name, version } = checked;
     if (!isPackageName(name) || !isVersion(version)) {

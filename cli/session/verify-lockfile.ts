@@ -1,8 +1,12 @@
-// A lockfile against the log: every entry gets a verdict, none is skipped.
-import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.ts';
+// A lockfile against the log: every entry gets a row, none is skipped, and what the signed manifests ask
+// for is compared with what the lockfile has.
 import { encodeHex } from '../../verifier/encoding.ts';
+import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { CliError } from '../errors.ts';
-import type { LockEntry, Lockfile } from '../npm/lockfile.ts';
+import { walkEdges, type EdgeCheck } from '../lockfiles/edges.ts';
+import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
+import { readProjectWishes } from '../lockfiles/project.ts';
+import { leftOut, SELECT_ALL, type Selection } from '../lockfiles/select.ts';
 import { diagnostic, type SubjectReport, type Verification } from '../output/report.ts';
 import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
 import { blankSubject, reportRelease, reportVerification } from './report-subject.ts';
@@ -13,13 +17,15 @@ export interface LockfileVerification {
   /** By key of the lockfile's entry. */
   readonly releases: ReadonlyMap<string, VerifiedRelease>;
   readonly verified: Verified | undefined;
+  /** Names under which entries are asked for, by key. */
+  readonly folders: EdgeCheck['folders'];
 }
 
 /** How subjects are verified: online, or from a bundle. */
 export type VerifySubjects = (subjects: readonly Subject[]) => Promise<Verified>;
 
 /**
- * Verifies all entries of a lockfile.
+ * Verifies the entries of a lockfile.
  *
  * @throws what `verify` throws; {CliError} BP9003 for more packages than one run can check
  */
@@ -27,45 +33,73 @@ export async function verifyLockfile(
   session: LogSession,
   lockfile: Lockfile,
   verify: VerifySubjects,
+  selection: Selection = SELECT_ALL,
 ): Promise<LockfileVerification> {
-  const { subjects, positions } = collectSubjects(lockfile);
+  const wishes = await readProjectWishes(lockfile);
+  const omitted = leftOut(lockfile, wishes, selection);
+  const { subjects, positions } = collectSubjects(lockfile, omitted);
   if (subjects.length > SUBJECTS_MAX) {
     throw new CliError('BP9003', `${lockfile.path}: more than ${SUBJECTS_MAX} different packages`);
   }
   const verified = subjects.length === 0 ? undefined : await verify(subjects);
+  const resultOf = (key: string): ReturnType<typeof resultAt> => resultAt(verified, positions, key);
   const releases = new Map<string, VerifiedRelease>();
+  for (const { key } of lockfile.entries) {
+    const result = resultOf(key);
+    if (result?.kind === 'verified') releases.set(key, result.release);
+  }
+
+  const edges = walkEdges(lockfile, wishes, (key) => releases.get(key)?.manifest, selection.omit);
+  // Without a single wish nothing can be said about who asks for what.
+  const isComparable = [...wishes.edges.values()].some((each) => each.length > 0);
   const reports = lockfile.entries.map((entry): SubjectReport => {
-    if (entry.kind !== 'registry') return reportUnverifiable(entry, lockfile.file);
-    const position = positions.get(entry.key);
-    const result = position === undefined ? undefined : verified?.evidence.subjects[position];
-    if (result?.kind === 'verified') releases.set(entry.key, result.release);
-    const { name, version, sha512 } = entry;
-    const asked = { name, version, sha512, location: placeOf(entry, lockfile.file) };
-    return reportRelease(asked, result, verified?.isBundle);
+    const reason = omitted.get(entry.key);
+    const report =
+      reason === undefined
+        ? reportEntry(entry, lockfile.file, resultOf(entry.key), verified?.isBundle)
+        : reportOmitted(entry, lockfile.file, reason, isStillNeeded(entry, edges, selection));
+    const problem =
+      isComparable && reason === undefined ? edges.problems.get(entry.key) : undefined;
+    return withOrigin(
+      problem === undefined ? report : withProblem(report, entry, lockfile.file, problem),
+      entry,
+      edges,
+    );
   });
-  const source = `${lockfile.file} (npm v${lockfile.version})`;
+  const source = `${lockfile.file} (${lockfile.label})`;
   const verification =
     verified === undefined
       ? withoutLog(source, reports)
       : reportVerification(session, verified, source, reports);
-  return { verification, releases, verified };
+  return { verification, releases, verified, folders: edges.folders };
 }
 
-// The same package in many places of the tree is one question; with two digests it is two.
-function collectSubjects(lockfile: Lockfile): {
-  readonly subjects: readonly Subject[];
-  readonly positions: ReadonlyMap<string, number>;
-} {
+function resultAt(
+  verified: Verified | undefined,
+  positions: ReadonlyMap<string, number>,
+  key: string,
+): Verified['evidence']['subjects'][number] | undefined {
+  const position = positions.get(key);
+  return position === undefined ? undefined : verified?.evidence.subjects[position];
+}
+
+// One question for each distinct release, however often the tree has it.
+function collectSubjects(
+  lockfile: Lockfile,
+  omitted: ReadonlyMap<string, string>,
+): { subjects: readonly Subject[]; positions: ReadonlyMap<string, number> } {
   const subjects: Subject[] = [];
   const positions = new Map<string, number>();
   const known = new Map<string, number>();
   for (const entry of lockfile.entries) {
-    if (entry.kind !== 'registry') continue;
-    const identity = `${entry.name}@${entry.version} ${encodeHex(entry.sha512)}`;
+    if ((entry.kind !== 'registry' && entry.kind !== 'unbound') || omitted.has(entry.key)) continue;
+    const { name, version } = entry;
+    const digest = entry.kind === 'registry' ? { sha512: entry.sha512 } : {};
+    const hex = entry.kind === 'registry' ? encodeHex(entry.sha512) : '';
+    const identity = `${name}@${version} ${hex}`;
     const at = known.get(identity) ?? subjects.length;
     if (at === subjects.length) {
-      const { name, version, sha512 } = entry;
-      subjects.push({ kind: 'release', name, version, sha512 });
+      subjects.push({ kind: 'release', name, version, ...digest });
       known.set(identity, at);
     }
     positions.set(entry.key, at);
@@ -73,28 +107,108 @@ function collectSubjects(lockfile: Lockfile): {
   return { subjects, positions };
 }
 
+// A verified package may need what was left out as only needed for development.
+function isStillNeeded(entry: LockEntry, edges: EdgeCheck, { omit }: Selection): boolean {
+  return omit.size > 0 && edges.reached.has(entry.key);
+}
+
 function placeOf(entry: LockEntry, file: string): SubjectReport['location'] {
   return { file, line: entry.line };
 }
 
-function reportUnverifiable(entry: LockEntry, file: string): SubjectReport {
-  const blank = blankSubject(entry.name, entry.version, placeOf(entry, file));
+function reportEntry(
+  entry: LockEntry,
+  file: string,
+  result: ReturnType<typeof resultAt>,
+  isBundle: boolean | undefined,
+): SubjectReport {
+  const location = placeOf(entry, file);
+  const blank = blankSubject(entry.name, entry.version, location);
   switch (entry.kind) {
     case 'local':
       return { ...blank, verdict: 'local' };
     case 'bundled':
       return { ...blank, verdict: 'bundled' };
-    case 'registry':
-    case 'refused': {
-      const reason = entry.kind === 'refused' ? entry.reason : 'it was not checked';
-      const line = entry.line === null ? '' : `:${entry.line}`;
-      const code = entry.kind === 'refused' && entry.isUnloggable ? 'BP5003' : 'BP6006';
-      const problem = diagnostic(code, `${entry.name}: ${reason}`, {
-        details: [['in', `${file}${line}  ${entry.key}`]],
+    case 'registry': {
+      const { name, version, sha512 } = entry;
+      return reportRelease({ name, version, sha512, location }, result, isBundle);
+    }
+    case 'unbound': {
+      const { name, version } = entry;
+      const report = reportRelease(
+        { name, version, sha512: undefined, location },
+        result,
+        isBundle,
+      );
+      if (report.verdict !== 'verified') return report;
+      const problem = diagnostic('BP1007', `${name}@${version}: in the log, but ${entry.reason}`, {
+        details: [['in', describePlace(entry, file)]],
+        hints: ['install it, then compare what lies on disk: bftpkg verify --installed'],
       });
+      return {
+        ...report,
+        verdict: 'inconclusive',
+        diagnostics: [...report.diagnostics, problem],
+      };
+    }
+    case 'refused': {
+      const problem = diagnostic(
+        entry.isUnloggable ? 'BP5003' : 'BP6006',
+        `${entry.name}: ${entry.reason}`,
+        { details: [['in', describePlace(entry, file)]] },
+      );
       return { ...blank, verdict: 'rejected', diagnostics: [problem] };
     }
   }
+}
+
+function reportOmitted(
+  entry: LockEntry,
+  file: string,
+  reason: string,
+  isNeeded: boolean,
+): SubjectReport {
+  const blank = blankSubject(entry.name, entry.version, placeOf(entry, file));
+  const origin = { kind: entry.kind, notes: [reason] };
+  if (!isNeeded) return { ...blank, origin, verdict: 'omitted' };
+  const message = `${entry.name}: left out (${reason}), but a verified package needs it`;
+  const problem = diagnostic('BP6007', message, {
+    details: [['in', describePlace(entry, file)]],
+    hints: ['make the lockfile again, or verify without --omit'],
+  });
+  return { ...blank, origin, verdict: 'rejected', diagnostics: [problem] };
+}
+
+function withProblem(
+  report: SubjectReport,
+  entry: LockEntry,
+  file: string,
+  reason: string,
+): SubjectReport {
+  const spec = entry.version === null ? entry.name : `${entry.name}@${entry.version}`;
+  const problem = diagnostic('BP6007', `${spec}: ${reason}`, {
+    details: [['in', describePlace(entry, file)]],
+    hints: ['look at who added it; then make the lockfile again from package.json'],
+  });
+  return { ...report, verdict: 'rejected', diagnostics: [...report.diagnostics, problem] };
+}
+
+function describePlace({ line, key }: LockEntry, file: string): string {
+  return `${file}${line === null ? '' : `:${line}`}  ${key}`;
+}
+
+function withOrigin(report: SubjectReport, entry: LockEntry, edges: EdgeCheck): SubjectReport {
+  const notes = [...(report.origin?.notes ?? []), ...entry.notes];
+  if (edges.overridden.has(entry.key)) notes.push('overridden by the project');
+  if (entry.kind === 'registry' && !isForPlatform(entry, process.platform, process.arch)) {
+    notes.push('not for this platform');
+  }
+  return { ...report, origin: { kind: originKind(entry), notes } };
+}
+
+function originKind(entry: LockEntry): string {
+  if (entry.kind === 'refused') return entry.source;
+  return entry.kind === 'unbound' ? 'registry' : entry.kind;
 }
 
 function withoutLog(source: string, subjects: readonly SubjectReport[]): Verification {

@@ -1,0 +1,60 @@
+// `bftpkg verify` without names: the project's lockfile, and with --installed what lies on disk as well.
+import { resolve } from 'node:path';
+
+import type { Invocation } from '../context.ts';
+import { usageError } from '../errors.ts';
+import { readLockfileAt } from '../lockfiles/git.ts';
+import { loadLockfile } from '../lockfiles/load.ts';
+import type { Lockfile } from '../lockfiles/lockfile.ts';
+import { parseOmit, unchangedSince, type Selection } from '../lockfiles/select.ts';
+import { verificationReport, type Report } from '../output/report.ts';
+import type { LogSession } from '../session/log-session.ts';
+import { verifyInstalled } from '../session/verify-installed.ts';
+import { verifyLockfile, type VerifySubjects } from '../session/verify-lockfile.ts';
+
+/** Options of `verify` that say what of the project is verified. */
+export interface ProjectOptions {
+  readonly lockfile?: string;
+  /** `dev,optional,peer`, any number of times. */
+  readonly omit?: readonly string[];
+  /** Patterns of names. */
+  readonly only?: readonly string[];
+  /** A commit, branch or tag. */
+  readonly since?: string;
+  /** Whether to compare node_modules with the verified tarballs. */
+  readonly installed?: boolean;
+}
+
+/** Verifies the project. */
+export async function verifyProject(
+  invocation: Invocation,
+  session: LogSession,
+  options: ProjectOptions,
+  ask: VerifySubjects,
+): Promise<Report> {
+  const { context, globals } = invocation;
+  const named = options.lockfile === undefined ? undefined : resolve(context.cwd, options.lockfile);
+  const lockfile = await loadLockfile(globals.project, named);
+  const selection = await readSelection(invocation, lockfile, options);
+  const checked = await verifyLockfile(session, lockfile, ask, selection);
+  if (options.installed !== true) return verificationReport('verify', checked.verification);
+  return verificationReport(
+    'verify',
+    await verifyInstalled(invocation, session, lockfile, checked),
+  );
+}
+
+async function readSelection(
+  { context }: Invocation,
+  lockfile: Lockfile,
+  { omit = [], only = [], since }: ProjectOptions,
+): Promise<Selection> {
+  const kinds = parseOmit(omit);
+  if (kinds === undefined) {
+    throw usageError(`--omit takes dev, optional and peer, not ${omit.join(',')}`);
+  }
+  if (since === undefined) return { omit: kinds, only, unchanged: undefined };
+  const earlier = await readLockfileAt(lockfile, since, context);
+  const unchanged = earlier === undefined ? new Set<string>() : unchangedSince(lockfile, earlier);
+  return { omit: kinds, only, unchanged };
+}

@@ -1,0 +1,159 @@
+// Is everything in the lockfile there because somebody asked for it? The digest check proves that each
+// package is genuine; it says nothing about a genuine package that an attacker added, put in another's
+// place, or held back at an old version. npm, pnpm, Yarn and bun install what the lockfile says (tried).
+// So the tree is walked again from the user's own package.json along the *signed* manifests, and what
+// this walk doesn't reach, or reaches under a name or version that was not asked for, is refused.
+import semver from 'semver';
+
+import { quote } from '../../verifier/errors.ts';
+import type { JsonObject } from '../../verifier/json.ts';
+import { asStrings } from './classify.ts';
+import type { Edge, EdgeKind, LockEntry, Lockfile } from './lockfile.ts';
+import { statedEdges } from './npm-lock.ts';
+import type { ProjectWishes } from './project.ts';
+
+/** What the walk found. */
+export interface EdgeCheck {
+  /** Why an entry should not be where it is; by key of the entry, one reason each. */
+  readonly problems: ReadonlyMap<string, string>;
+  /** Keys of entries that were reached. */
+  readonly reached: ReadonlySet<string>;
+  /** Keys of entries that are what the project's overrides say, not what a manifest asks for. */
+  readonly overridden: ReadonlySet<string>;
+  /** The names under which an entry is asked for, by key. */
+  readonly folders: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/** Edges that are followed: all but those of these kinds. */
+export type OmittedKinds = ReadonlySet<EdgeKind>;
+
+/**
+ * Walks the lockfile's graph from the projects.
+ *
+ * @param manifests the signed manifest of an entry. For an entry without one (it was refused, or nothing
+ *                  was asked yet) the lockfile's own word is taken: whatever it leads to is judged by itself
+ */
+export function walkEdges(
+  lockfile: Lockfile,
+  wishes: ProjectWishes,
+  manifests: (key: string) => JsonObject | undefined,
+  omitted: OmittedKinds = new Set(),
+): EdgeCheck {
+  const { graph } = lockfile;
+  const entries = new Map(lockfile.entries.map((entry) => [entry.key, entry]));
+  const problems = new Map<string, string>();
+  const reached = new Set<string>();
+  const overridden = new Set<string>();
+  const folders = new Map<string, Set<string>>();
+
+  const queue = [...wishes.edges.keys()];
+  const seen = new Set(queue);
+  for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+    const own = wishes.edges.get(node);
+    const from = own === undefined ? graph.entryOf(node) : undefined;
+    const manifest = from === undefined ? undefined : manifests(from);
+    const stated =
+      own ?? (manifest === undefined ? graph.stated(node) : statedEdges(manifest, false));
+    const isBundled = from !== undefined && entries.get(from)?.kind === 'bundled';
+    for (const edge of stated) {
+      if (omitted.has(edge.kind)) continue;
+      const target = resolveEdge(lockfile, wishes, node, edge);
+      const key = target === undefined ? undefined : graph.entryOf(target);
+      const entry = key === undefined ? undefined : entries.get(key);
+      if (target === undefined || entry === undefined) continue;
+      // What a bundled package asks for is known from the lockfile alone, so it justifies only what lies
+      // in the same signed tarball.
+      if (isBundled && entry.kind !== 'bundled') continue;
+      const verdict = judge(edge, entry, wishes);
+      if (verdict.kind === 'overridden') overridden.add(entry.key);
+      if (verdict.kind === 'wrong' && !problems.has(entry.key)) {
+        problems.set(entry.key, `${askedBy(from, entries)} ${verdict.reason}`);
+      }
+      reached.add(entry.key);
+      const names = folders.get(entry.key) ?? new Set<string>();
+      folders.set(entry.key, names.add(edge.name));
+      if (!seen.has(target)) {
+        seen.add(target);
+        queue.push(target);
+      }
+    }
+  }
+  judgeUnreached(lockfile, reached, manifests, problems);
+  return { problems, reached, overridden, folders };
+}
+
+function resolveEdge(
+  { graph }: Lockfile,
+  { overrides }: ProjectWishes,
+  node: string,
+  edge: Edge,
+): string | undefined {
+  const direct = graph.resolve(node, edge);
+  if (direct !== undefined) return direct;
+  // Where the lockfile finds packages by range, a replaced one is found by its replacement.
+  for (const range of overrides.get(edge.name) ?? []) {
+    const found = graph.resolve(node, { ...edge, range });
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+function judgeUnreached(
+  { entries }: Lockfile,
+  reached: ReadonlySet<string>,
+  manifests: (key: string) => JsonObject | undefined,
+  problems: Map<string, string>,
+): void {
+  for (const entry of entries) {
+    if (entry.kind === 'local' || entry.kind === 'refused' || problems.has(entry.key)) continue;
+    if (entry.kind === 'bundled') {
+      // An entry that says "bundled" is never checked against the log. Only a signed manifest may say so.
+      const owner = manifests(entry.owner);
+      if (owner === undefined || asStrings(owner['bundleDependencies']).length > 0) continue;
+      problems.set(entry.key, `${quote(entry.owner)} bundles nothing, says its signed manifest`);
+    } else if (!reached.has(entry.key)) {
+      problems.set(entry.key, 'neither the project nor a verified package asks for it');
+    }
+  }
+}
+
+type Judgement =
+  | { readonly kind: 'asked' }
+  | { readonly kind: 'overridden' }
+  | { readonly kind: 'wrong'; readonly reason: string };
+
+function judge(edge: Edge, entry: LockEntry, { overrides }: ProjectWishes): Judgement {
+  if (entry.kind === 'local' || entry.kind === 'refused') return { kind: 'asked' };
+  const problem = mismatch(edge, entry);
+  if (problem === undefined) return { kind: 'asked' };
+  const replacements = overrides.get(edge.name) ?? [];
+  const isReplaced = replacements.some(
+    (range) => mismatch({ ...edge, kind: 'required', range }, entry) === undefined,
+  );
+  return isReplaced ? { kind: 'overridden' } : { kind: 'wrong', reason: problem };
+}
+
+/** Why an entry is not what an edge asks for. */
+function mismatch({ name, range, kind }: Edge, entry: LockEntry): string | undefined {
+  const alias = /^npm:(@?[^@]+)(?:@(.*))?$/s.exec(range ?? '');
+  const isAlias = alias?.[1] !== undefined && semver.validRange(alias[1]) === null;
+  const real = isAlias ? (alias[1] ?? name) : name;
+  // Without its range, a lockfile's edge says nothing about an alias.
+  if (entry.name !== real && range !== null) {
+    return `asks for ${quote(real)} as ${quote(name)}, not for ${quote(entry.name)}`;
+  }
+  const plain = isAlias ? (alias[2] ?? '*') : (range ?? '*').replace(/^npm:/, '');
+  // Package managers take peers out of range with a warning, when their user says so.
+  if (kind === 'peer' || entry.version === null) return undefined;
+  // Tags, catalogs and addresses choose any version.
+  if (semver.validRange(plain, true) === null) return undefined;
+  return semver.satisfies(entry.version, plain, { loose: true })
+    ? undefined
+    : `asks for ${quote(`${name}@${plain}`)}, not for version ${quote(entry.version)}`;
+}
+
+function askedBy(key: string | undefined, entries: ReadonlyMap<string, LockEntry>): string {
+  if (key === undefined) return 'package.json';
+  const entry = entries.get(key);
+  return entry === undefined ? quote(key) : `${entry.name}@${entry.version ?? '?'}`;
+}

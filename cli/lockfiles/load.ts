@@ -1,0 +1,107 @@
+// Finding and reading a lockfile, whichever package manager wrote it.
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { CliError, systemCode } from '../errors.ts';
+import { parseBunLock } from './bun-lock.ts';
+import { fileNameOf, LOCKFILE_BYTES_MAX, unreadable, type Lockfile } from './lockfile.ts';
+import { parseNpmLock } from './npm-lock.ts';
+import { parsePnpmLock } from './pnpm-lock.ts';
+import { parseYarnBerry } from './yarn-berry.ts';
+import { parseYarnClassic, YARN_CLASSIC_MARK } from './yarn-classic.ts';
+
+/** In the order in which they are looked for; npm-shrinkwrap.json wins over package-lock.json, as in npm. */
+export const LOCKFILE_NAMES = [
+  'npm-shrinkwrap.json',
+  'package-lock.json',
+  'pnpm-lock.yaml',
+  'yarn.lock',
+  'bun.lock',
+] as const;
+
+/** What marks the top of a repository: above it other people may be able to write. */
+const REPOSITORY_MARK = '.git';
+
+/**
+ * Reads the named lockfile, or the nearest one in the project's folder or above it.
+ *
+ * @throws {CliError} BP9004 when there is none, BP9005 for one that can't be checked
+ */
+export async function loadLockfile(project: string, named?: string): Promise<Lockfile> {
+  const path = named ?? (await findLockfile(project));
+  let bytes: Buffer;
+  try {
+    const facts = await stat(path);
+    if (!facts.isFile()) throw unreadable(path, 'not a file');
+    if (facts.size > LOCKFILE_BYTES_MAX) throw unreadable(path, 'too large');
+    bytes = await readFile(path);
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+  return parseLockfile(bytes, path);
+}
+
+/**
+ * The nearest lockfile: in the folder, or in one above it up to the root of the repository.
+ *
+ * Two lockfiles of different package managers in one folder are refused: whoever checks one of them
+ * would say nothing about what the other installs.
+ *
+ * @throws {CliError} BP9004, BP9005
+ */
+export async function findLockfile(project: string): Promise<string> {
+  for (let folder = project; ; folder = dirname(folder)) {
+    const found: string[] = [];
+    for (const name of LOCKFILE_NAMES) if (await isThere(join(folder, name))) found.push(name);
+    const [first, second] = found;
+    // npm itself has a rule for its own two.
+    const isOne = second === undefined || (second === 'package-lock.json' && found.length === 2);
+    if (first !== undefined && isOne) return join(folder, first);
+    if (first !== undefined) {
+      throw new CliError('BP9005', `${folder}: several lockfiles: ${found.join(', ')}`, {
+        hints: [`bftpkg verify --lockfile ${first}`],
+      });
+    }
+    if (await isThere(join(folder, 'bun.lockb'))) {
+      throw new CliError('BP9005', `${join(folder, 'bun.lockb')}: the binary format is not read`, {
+        hints: ['bun install --save-text-lockfile --frozen-lockfile --lockfile-only'],
+      });
+    }
+    if (dirname(folder) === folder || (await isThere(join(folder, REPOSITORY_MARK)))) break;
+  }
+  throw new CliError('BP9004', `no lockfile in ${project} or above it`, {
+    hints: ['name releases or a tarball: bftpkg verify name@version'],
+  });
+}
+
+/** Whether there is something at a path. */
+export async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) return false;
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+}
+
+/**
+ * Classifies the content of a lockfile. The name decides the format, and for a name that is nobody's the
+ * content does.
+ *
+ * @throws {CliError} BP9005
+ */
+export function parseLockfile(source: Uint8Array, path: string): Lockfile {
+  if (source.length > LOCKFILE_BYTES_MAX) throw unreadable(path, 'too large');
+  const name = fileNameOf(path);
+  if (name.endsWith('.yaml') || name.endsWith('.yml')) return parsePnpmLock(source, path);
+  if (name === 'bun.lock') return parseBunLock(source, path);
+  if (name.endsWith('.json')) return parseNpmLock(source, path);
+  // Both formats of Yarn have one name. The mark is in the first two lines or so.
+  const head = Buffer.from(source.subarray(0, 1024)).toString('utf8');
+  const isClassic = head.split('\n').some((line) => line.trimEnd() === YARN_CLASSIC_MARK);
+  if (isClassic) return parseYarnClassic(source, path);
+  if (head.trimStart().startsWith('{')) return parseNpmLock(source, path);
+  return parseYarnBerry(source, path);
+}

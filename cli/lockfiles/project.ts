@@ -1,0 +1,127 @@
+// What the project itself asks for: the package.json of the root and of each workspace, as they lie beside
+// the lockfile. They are the user's own words, which a lockfile must not exceed.
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, isAbsolute, join } from 'node:path';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import { parseForeignJson } from '../../verifier/foreign-json.ts';
+import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
+import { CliError, systemCode } from '../errors.ts';
+import { asTable, asTexts, type Table } from './classify.ts';
+import { LOCK_TEXT_LENGTH_MAX, type Edge, type Lockfile } from './lockfile.ts';
+import { statedEdges } from './npm-lock.ts';
+import { parsePlainYaml } from './plain-yaml.ts';
+import { findWorkspaces } from './workspaces.ts';
+
+/** The user's own wishes. */
+export interface ProjectWishes {
+  /** By node of the graph. Without a package.json beside the lockfile, what the lockfile says instead. */
+  readonly edges: ReadonlyMap<string, readonly Edge[]>;
+  /** What the root replaces: name of a package, and what it may be instead. */
+  readonly overrides: ReadonlyMap<string, readonly string[]>;
+  /** Whether some package.json was not there, so that the lockfile was asked instead. */
+  readonly isIncomplete: boolean;
+}
+
+/**
+ * Reads the package.json of every project of a lockfile. A lockfile without an absolute path has none
+ * beside it: it was just made, and is taken at its word.
+ *
+ * @throws {CliError} BP9004 for one that is there and can't be read
+ */
+export async function readProjectWishes(lockfile: Lockfile): Promise<ProjectWishes> {
+  const root = isAbsolute(lockfile.path) ? dirname(lockfile.path) : undefined;
+  const edges = new Map<string, readonly Edge[]>();
+  const overrides = new Map<string, string[]>();
+  let isIncomplete = false;
+  for (const { node, folder } of lockfile.graph.projects) {
+    const document =
+      root === undefined ? undefined : await readManifest(join(root, folder, 'package.json'));
+    if (document === undefined) isIncomplete = true;
+    edges.set(
+      node,
+      document === undefined ? lockfile.graph.stated(node) : statedEdges(document, true),
+    );
+    if (root === undefined || document === undefined || folder !== '') continue;
+    collectOverrides(document, overrides);
+    if (lockfile.format !== 'yarn-classic') continue;
+    // The only format that does not name the workspaces.
+    for (const workspace of await findWorkspaces(root, document)) {
+      const manifest = await readManifest(join(root, workspace, 'package.json'));
+      if (manifest !== undefined) edges.set(`workspace ${workspace}`, statedEdges(manifest, true));
+    }
+  }
+  if (lockfile.format === 'pnpm' && root !== undefined) await readPnpmWorkspace(root, overrides);
+  return { edges, overrides, isIncomplete };
+}
+
+async function readManifest(path: string): Promise<Table | undefined> {
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) return undefined;
+  try {
+    return asTable(parseForeignJson(bytes, { lengthMax: PACKAGE_JSON_BYTES_MAX }).value) ?? {};
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    throw new CliError('BP9004', `${path}: ${error.message}`);
+  }
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    const facts = await stat(path);
+    if (facts.size > PACKAGE_JSON_BYTES_MAX) throw new CliError('BP9004', `${path}: too large`);
+    return new Uint8Array(await readFile(path));
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+}
+
+// pnpm's settings moved there in version 10.
+async function readPnpmWorkspace(root: string, overrides: Map<string, string[]>): Promise<void> {
+  const path = join(root, 'pnpm-workspace.yaml');
+  const bytes = await readIfThere(path);
+  if (bytes === undefined) return;
+  const document = asTable(parsePlainYaml(bytes, path).value);
+  for (const [selector, value] of asTexts(document?.['overrides'])) {
+    addOverride(overrides, selector, value);
+  }
+}
+
+function collectOverrides(document: Table, overrides: Map<string, string[]>): void {
+  collectTree(document['overrides'], document, overrides);
+  const tables = [document['resolutions'], asTable(document['pnpm'])?.['overrides']];
+  for (const table of tables) {
+    for (const [selector, value] of asTexts(table)) addOverride(overrides, selector, value);
+  }
+}
+
+// npm nests: `{a: {b: '1.0.0', '.': '2.0.0'}}` replaces b below a, and a itself.
+function collectTree(
+  value: Table[string] | undefined,
+  document: Table,
+  overrides: Map<string, string[]>,
+  around: string = '',
+): void {
+  for (const [selector, inner] of Object.entries(asTable(value) ?? {})) {
+    const key = selector === '.' ? around : selector;
+    if (typeof inner !== 'string') collectTree(inner, document, overrides, key);
+    else if (inner.startsWith('$')) {
+      const name = inner.slice(1);
+      const own = statedEdges(document, true).find((edge) => edge.name === name)?.range;
+      addOverride(overrides, key, own ?? '*');
+    } else addOverride(overrides, key, inner);
+  }
+}
+
+/** `a`, `a@^1`, `**\/a`, `b/a`, `b>a`, `b@1>a@2`: the last name is the one that is replaced. */
+function addOverride(overrides: Map<string, string[]>, selector: string, value: string): void {
+  if (selector.length > LOCK_TEXT_LENGTH_MAX) return;
+  const last = selector.split('>').at(-1) ?? selector;
+  const name = /((?:@[^/@\s]+\/)?[^/@\s]+)(?:@.*)?$/.exec(last.trim())?.[1];
+  if (name === undefined) return;
+  const known = overrides.get(name);
+  if (known === undefined) overrides.set(name, [value]);
+  else known.push(value);
+}

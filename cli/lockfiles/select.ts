@@ -1,0 +1,105 @@
+// Which entries the user wants to hear about. What is left out still gets a row that says so; and after
+// the verification, no verified package may need something that was left out as a development dependency.
+import type { EdgeKind, LockEntry, Lockfile } from './lockfile.ts';
+import { walkEdges, type OmittedKinds } from './edges.ts';
+import type { ProjectWishes } from './project.ts';
+
+/** What to leave out. */
+export interface Selection {
+  /** Kinds of dependencies: entries that are only needed for these. */
+  readonly omit: OmittedKinds;
+  /** Patterns of names; an entry must match one of them. Empty for all. */
+  readonly only: readonly string[];
+  /** Keys with content that are unchanged since a commit; `undefined` when that was not asked. */
+  readonly unchanged: ReadonlySet<string> | undefined;
+}
+
+/** Everything. */
+export const SELECT_ALL: Selection = { omit: new Set(), only: [], unchanged: undefined };
+
+const KINDS: Readonly<Record<string, EdgeKind>> = {
+  dev: 'dev',
+  optional: 'optional',
+  peer: 'peer',
+};
+
+/** Reads `dev,optional,peer`; `undefined` when there is another word in it. */
+export function parseOmit(texts: readonly string[]): OmittedKinds | undefined {
+  const words = texts.flatMap((text) => text.split(',')).map((word) => word.trim());
+  const kinds = words.map((word) => (Object.hasOwn(KINDS, word) ? KINDS[word] : undefined));
+  if (kinds.includes(undefined)) return undefined;
+  return new Set(kinds.filter((kind) => kind !== undefined));
+}
+
+/**
+ * Why entries are left out, by key. The kind of a dependency is found by walking the graph: the `dev`
+ * flags of a lockfile are anybody's word.
+ */
+export function leftOut(
+  lockfile: Lockfile,
+  wishes: ProjectWishes,
+  { omit, only, unchanged }: Selection,
+): ReadonlyMap<string, string> {
+  const reasons = new Map<string, string>();
+  if (omit.size > 0) {
+    const all = walkEdges(lockfile, wishes, () => undefined);
+    const some = walkEdges(lockfile, wishes, () => undefined, omit);
+    for (const { key } of lockfile.entries) {
+      // What nothing at all asks for is no development dependency: it must be heard about.
+      if (all.reached.has(key) && !some.reached.has(key)) {
+        reasons.set(key, `only needed for ${[...omit].join(', ')} dependencies`);
+      }
+    }
+  }
+  const matchers = only.map(globMatcher);
+  for (const { key, name } of lockfile.entries) {
+    if (matchers.length > 0 && !matchers.some((matches) => matches(name))) {
+      reasons.set(key, `does not match ${only.join(', ')}`);
+    } else if (unchanged?.has(key) === true) reasons.set(key, 'unchanged');
+  }
+  return reasons;
+}
+
+/**
+ * A name pattern: `*` stands for any characters but a slash, `**` for any at all. Compared in time
+ * proportional to the product of both lengths; a regular expression made of it could take for ever.
+ */
+export function globMatcher(pattern: string): (name: string) => boolean {
+  const parts = pattern.split(/(\*\*|\*)/);
+  return (name) => {
+    // Whether the parts so far can end at each offset of the name.
+    let ends = Array.from({ length: name.length + 1 }, (_, at) => at === 0);
+    for (const part of parts) {
+      const next = ends.map(() => false);
+      for (let at = 0; at <= name.length; at++) {
+        if (part !== '*' && part !== '**') {
+          if (ends[at] === true && name.startsWith(part, at)) next[at + part.length] = true;
+        } else {
+          const goesOn = at > 0 && next[at - 1] === true && (part === '**' || name[at - 1] !== '/');
+          next[at] = ends[at] === true || goesOn;
+        }
+      }
+      ends = next;
+    }
+    return ends[name.length] === true;
+  };
+}
+
+/** What an entry fixes: compared between two states of a lockfile. */
+export function entryContent(entry: LockEntry): string {
+  const digest =
+    entry.kind === 'registry' ? Buffer.from(entry.sha512).toString('base64') : undefined;
+  const reason = entry.kind === 'refused' || entry.kind === 'unbound' ? entry.reason : undefined;
+  const owner = entry.kind === 'bundled' ? entry.owner : undefined;
+  return JSON.stringify([entry.kind, entry.name, entry.version, digest, reason, owner]);
+}
+
+/** Keys of entries that are the same in an earlier state of the lockfile. */
+export function unchangedSince(lockfile: Lockfile, earlier: Lockfile): ReadonlySet<string> {
+  const before = new Map(earlier.entries.map((entry) => [entry.key, entryContent(entry)]));
+  return new Set(
+    lockfile.entries
+      .filter((entry) => before.get(entry.key) === entryContent(entry))
+      .map(({ key }) => key),
+  );
+}

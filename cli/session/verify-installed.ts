@@ -1,0 +1,404 @@
+// `verify --installed`: what lies in node_modules against the verified tarballs. The lockfile has been
+// verified already; here every package folder must be one of its entries, with the tarball's files and no
+// others, and every link and program must lead to something that was compared.
+import { readFile, realpath, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { checkTarball } from '../../verifier/archive/tarball.ts';
+import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import { parseForeignJson } from '../../verifier/foreign-json.ts';
+import { gunzip } from '../../verifier/node/gunzip.ts';
+import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, type ReplicaFailure } from '../errors.ts';
+import { comparePackage, type PackageComparison } from '../installed/compare.ts';
+import { isInside, scanInstalled, type InstalledThing } from '../installed/tree.ts';
+import { asTable, asTexts } from '../lockfiles/classify.ts';
+import { isThere } from '../lockfiles/load.ts';
+import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
+import { ArtifactStore } from '../npm/artifact-store.ts';
+import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
+import { describeFailure, diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
+import {
+  diagnostic,
+  type Diagnostic,
+  type SubjectReport,
+  type Verification,
+} from '../output/report.ts';
+import { cacheFolder } from '../trust/folders.ts';
+import type { LogSession } from './log-session.ts';
+import { blankSubject } from './report-subject.ts';
+import type { LockfileVerification } from './verify-lockfile.ts';
+
+/** Differences that are listed for one package; the rest is counted. */
+const LISTED_MAX = 20;
+
+type Package = Extract<InstalledThing, { kind: 'package' }>;
+
+/**
+ * Compares the project's node_modules with what was verified.
+ *
+ * @returns the lockfile's verification, with a finding at each entry that differs, and a row for
+ *          everything on disk that is no entry
+ * @throws {CliError} BP9004 without a node_modules
+ */
+export async function verifyInstalled(
+  invocation: Invocation,
+  session: LogSession,
+  lockfile: Lockfile,
+  checked: LockfileVerification,
+): Promise<Verification> {
+  const root = await realpath(dirname(lockfile.path));
+  if (!(await isThere(join(root, 'node_modules')))) {
+    throw new CliError('BP9004', `${root}: there is no node_modules`);
+  }
+  const projects = lockfile.graph.projects.map(({ folder }) => folder);
+  const things = await scanInstalled(root, [...new Set(['', ...projects])]);
+  const inventory = await matchPackages(root, lockfile, checked, things);
+  const findings = new Findings(lockfile);
+  const compared = await compareAll(invocation, session, root, inventory, findings);
+  judgeRest(root, lockfile, inventory, compared, findings);
+  judgeMissing(lockfile, checked, inventory, findings);
+  judgeLinks(things, compared, findings);
+  return findings.applyTo(checked.verification, session.http.bytesReceived);
+}
+
+/** What is on disk, by what it claims to be. */
+interface Inventory {
+  /** Folders of each release that is to be compared, by purl. */
+  readonly folders: ReadonlyMap<string, readonly { readonly at: Package; readonly key: string }[]>;
+  readonly releases: ReadonlyMap<string, VerifiedRelease>;
+  /** Folders that are no verified entry, with what is known about them. */
+  readonly others: readonly { readonly at: Package; readonly entry: LockEntry | undefined }[];
+  /** Keys of entries that were found. */
+  readonly found: ReadonlySet<string>;
+}
+
+async function matchPackages(
+  root: string,
+  lockfile: Lockfile,
+  { releases, folders: asked }: LockfileVerification,
+  things: readonly InstalledThing[],
+): Promise<Inventory> {
+  const byKey = new Map(lockfile.entries.map((entry) => [entry.key, entry]));
+  const byName = new Map<string, LockEntry>();
+  for (const entry of lockfile.entries) {
+    for (const folder of [entry.name, ...(asked.get(entry.key) ?? [])]) {
+      const id = `${folder} ${entry.name}@${entry.version ?? ''}`;
+      if (!byName.has(id) || releases.has(entry.key)) byName.set(id, entry);
+    }
+  }
+  const folders = new Map<string, { at: Package; key: string }[]>();
+  const known = new Map<string, VerifiedRelease>();
+  const others: { at: Package; entry: LockEntry | undefined }[] = [];
+  const found = new Set<string>();
+  for (const at of things) {
+    if (at.kind !== 'package') continue;
+    // npm's keys are paths. Elsewhere the folder's own package.json says what it is: a claim, until its
+    // files have been compared.
+    const entry =
+      lockfile.format === 'npm'
+        ? byKey.get(at.path)
+        : byName.get(`${at.folder} ${await claimedIdentity(join(root, at.path))}`);
+    if (entry !== undefined) found.add(entry.key);
+    const release = entry === undefined ? undefined : releases.get(entry.key);
+    if (entry === undefined || release === undefined) {
+      others.push({ at, entry });
+      continue;
+    }
+    known.set(release.purl, release);
+    const same = folders.get(release.purl) ?? [];
+    same.push({ at, key: entry.key });
+    folders.set(release.purl, same);
+  }
+  return { folders, releases: known, others, found };
+}
+
+async function claimedIdentity(folder: string): Promise<string> {
+  const path = join(folder, 'package.json');
+  try {
+    if ((await stat(path)).size > PACKAGE_JSON_BYTES_MAX) return '';
+    const { value } = parseForeignJson(new Uint8Array(await readFile(path)), {
+      lengthMax: PACKAGE_JSON_BYTES_MAX,
+    });
+    const { name, version } = asTable(value) ?? {};
+    return typeof name === 'string' && typeof version === 'string' ? `${name}@${version}` : '';
+  } catch {
+    // Says nothing about itself, so it is no entry of the lockfile.
+    return '';
+  }
+}
+
+/** What the comparisons left for the judgement of everything around them. */
+interface Compared {
+  /** Paths of package folders that came inside of other packages' tarballs. */
+  readonly bundled: ReadonlySet<string>;
+  /** `name path` of each program that a compared package declares, with its path in the project. */
+  readonly programs: ReadonlySet<string>;
+  /** Paths of package folders that were compared. */
+  readonly paths: ReadonlySet<string>;
+}
+
+async function compareAll(
+  { context, progress }: Invocation,
+  session: LogSession,
+  root: string,
+  { folders, releases }: Inventory,
+  findings: Findings,
+): Promise<Compared> {
+  const bundled = new Set<string>();
+  const programs = new Set<string>();
+  const paths = new Set<string>();
+  progress(`comparing ${releases.size} packages on disk`);
+  const take = async (outcome: FetchOutcome): Promise<void> => {
+    const { release } = outcome;
+    const places = folders.get(release.purl) ?? [];
+    if (outcome.kind !== 'checked') {
+      for (const { key } of places) findings.add(key, explainNotFetched(outcome));
+      return;
+    }
+    const tarball = await checkTarball(outcome.bytes, gunzip, release);
+    for (const { at, key } of places) {
+      const comparison = await comparePackage(join(root, at.path), tarball);
+      findings.compared(key);
+      paths.add(at.path);
+      for (const inner of comparison.bundled) bundled.add(`${at.path}/${inner}`);
+      for (const [name, target] of asTexts(release.manifest['bin'])) {
+        programs.add(`${name} ${at.path}/${target}`);
+      }
+      const problem = describeDifferences(release, at.path, comparison);
+      if (problem !== undefined) findings.add(key, problem);
+    }
+  };
+  await fetchArtifacts(
+    [...releases.values()],
+    {
+      replicas: await session.readyFirst(),
+      missed: new Map(),
+      store: new ArtifactStore(join(cacheFolder(context.env), 'artifacts')),
+      signal: context.signal,
+      onFailure: (failure) => findings.liars.push(failure),
+    },
+    take,
+  );
+  return { bundled, programs, paths };
+}
+
+function explainNotFetched(outcome: Exclude<FetchOutcome, { kind: 'checked' }>): Diagnostic {
+  if (outcome.kind === 'refused') return diagnoseRefusal(outcome.error);
+  const spec = `${outcome.release.name}@${outcome.release.version}`;
+  const what = `${spec}: no replica could be reached for its tarball, so its files were not compared`;
+  return diagnoseFailures(what, outcome.failures, false);
+}
+
+function describeDifferences(
+  release: VerifiedRelease,
+  path: string,
+  { differences }: PackageComparison,
+): Diagnostic | undefined {
+  if (differences.length === 0) return undefined;
+  const spec = `${release.name}@${release.version}`;
+  const listed = differences.slice(0, LISTED_MAX).map(({ kind, path: file }) => {
+    return [kind, `${path}/${file}`] as const;
+  });
+  const rest = differences.length - listed.length;
+  const details = rest === 0 ? listed : [...listed, ['and', `${rest} more`] as const];
+  // A script that builds something leaves files; it has no business in changing those of the tarball.
+  const isBuilt = release.manifest['hasInstallScript'] === true;
+  if (isBuilt && differences.every(({ kind }) => kind === 'extra')) {
+    const message = `${spec}: ${differences.length} files that are not in its tarball, as its install script may make them; they are not verified`;
+    return diagnostic('BP1008', message, { severity: 'warning', details });
+  }
+  const count = differences.length === 1 ? '1 file' : `${differences.length} files`;
+  return diagnostic('BP1008', `${spec}: ${count} in ${path} not as in the verified tarball`, {
+    details,
+    hints: ['look at these files; then remove node_modules and run: bftpkg ci'],
+  });
+}
+
+// Folders that were not compared: bundled ones, entries without a verdict, and what nobody asked for.
+function judgeRest(
+  root: string,
+  { file }: Lockfile,
+  { others }: Inventory,
+  { bundled }: Compared,
+  findings: Findings,
+): void {
+  for (const { at, entry } of others) {
+    if (bundled.has(at.path) || entry?.kind === 'local' || entry?.kind === 'refused') continue;
+    // Was left out, refused by the log, or couldn't be asked about: its own row says so.
+    if (entry?.kind === 'registry' || entry?.kind === 'unbound') continue;
+    findings.extra(
+      at.folder,
+      diagnostic('BP1008', `${at.path}: installed, but ${file} has no such package there`, {
+        details: [['in', `${root}/${at.path}`]],
+        hints: ['remove node_modules and run: bftpkg ci'],
+      }),
+    );
+  }
+}
+
+function judgeMissing(
+  lockfile: Lockfile,
+  { releases }: LockfileVerification,
+  { found }: Inventory,
+  findings: Findings,
+): void {
+  // Where keys are not paths, several entries can share one folder.
+  const present = new Set(
+    lockfile.entries.filter(({ key }) => found.has(key)).map((e) => `${e.name}@${e.version ?? ''}`),
+  );
+  for (const entry of lockfile.entries) {
+    if (entry.kind !== 'registry' && entry.kind !== 'unbound') continue;
+    const spec = `${entry.name}@${entry.version}`;
+    const isPresent = lockfile.format === 'npm' ? found.has(entry.key) : present.has(spec);
+    if (isPresent || !releases.has(entry.key)) continue;
+    // Not there is not dangerous: nothing runs. Optional ones and those of other platforms never are.
+    const isExpected =
+      entry.kind === 'registry' &&
+      (entry.optional || !isForPlatform(entry, process.platform, process.arch));
+    if (isExpected) findings.compared(entry.key);
+    else {
+      const message = `${spec}: not installed`;
+      findings.add(entry.key, diagnostic('BP1008', message, { severity: 'warning' }));
+    }
+  }
+}
+
+function judgeLinks(
+  things: readonly InstalledThing[],
+  { programs, paths, bundled }: Compared,
+  findings: Findings,
+): void {
+  for (const thing of things) {
+    switch (thing.kind) {
+      case 'package':
+        break;
+      case 'stray':
+        if (thing.isKnown) break;
+        findings.extra(thing.path, diagnostic('BP1008', `${thing.path}: belongs to no package`));
+        break;
+      case 'link': {
+        const problem = judgeLink(thing.target, paths, bundled);
+        if (problem === undefined) break;
+        findings.extra(thing.folder, diagnostic('BP1008', `${thing.path}: a link that ${problem}`));
+        break;
+      }
+      case 'program': {
+        // A file there is a script that pnpm, or Windows, needs instead of a link.
+        if (thing.target === null) {
+          findings.shims++;
+          break;
+        }
+        const target = thing.target;
+        const isDeclared = target !== undefined && programs.has(`${thing.name} ${target}`);
+        // Programs of the user's own packages.
+        const isOwn =
+          target !== undefined && isInside(target) && !target.split('/').includes('node_modules');
+        if (isDeclared || isOwn || isBelow(target, bundled)) break;
+        const where = target ?? 'nowhere';
+        const message = `${thing.path}: a program that no verified package declares; it leads to ${where}`;
+        findings.extra(thing.name, diagnostic('BP1008', message));
+        break;
+      }
+    }
+  }
+}
+
+function judgeLink(
+  target: string | undefined,
+  paths: ReadonlySet<string>,
+  bundled: ReadonlySet<string>,
+): string | undefined {
+  if (target === undefined) return 'leads nowhere';
+  if (!isInside(target)) return `leads out of the project, to ${target}`;
+  // Into the user's own sources, or to a package of the same tree, which has been compared.
+  if (!target.split('/').includes('node_modules')) return undefined;
+  return paths.has(target) || bundled.has(target)
+    ? undefined
+    : `leads to ${target}, no verified package`;
+}
+
+// A program of a package that came in another one's tarball: its bytes have been compared.
+function isBelow(target: string | undefined, folders: ReadonlySet<string>): boolean {
+  for (
+    let at = target?.lastIndexOf('/') ?? -1;
+    at > 0;
+    at = target?.lastIndexOf('/', at - 1) ?? -1
+  ) {
+    if (folders.has(target?.slice(0, at) ?? '')) return true;
+  }
+  return false;
+}
+
+/** What was found, by entry of the lockfile, and what belongs to none. */
+class Findings {
+  readonly liars: ReplicaFailure[] = [];
+  shims = 0;
+  readonly #lockfile: Lockfile;
+  readonly #byKey = new Map<string, Diagnostic[]>();
+  readonly #compared = new Set<string>();
+  readonly #extra: SubjectReport[] = [];
+
+  constructor(lockfile: Lockfile) {
+    this.#lockfile = lockfile;
+  }
+
+  add(key: string, problem: Diagnostic): void {
+    this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), problem]);
+  }
+
+  /** The bytes of an entry have been looked at, or needn't be. */
+  compared(key: string): void {
+    this.#compared.add(key);
+  }
+
+  extra(name: string, problem: Diagnostic): void {
+    const blank = blankSubject(name, null, null);
+    const origin = { kind: 'installed', notes: [] };
+    this.#extra.push({ ...blank, origin, verdict: 'rejected', diagnostics: [problem] });
+  }
+
+  #describeShims(): string {
+    return this.shims === 0 ? '' : ` (${this.shims} start scripts in .bin not compared)`;
+  }
+
+  /** The rows of the lockfile's verification stand in the order of its entries. */
+  applyTo(verification: Verification, bytesFetched: number): Verification {
+    const { entries } = this.#lockfile;
+    const subjects = verification.subjects.map((subject, i): SubjectReport => {
+      const key = entries[i]?.key ?? '';
+      const mine = this.#byKey.get(key) ?? [];
+      return withFindings(subject, mine, this.#compared.has(key));
+    });
+    const liars = this.liars.map(({ url, error }) => ({ url, problem: describeFailure(error) }));
+    return {
+      ...verification,
+      source: `${verification.source} and node_modules${this.#describeShims()}`,
+      subjects: [...subjects, ...this.#extra],
+      replicas: [...verification.replicas, ...liars],
+      bytesFetched,
+    };
+  }
+}
+
+function withFindings(
+  subject: SubjectReport,
+  findings: readonly Diagnostic[],
+  wasCompared: boolean,
+): SubjectReport {
+  // The lockfile had no digest of the tarball; the disk has been compared with the tarball itself.
+  const isBound = wasCompared && findings.every(({ severity }) => severity === 'warning');
+  const before = isBound
+    ? subject.diagnostics.filter(({ code }) => code !== 'BP1007')
+    : subject.diagnostics;
+  const diagnostics = [...before, ...findings];
+  if (diagnostics.some(({ severity }) => severity === 'error')) {
+    return { ...subject, verdict: 'rejected', diagnostics };
+  }
+  if (diagnostics.some(({ severity }) => severity === 'inconclusive')) {
+    return { ...subject, verdict: 'inconclusive', diagnostics };
+  }
+  const verdict = subject.verdict === 'inconclusive' && isBound ? 'verified' : subject.verdict;
+  return { ...subject, verdict, diagnostics };
+}
