@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { CliError } from '../errors.ts';
-import { parseConfig } from './config.ts';
+import { parseConfigText } from '../policy/config-file.ts';
+import { combineConfig, parseConfig } from './config.ts';
 
 const GOOD = {
   format: 'bftpkg-config/v1',
@@ -13,12 +14,22 @@ const GOOD = {
 describe('parseConfig', () => {
   it('reads a configuration', () => {
     const config = parseConfig(JSON.stringify({ ...GOOD, checkpointAgeMaxSeconds: 60 }), 'x');
-    assert.deepEqual(config, {
+    const { policy, ...rest } = config;
+    assert.deepEqual(rest, {
       path: 'x',
       pin: GOOD.pin,
       replicas: GOOD.replicas,
       checkpointAgeMaxSeconds: 60,
     });
+    assert.deepEqual(
+      policy.layers.map(({ origin, rules, exceptions }) => [origin, rules, exceptions]),
+      [['project', [], []]],
+    );
+  });
+
+  it('reads comments, and what people write around them', () => {
+    const text = JSON.stringify(GOOD, null, 2).replace('{', '{ // "pin": "no"\n/* why */');
+    assert.equal(parseConfig(text, 'x').pin, GOOD.pin);
   });
 
   it('limits the age to ten minutes unless told otherwise', () => {
@@ -51,8 +62,12 @@ describe('parseConfig', () => {
     ['an age of 0', JSON.stringify({ ...GOOD, checkpointAgeMaxSeconds: 0 })],
     ['an age of years', JSON.stringify({ ...GOOD, checkpointAgeMaxSeconds: 99_999_999 })],
     ['an unknown key', JSON.stringify({ ...GOOD, replica: 'x' })],
+    ['a key of the user’s file', JSON.stringify({ ...GOOD, pins: [] })],
+    ['a baseline elsewhere', JSON.stringify({ ...GOOD, baseline: '../b.json' })],
+    ['no pin and no replicas', JSON.stringify({ format: GOOD.format })],
+    ['a comment that does not end', `${JSON.stringify(GOOD)}/*`],
     ['a key twice', JSON.stringify(GOOD).replace('{', `{"pin":"${'cd'.repeat(32)}",`)],
-    ['a huge file', `${JSON.stringify(GOOD)}${' '.repeat(300_000)}`],
+    ['a huge file', `${JSON.stringify(GOOD)}${' '.repeat(5_000_000)}`],
   ];
   for (const [why, text] of refused) {
     it(`refuses ${why}`, () => {
@@ -62,4 +77,53 @@ describe('parseConfig', () => {
       );
     });
   }
+});
+
+describe('combineConfig', () => {
+  const file = (kind: 'project' | 'user', fields: object): ReturnType<typeof parseConfigText> =>
+    parseConfigText(JSON.stringify({ ...GOOD, ...fields }), `/home/dev/${kind}/file.json`, kind);
+  const combine = (project: object | undefined, user: object | undefined) =>
+    combineConfig({
+      project: project === undefined ? undefined : file('project', project),
+      user: user === undefined ? undefined : file('user', user),
+      baseline: undefined,
+    });
+
+  const ages: readonly (readonly [string, object | undefined, object | undefined, number])[] = [
+    ['the default without any', {}, {}, 600],
+    ['the project’s alone', { checkpointAgeMaxSeconds: 900 }, {}, 900],
+    ['the user’s alone', {}, { checkpointAgeMaxSeconds: 900 }, 900],
+    ['the smaller one', { checkpointAgeMaxSeconds: 900 }, { checkpointAgeMaxSeconds: 30 }, 30],
+    ['the smaller one too', { checkpointAgeMaxSeconds: 30 }, { checkpointAgeMaxSeconds: 900 }, 30],
+    ['the user’s without a project', undefined, { checkpointAgeMaxSeconds: 40 }, 40],
+  ];
+  for (const [why, project, user, expected] of ages) {
+    it(`takes ${why} as age`, () => {
+      assert.equal(combine(project, user)?.checkpointAgeMaxSeconds, expected);
+    });
+  }
+
+  it('refuses a log that the user does not admit', () => {
+    assert.throws(
+      () => combine({}, { pins: ['cd'.repeat(32)] }),
+      (error) => error instanceof CliError && error.diagnostic.code === 'BP6011',
+    );
+    assert.equal(combine({}, { pins: [GOOD.pin] })?.pin, GOOD.pin);
+    // A pin of the user's without `pins` is only the default for folders without a file.
+    assert.equal(combine({}, { pin: 'cd'.repeat(32) })?.pin, GOOD.pin);
+  });
+
+  it('has no answer without a file that names a log', () => {
+    assert.equal(combine(undefined, undefined), undefined);
+    assert.equal(combine(undefined, { pin: undefined, replicas: undefined }), undefined);
+  });
+
+  it('lets the user name projects whose exceptions count', () => {
+    const trusts = (folders: readonly string[]): boolean | undefined =>
+      combine({}, { trustedProjects: folders })?.policy.trustsProject;
+    assert.equal(trusts(['/home/dev/project']), true);
+    assert.equal(trusts(['/home/dev/project/']), true);
+    assert.equal(trusts(['/home/dev']), false);
+    assert.equal(trusts([]), false);
+  });
 });

@@ -1,59 +1,107 @@
-// `bftpkg.json`: which log a project believes and where its replicas are. Plain data, never code: a
-// verifier must not run what is in the repository that it checks.
+// Which log a run believes, where its replicas are, and by which policy it judges: the project's
+// `bftpkg.json` and the user's own file together. Plain data, never code: a verifier must not run what
+// is in the repository that it checks.
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
-import { isBaseUrl } from '../../verifier/base-url.ts';
-import { quote } from '../../verifier/errors.ts';
-import { parseForeignJson } from '../../verifier/foreign-json.ts';
-import { ObjectReader, readString, type JsonValue } from '../../verifier/json.ts';
 import type { Context, Globals } from '../context.ts';
-import { configError, systemCode } from '../errors.ts';
+import { CliError, configError, systemCode } from '../errors.ts';
+import { BASELINE_BYTES_MAX, parseBaseline, type Baseline } from '../policy/baseline.ts';
+import {
+  CONFIG_FORMAT,
+  parseConfigText,
+  parsePackageJsonConfig,
+  type ConfigFile,
+} from '../policy/config-file.ts';
+import type { Layer, Origin, Policy } from '../policy/policy.ts';
+import { configFolder } from './folders.ts';
 
 /** Name of the project's file. */
 export const CONFIG_NAME = 'bftpkg.json';
+const USER_CONFIG_NAME = 'config.json';
 
-const CONFIG_FORMAT = 'bftpkg-config/v1';
-const CONFIG_LENGTH_MAX = 256 * 1024;
-const REPLICAS_MAX = 100;
 /** Ten minutes: replicas sign anew every minute, and a revocation should reach users within minutes. */
 export const CHECKPOINT_AGE_MAX_SECONDS = 600;
-/** A month. Above that an age limit protects from nothing. */
-const CHECKPOINT_AGE_LIMIT_SECONDS = 31 * 86_400;
 
-/** A project's configuration. */
+/** What applies to a run. */
 export interface Config {
-  /** Where it was read from. */
+  /** The file that names the log. */
   readonly path: string;
   /** Hash of the roster that is believed, hex. */
   readonly pin: string;
   /** Base addresses of replicas, at least one, distinct. */
   readonly replicas: readonly string[];
   readonly checkpointAgeMaxSeconds: number;
+  readonly policy: Policy;
+}
+
+/** The files that were found, as they are. */
+export interface ConfigFiles {
+  readonly project: ConfigFile | undefined;
+  readonly user: ConfigFile | undefined;
+  readonly baseline: Baseline | undefined;
 }
 
 /**
  * Finds and reads the configuration: `--config`, else `BFTPKG_CONFIG`, else the nearest
- * `bftpkg.json` in the project's folder or above it, up to the root of its repository.
+ * `bftpkg.json` (or package.json with a `bftpkg` member) in the project's folder or above it, up to
+ * the root of its repository; and `bftpkg/config.json` of the user, which also serves where no project
+ * has a file.
  *
- * @throws {CliError} BP9004
+ * @throws {CliError} BP9004; BP6011 for a log that the user's file does not admit
  */
 export async function loadConfig(context: Context, globals: Globals): Promise<Config> {
+  const files = await readConfigFiles(context, globals);
+  const config = combineConfig(files);
+  if (config !== undefined) return config;
+  throw configError(
+    `no ${CONFIG_NAME} in ${globals.project} or above it`,
+    'make one: bftpkg init --pin <roster hash> --replica https://…',
+  );
+}
+
+/** Reads the files without combining them. @throws {CliError} BP9004 */
+export async function readConfigFiles(context: Context, globals: Globals): Promise<ConfigFiles> {
+  const [project, user] = await Promise.all([
+    readProjectFile(context, globals),
+    readUserFile(context),
+  ]);
+  return { project, user, baseline: await readBaseline(project) };
+}
+
+/** Path of the user's own file, whether it exists or not. */
+export function userConfigPath(env: Context['env']): string {
+  return join(configFolder(env), USER_CONFIG_NAME);
+}
+
+async function readProjectFile(
+  context: Context,
+  globals: Globals,
+): Promise<ConfigFile | undefined> {
   const named = globals.config ?? fromEnvironment(context);
-  const path = named ?? (await findUpwards(globals.project));
-  if (path === undefined) {
-    throw configError(
-      `no ${CONFIG_NAME} in ${globals.project} or above it`,
-      `make one: {"format":"${CONFIG_FORMAT}","pin":"<roster hash>","replicas":["https://…"]}`,
-    );
+  if (named !== undefined) {
+    const text = await readText(named);
+    if (text === undefined) throw configError(`${named}: ENOENT`);
+    return parseConfigText(text, named, 'project');
   }
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    throw configError(`${path}: ${systemCode(error) ?? 'cannot be read'}`, undefined, error);
+  // As many steps as a path can have parts: ends at the root of the file system at the latest.
+  for (let folder = globals.project; ; folder = dirname(folder)) {
+    const found = await readFolder(folder);
+    if (found !== undefined) return found;
+    // Above the repository other people may be able to write.
+    if (dirname(folder) === folder || (await exists(join(folder, '.git')))) return undefined;
   }
-  return parseConfig(text, path);
+}
+
+async function readFolder(folder: string): Promise<ConfigFile | undefined> {
+  const path = join(folder, CONFIG_NAME);
+  const text = await readText(path);
+  if (text !== undefined) return parseConfigText(text, path, 'project');
+  const manifest = join(folder, 'package.json');
+  const source = await readText(manifest);
+  // Most have none, and what is wrong with those is for others to say.
+  if (source === undefined || !source.includes('"bftpkg"')) return undefined;
+  return parsePackageJsonConfig(source, manifest);
 }
 
 function fromEnvironment(context: Context): string | undefined {
@@ -61,13 +109,39 @@ function fromEnvironment(context: Context): string | undefined {
   return named === undefined || named === '' ? undefined : resolve(context.cwd, named);
 }
 
-async function findUpwards(start: string): Promise<string | undefined> {
-  // As many steps as a path can have parts: ends at the root of the file system at the latest.
-  for (let folder = start; ; folder = dirname(folder)) {
-    const candidate = join(folder, CONFIG_NAME);
-    if (await exists(candidate)) return candidate;
-    // Above the repository other people may be able to write.
-    if (dirname(folder) === folder || (await exists(join(folder, '.git')))) return undefined;
+async function readUserFile({ env }: Context): Promise<ConfigFile | undefined> {
+  const path = userConfigPath(env);
+  const text = await readText(path);
+  return text === undefined ? undefined : parseConfigText(text, path, 'user');
+}
+
+async function readBaseline(project: ConfigFile | undefined): Promise<Baseline | undefined> {
+  if (project?.baseline === undefined) return undefined;
+  const path = join(dirname(project.path), project.baseline);
+  const text = await readText(path, BASELINE_BYTES_MAX);
+  if (text === undefined) {
+    // Taken for empty it would only be stricter, but somebody expects it to be there.
+    throw configError(`${path}: there is none`, 'bftpkg policy baseline create');
+  }
+  try {
+    return parseBaseline(text, path);
+  } catch (error) {
+    const detail = error instanceof Error ? error.message : String(error);
+    throw configError(`${path}: ${detail}`, undefined, error);
+  }
+}
+
+/** Text of a file; `undefined` when there is none. @throws {CliError} BP9004 */
+async function readText(path: string, bytesMax?: number): Promise<string | undefined> {
+  try {
+    if (bytesMax !== undefined && (await stat(path)).size > bytesMax) {
+      throw configError(`${path}: too large`);
+    }
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
+    throw configError(`${path}: ${systemCode(error) ?? 'cannot be read'}`, undefined, error);
   }
 }
 
@@ -81,36 +155,66 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /**
- * Reads the text of a configuration.
+ * What the files say together. A project's file can only tighten the user's: all rules of both apply,
+ * the smaller age counts, and the log must be one that the user admits.
+ *
+ * @returns `undefined` when no file names a log
+ * @throws {CliError} BP6011; BP9004 for a project's file without a log
+ */
+export function combineConfig({ project, user, baseline }: ConfigFiles): Config | undefined {
+  const naming = project ?? user;
+  if (naming === undefined) return undefined;
+  const { pin, replicas, path } = naming;
+  if (pin === undefined || replicas === undefined) {
+    if (project === undefined) return undefined;
+    throw configError(`${path}: ${pin === undefined ? 'pin' : 'replicas'} is missing`);
+  }
+  if (project !== undefined && user?.pins !== undefined && !user.pins.includes(pin)) {
+    throw new CliError('BP6011', `${path}: pins a log that is not one of yours`, {
+      details: [
+        ['pinned', pin],
+        ['yours', user.path],
+      ],
+      hints: ['compare it with what the operators publish, then add it to pins in your own file'],
+    });
+  }
+  const ages = [project, user].flatMap((file) => file?.checkpointAgeMaxSeconds ?? []);
+  return {
+    path,
+    pin,
+    replicas,
+    checkpointAgeMaxSeconds: ages.length === 0 ? CHECKPOINT_AGE_MAX_SECONDS : Math.min(...ages),
+    policy: combinePolicy({ project, user, baseline }),
+  };
+}
+
+function combinePolicy({ project, user, baseline }: ConfigFiles): Policy {
+  const folder = project === undefined ? undefined : dirname(project.path);
+  return {
+    layers: [...layersOf('user', user), ...layersOf('project', project)],
+    baseline,
+    trustsProject:
+      folder !== undefined &&
+      user !== undefined &&
+      user.trustedProjects.some((trusted) => resolve(trusted) === folder),
+  };
+}
+
+function layersOf(origin: Origin, file: ConfigFile | undefined): readonly Layer[] {
+  if (file === undefined) return [];
+  const { path: source, checkpointAgeMaxSeconds, rules, exceptions } = file;
+  return [{ origin, source, checkpointAgeMaxSeconds, rules, exceptions }];
+}
+
+/**
+ * Reads the text of a project's configuration.
  *
  * @param path for messages
  * @throws {CliError} BP9004
  */
 export function parseConfig(text: string, path: string): Config {
-  try {
-    const { value } = parseForeignJson(text, { lengthMax: CONFIG_LENGTH_MAX });
-    const reader = new ObjectReader(value, '');
-    reader.format('format', CONFIG_FORMAT);
-    const pin = Buffer.from(reader.hex('pin', 32)).toString('hex');
-    const replicas = reader.array('replicas', REPLICAS_MAX, readReplicaUrl);
-    const age =
-      reader.optional('checkpointAgeMaxSeconds') === undefined
-        ? CHECKPOINT_AGE_MAX_SECONDS
-        : reader.integer('checkpointAgeMaxSeconds', 1, CHECKPOINT_AGE_LIMIT_SECONDS);
-    reader.end();
-    if (replicas.length === 0) throw new Error('replicas is empty');
-    if (new Set(replicas).size !== replicas.length) throw new Error('replicas has one twice');
-    return { path, pin, replicas, checkpointAgeMaxSeconds: age };
-  } catch (error) {
-    const detail = error instanceof Error ? error.message : String(error);
-    throw configError(`${path}: ${detail}`, undefined, error);
-  }
-}
-
-function readReplicaUrl(value: JsonValue, path: string): string {
-  const text = readString(value, path, 300).replace(/\/$/, '');
-  if (!isBaseUrl(text)) {
-    throw new Error(`${path}: ${quote(text)} is not a plain http(s) address`);
-  }
-  return text;
+  const project = parseConfigText(text, path, 'project');
+  const config = combineConfig({ project, user: undefined, baseline: undefined });
+  if (config !== undefined) return config;
+  throw configError(`${path}: it names no log (${CONFIG_FORMAT})`);
 }
