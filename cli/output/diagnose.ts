@@ -62,11 +62,18 @@ export function publicCode(code: VerifyErrorCode): DiagnosticCode {
   return PUBLIC_CODES[code];
 }
 
+// Refusals of bytes that a server sent.
+const ABOUT_BYTES: ReadonlySet<VerifyErrorCode> = new Set<VerifyErrorCode>([
+  'ARTIFACT_DIGEST_MISMATCH',
+  'ARTIFACT_SIZE_MISMATCH',
+]);
+
 /** A refusal as a diagnostic. */
 export function diagnoseRefusal(error: VerifyError, prefix: string = ''): Diagnostic {
   const details: (readonly [string, string])[] = [];
-  if (error.expected !== undefined) details.push(['needed', error.expected]);
-  if (error.found !== undefined) details.push(['found', error.found]);
+  const [needed, found] = ABOUT_BYTES.has(error.code) ? ['logged', 'served'] : ['needed', 'found'];
+  if (error.expected !== undefined) details.push([needed, error.expected]);
+  if (error.found !== undefined) details.push([found, error.found]);
   return diagnostic(publicCode(error.code), prefix + error.message, {
     details,
     hints: error.hint === undefined ? [] : [error.hint],

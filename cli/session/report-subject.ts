@@ -1,6 +1,6 @@
 // From what the verifier proved about a subject to what is reported about it.
 import { encodeBase64 } from '../../verifier/encoding.ts';
-import type { VerifyErrorCode } from '../../verifier/errors.ts';
+import type { VerifyError, VerifyErrorCode } from '../../verifier/errors.ts';
 import type { SubjectResult, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { describeFailure, diagnoseRefusal } from '../output/diagnose.ts';
@@ -80,11 +80,38 @@ export function reportRelease(
         const detail = `${spec}: not covered by the bundle (${result.error.message})`;
         return refused(diagnostic('BP7005', detail));
       }
+      if (result.error.code === 'INTEGRITY_MISMATCH') {
+        return reportOtherBytes(blank, asked, found, result.error);
+      }
       return refused(prefixed(diagnoseRefusal(result.error), spec));
     case 'package':
     case undefined:
       return refused(diagnostic('BP9999', `${spec}: the verifier gave no answer`));
   }
+}
+
+// Both artefacts are named: what the maintainers signed, and what stands here instead.
+function reportOtherBytes(
+  blank: Omit<SubjectReport, 'verdict'>,
+  { name, version, location }: AskedRelease,
+  found: string | null,
+  error: VerifyError,
+): SubjectReport {
+  const logged = error.expected ?? null;
+  const line = location?.line === null || location === null ? '' : `:${location.line}`;
+  const place = location === null ? '' : `   ${location.file}${line}`;
+  const problem = diagnostic(
+    'BP1003',
+    `${name}@${version}: not the artifact that its maintainers released`,
+    {
+      details: [
+        ['logged', logged ?? ''],
+        ['found', `${found ?? ''}${place}`],
+      ],
+      hints: [error.hint ?? 'do not install it', 'bftpkg explain BP1003'],
+    },
+  );
+  return { ...blank, digest: { logged, found }, verdict: 'rejected', diagnostics: [problem] };
 }
 
 function reportVerified(
