@@ -1,13 +1,15 @@
 // Audits of logs whose roster has changed, and of signatures that only look like ones.
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog, type FakeReplica } from '../../fixtures/fake-log.ts';
 import { envelopeJson, type Envelope } from '../../verifier/dsse.ts';
 import { assert as insist } from '../../verifier/errors.ts';
-import { canonicalJson } from '../../verifier/json.ts';
+import { canonicalJson, type JsonObject } from '../../verifier/json.ts';
 import { packagePurl } from '../../verifier/npm/purl.ts';
+import { ROSTER_PAYLOAD_TYPE, formatRoster } from '../../verifier/roster.ts';
 import {
   MAINTAINERS_PAYLOAD_TYPE,
   formatMaintainerSet,
@@ -105,6 +107,22 @@ describe('log fsck across rosters', () => {
     assert.deepEqual(await fsck('--pin', fake.log.rosterOf(1).hash), [12, 'BP3003']);
   });
 
+  it('refuses a chain of rosters that is not the one in the log', async () => {
+    change();
+    // The old replicas have signed two successors: one is in the log, the other is shown.
+    const logged = fake.log.rosterOf(1);
+    const payload = formatRoster({
+      ...logged,
+      admission: { mode: 'registrars', faulty: 0, keys: [fake.log.key('ada').publicKey] },
+    });
+    const voters = logged.replicas.map((_, i) => `vote of replica ${i}`);
+    const other = fake.log.envelope(ROSTER_PAYLOAD_TYPE, payload, voters);
+    server().misbehave = serveRosters(([genesis]) =>
+      genesis === undefined ? [] : [genesis, other],
+    );
+    assert.deepEqual(await fsck(), [12, 'BP3003']);
+  });
+
   function serveRosters(
     change: (all: readonly Envelope[]) => readonly Envelope[],
   ): FakeReplica['misbehave'] {
@@ -115,6 +133,14 @@ describe('log fsck across rosters', () => {
       return true;
     };
   }
+});
+
+it('log fsck refuses a checkpoint inside a batch', async () => {
+  fake.log.maintain('beta', { maintainers: ['ada'], faulty: 0 });
+  const last = fake.log.snapshots.at(-1);
+  assert.ok(last);
+  fake.log.snapshots.push({ ...last, size: fake.log.size });
+  assert.deepEqual(await fsck(), [17, 'BP4010']);
 });
 
 describe('log fsck of signatures', () => {
@@ -164,6 +190,15 @@ describe('log fsck of signatures', () => {
 });
 
 describe('log fsck from a saved state', () => {
+  it('refuses a state whose checkpoint no quorum cosigned', async () => {
+    const state = join(fake.home, 'state.json');
+    assert.deepEqual(await fsck('--save', state), [0, null]);
+    const saved = JSON.parse(await readFile(state, 'utf8')) as Record<string, JsonObject | string>;
+    const note = fake.log.note({ cosigners: [0, 1] });
+    await writeFile(state, canonicalJson({ ...saved, note }));
+    assert.deepEqual(await fsck('--from', state), [12, 'BP3001']);
+  });
+
   it('refuses a tile that changes what came before', async () => {
     const state = join(fake.home, 'state.json');
     assert.deepEqual(await fsck('--save', state), [0, null]);
