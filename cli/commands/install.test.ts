@@ -182,7 +182,8 @@ describe('ci', () => {
     assert.equal((await fake.run(['ci'])).code, EXIT.verified);
     // package.json and the lockfile disagree: npm ci refuses.
     const path = join(fake.project, 'package.json');
-    await writeFile(path, '{"name":"app","version":"1.0.0","dependencies":{"other":"1.0.0"}}');
+    const dependencies = { alpha: '1.0.0', '@acme/beta': '2.0.0', other: '1.0.0' };
+    await writeFile(path, JSON.stringify({ name: 'app', version: '1.0.0', dependencies }));
     const before = await snapshot();
     const { code, stderr } = await fake.run(['ci']);
     assert.equal(code, EXIT.inconclusive);
