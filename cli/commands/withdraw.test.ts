@@ -117,6 +117,18 @@ describe('revoke, yank, unyank', () => {
     assert.match(text, /bftpkg-draft\/v1/);
   });
 
+  it('finds a statement that was taken back since, when it is submitted again', async () => {
+    const made = json(await run('yank', spec, ...BOTH, '--out', 'old.json'));
+    assert.equal(made.exit.code, 0);
+    const first = json(await run('release', 'submit', 'old.json'));
+    assert.deepEqual(await exitOf('unyank', spec, ...BOTH), [0, null]);
+    const { size } = fake.log;
+    const again = json(await run('release', 'submit', 'old.json'));
+    assert.deepEqual([again.exit.code, again.result?.index], [0, first.result?.index]);
+    assert.equal(again.result?.status, 'active');
+    assert.equal(fake.log.size, size);
+  });
+
   it('shows the whole statement before it is signed', async () => {
     const why = ['--reason', 'key-compromise', '--text', 'see the advisory'];
     const made = json(await run('revoke', spec, ...why, '--out', 'x.json'));

@@ -7,13 +7,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { statementHash } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { parseEntry } from '../../verifier/entry.ts';
+import { VerifyError } from '../../verifier/errors.ts';
 import { parseEvidence } from '../../verifier/evidence/format.ts';
 import type { Subject } from '../../verifier/evidence/subject.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parsePurl } from '../../verifier/npm/purl.ts';
 import { rosterWeights, type Roster } from '../../verifier/roster.ts';
 import { weightOf } from '../../verifier/quorum.ts';
+import { fetchEntry } from '../audit/inclusion.ts';
+import { openView } from '../audit/log-view.ts';
+import { TileClient } from '../audit/tile-client.ts';
 import { asError } from '../client/hedge.ts';
-import { isRuling, type ReplicaClient } from '../client/replica.ts';
+import { isRuling, type ReplicaClient, type SubmissionStatus } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, type ReplicaFailure, type TransportError } from '../errors.ts';
 import { hasDigest } from '../npm/artifact-store.ts';
@@ -172,10 +177,13 @@ class Submission {
     for (let round = 0; round < ROUNDS_MAX && !signal.aborted; round++) {
       let taken = 0;
       for (const [index, gateway] of gateways) {
-        const accepted = await this.#offer(index, gateway);
-        if (accepted) taken++;
-        const found = accepted ? await this.#find() : undefined;
+        const status = await this.#offer(index, gateway);
+        if (status !== undefined) taken++;
+        const found = status === undefined ? undefined : await this.#find();
         if (found !== undefined) return found;
+        // Evidence from a replica that is behind may not show it yet; after a round it would.
+        const old = round > 0 ? await this.#findOld(gateway, status) : undefined;
+        if (old !== undefined) return old;
         await this.#throwIfRefused();
         if (signal.aborted) break;
       }
@@ -197,7 +205,7 @@ class Submission {
       .map(([index, { url }]) => [index, this.#session.replica(url)] as const);
   }
 
-  async #offer(index: number, gateway: ReplicaClient): Promise<boolean> {
+  async #offer(index: number, gateway: ReplicaClient): Promise<SubmissionStatus | undefined> {
     const { signal } = this.#invocation.context;
     try {
       for (const { sha512Hex, bytes } of this.#artifacts) {
@@ -205,13 +213,13 @@ class Submission {
         this.#invocation.progress(`uploading ${bytes.length} bytes to ${gateway.url}`);
         await gateway.putArtifact(sha512Hex, bytes, signal);
       }
-      await gateway.submit(this.#envelope, GATEWAY_WAIT_SECONDS, signal);
+      const status = await gateway.submit(this.#envelope, GATEWAY_WAIT_SECONDS, signal);
       this.#failures.delete(gateway.url);
-      return true;
+      return status;
     } catch (error) {
       this.#failures.set(gateway.url, asError(error));
       if (isRuling(error)) this.#rulings.set(index, error);
-      return false;
+      return undefined;
     }
   }
 
@@ -220,6 +228,35 @@ class Submission {
     if (found === undefined) return undefined;
     const failures = [...this.#failures].map(([url, error]) => ({ url, error }));
     return { ...found, already: false, failures };
+  }
+
+  // What evidence shows no more is still in the log: a yank that was taken back, a maintainer set that
+  // was followed by another one. Its entry is then proven by itself.
+  async #findOld(
+    gateway: ReplicaClient,
+    status: SubmissionStatus | undefined,
+  ): Promise<Submitted | undefined> {
+    if (status?.kind !== 'committed') return undefined;
+    const { config, http } = this.#session;
+    const { signal } = this.#invocation.context;
+    const statement = draftId(this.#draft);
+    try {
+      const view = await openView(gateway, config.pin, nativeVerifier, signal);
+      if (status.index >= view.checkpoint.checkpoint.size) return undefined;
+      const tiles = new TileClient(gateway.url, http);
+      const { index, data } = await fetchEntry(view, tiles, status.index, signal);
+      const entry = parseEntry(data);
+      if (entry.kind === 'commit' || statementHash(entry.envelope.payload) !== statement) {
+        throw new VerifyError('ENTRY_MISMATCH', `entry ${index} is another statement`);
+      }
+      const verified = await this.#session.verify([subjectOf(this.#draft)]);
+      return { index, statement, verified, already: true, failures: [] };
+    } catch (error) {
+      // A fork, or a quorum out of reach: what the session says is not this gateway's doing.
+      if (error instanceof CliError) throw error;
+      this.#failures.set(gateway.url, asError(error));
+      return undefined;
+    }
   }
 
   // One replica may lie about the rules; of more than may be faulty, one tells the truth.
