@@ -10,6 +10,13 @@ const SERVERS = ['a', 'b', 'c', 'd'].map((url) => ({ url }));
 /** What each server does: a good answer, a failure, or nothing until it is stopped. */
 type Script = Readonly<Record<string, 'good' | 'bad' | 'hang' | 'final'>>;
 
+type Life = 'well' | 'unwell' | 'silent';
+
+async function showLife(life: Life): Promise<void> {
+  if (life === 'unwell') throw new Error('unwell');
+  if (life === 'silent') await new Promise(() => undefined);
+}
+
 async function play(script: Script): Promise<{ asked: string; outcome: string; failed: string }> {
   const asked: string[] = [];
   try {
@@ -64,6 +71,65 @@ describe('askUntilGood', () => {
       assert.equal(result.outcome, outcome);
       assert.equal(result.asked, asked);
       assert.equal(result.failed, failed);
+    });
+  }
+
+  // Who shows a sign of life, who does not, and who is then asked without waiting for the delay.
+  const lives: readonly (readonly [string, Script, Readonly<Record<string, Life>>, string])[] = [
+    [
+      'asks only the first when it is alive',
+      { a: 'good', b: 'good' },
+      { a: 'well', b: 'well' },
+      'a',
+    ],
+    [
+      'passes a silent one over, for the first that is alive',
+      { c: 'good' },
+      { c: 'well', d: 'well' },
+      'ac',
+    ],
+    [
+      'leaves those for last that are known to be unwell',
+      { a: 'bad', d: 'good' },
+      { a: 'well', b: 'unwell', d: 'well' },
+      'ad',
+    ],
+    [
+      'asks the unwell too when nobody else is left',
+      { a: 'bad', b: 'good', c: 'bad', d: 'bad' },
+      { a: 'unwell', b: 'unwell', c: 'unwell', d: 'well' },
+      'adb',
+    ],
+    [
+      'passes over as many as are silent, one after the other',
+      { a: 'hang', b: 'bad', d: 'good' },
+      { b: 'well', d: 'well' },
+      'abd',
+    ],
+  ];
+  for (const [why, script, life, asked] of lives) {
+    it(why, async () => {
+      const order: string[] = [];
+      const { url } = await askUntilGood(
+        SERVERS,
+        async (server, signal) => {
+          order.push(server.url);
+          // Long enough for the signs of life to be in.
+          await sleep(10);
+          const act = script[server.url] ?? 'hang';
+          if (act === 'hang') await sleep(60_000, undefined, { signal });
+          if (act === 'bad') throw new Error('bad');
+          return server.url;
+        },
+        {
+          signal: AbortSignal.timeout(5_000),
+          // Never: only signs of life decide.
+          delayMs: 60_000,
+          signOfLife: (each) => showLife(life[each] ?? 'silent'),
+        },
+      );
+      assert.equal(order.join(''), asked);
+      assert.equal(url, asked.at(-1));
     });
   }
 

@@ -6,6 +6,9 @@ import { UnreachableError } from '../errors.ts';
 
 /** How long one server may think before another one is asked as well, milliseconds. */
 export const HEDGE_DELAY_MS = 1_500;
+// A server that was sent a small question together with another one, which has answered it since, gets
+// as long again and this much more before it is taken for silent: less than anybody notices.
+const SILENCE_MARGIN_MS = 20;
 
 /** A good answer, whose it is, and who failed before. */
 export interface Hedged<T> {
@@ -18,6 +21,12 @@ export interface Hedged<T> {
 export interface HedgeOptions {
   readonly signal: AbortSignal;
   readonly delayMs?: number;
+  /**
+   * A small question that each server was sent at the same time: whoever has answered it is asked
+   * sooner, and one that has not while others have is not waited for. Without it, a dead server at
+   * the front of the list would cost every run its delay.
+   */
+  readonly signOfLife?: (url: string) => Promise<unknown>;
   /** Failures after which nobody else is asked, because they are proof or a ruling. */
   readonly isFinal?: (error: unknown) => boolean;
 }
@@ -36,11 +45,11 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   const done = new AbortController();
   const signal = AbortSignal.any([options.signal, done.signal]);
   const failures: ReplicaFailure[] = [];
-  const waiting = [...servers];
+  const waiting = new WaitingList(servers, options.signOfLife, signal);
   const running = new Map<Promise<Outcome<T>>, string>();
 
   const start = (): void => {
-    const server = waiting.shift();
+    const server = waiting.take();
     if (server === undefined) return;
     const outcome: Promise<Outcome<T>> = ask(server, signal).then(
       (value) => ({ kind: 'good', value, url: server.url, promise: outcome }),
@@ -59,7 +68,7 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
     while (running.size > 0) {
       const next = await Promise.race([
         ...running.keys(),
-        ...hedgeTimer(waiting, signal, options.delayMs),
+        ...hedgeTimers(waiting, [...running.values()], signal, options.delayMs),
       ]);
       if (next === 'later') {
         start();
@@ -82,6 +91,54 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   throw new UnreachableError(`none of ${servers.length} replicas gave a usable answer`, failures);
 }
 
+// Who is still to be asked: in the order given, but those that have shown a sign of life first and those
+// that are known to be unwell last.
+class WaitingList<S extends { readonly url: string }> {
+  readonly #waiting: S[];
+  readonly #health = new Map<string, 'well' | 'unwell'>();
+  /** Resolves when the first server has shown a sign of life, with the milliseconds that it took. */
+  readonly firstSign: Promise<number>;
+
+  constructor(servers: readonly S[], signOfLife: HedgeOptions['signOfLife'], signal: AbortSignal) {
+    this.#waiting = [...servers];
+    const start = performance.now();
+    this.firstSign = new Promise((resolve) => {
+      if (signOfLife === undefined) return;
+      for (const { url } of servers) {
+        signOfLife(url).then(
+          () => {
+            this.#health.set(url, 'well');
+            resolve(performance.now() - start);
+          },
+          () => {
+            if (!signal.aborted) this.#health.set(url, 'unwell');
+          },
+        );
+      }
+    });
+  }
+
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  isWell(url: string): boolean {
+    return this.#health.get(url) === 'well';
+  }
+
+  get hasWell(): boolean {
+    return this.#waiting.some(({ url }) => this.isWell(url));
+  }
+
+  take(): S | undefined {
+    const rank = ({ url }: S): number =>
+      ({ well: 0, unknown: 1, unwell: 2 })[this.#health.get(url) ?? 'unknown'];
+    const best = this.#waiting.toSorted((a, b) => rank(a) - rank(b))[0];
+    if (best !== undefined) this.#waiting.splice(this.#waiting.indexOf(best), 1);
+    return best;
+  }
+}
+
 type Outcome<T> = {
   readonly url: string;
   readonly promise: Promise<Outcome<T>>;
@@ -90,20 +147,30 @@ type Outcome<T> = {
   | { readonly kind: 'bad'; readonly error: Error }
 );
 
-function hedgeTimer(
-  waiting: readonly unknown[],
+// Each of these says when to ask the next server as well.
+function hedgeTimers(
+  waiting: WaitingList<{ readonly url: string }>,
+  running: readonly string[],
   signal: AbortSignal,
   delayMs: number = HEDGE_DELAY_MS,
 ): readonly Promise<'later'>[] {
-  if (waiting.length === 0) return [];
-  return [
-    new Promise((resolve) => {
-      const timer = setTimeout(() => resolve('later'), delayMs);
-      // The process must not be kept waiting for a question that is no longer asked.
-      timer.unref();
-      signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
-    }),
-  ];
+  if (waiting.size === 0) return [];
+  const whenSilent = async (): Promise<'later'> => {
+    const tookMs = await waiting.firstSign;
+    await pause(tookMs + SILENCE_MARGIN_MS, signal);
+    const isSilent = waiting.hasWell && !running.some((url) => waiting.isWell(url));
+    return isSilent ? 'later' : await new Promise(() => undefined);
+  };
+  return [pause(delayMs, signal).then(() => 'later' as const), whenSilent()];
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    // The process must not be kept waiting for a question that is no longer asked.
+    timer.unref();
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+  });
 }
 
 /** Whatever was thrown, as an Error. */

@@ -13,7 +13,7 @@ import { SignaturePool } from '../../verifier/node/signature-pool.ts';
 import { planRosterChain, type Roster } from '../../verifier/roster.ts';
 import { runPlan } from '../../verifier/signatures.ts';
 import type { SignedNote } from '../../verifier/note.ts';
-import { askUntilGood, type Hedged } from '../client/hedge.ts';
+import { askUntilGood, HEDGE_DELAY_MS, type Hedged } from '../client/hedge.ts';
 import { HttpClient } from '../client/http.ts';
 import { isNotReady, ReplicaClient } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
@@ -23,7 +23,7 @@ import { loadConfig, type Config } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
 import { TrustStore } from '../trust/trust-store.ts';
 import { keepForkEvidence } from './fork-file.ts';
-import { requireReach, unreachableMessage } from './reach.ts';
+import { requireReach, unreachableMessage, type ReachRule } from './reach.ts';
 
 /** As many as a replica answers at once. */
 export const SUBJECTS_MAX = 10_000;
@@ -31,6 +31,10 @@ export const SUBJECTS_MAX = 10_000;
 const CLOCK_SKEW_MAX_SECONDS = 60;
 // A replica that is well answers in milliseconds, on another continent in 300.
 const READY_WAIT_MS = 1_000;
+// With a small question, a server that has not answered after this long is not thinking; each subject
+// adds some to that.
+const HEDGE_BASE_MS = 300;
+const HEDGE_SUBJECT_MS = 1;
 // Another process of the same user may advance the trust state meanwhile; four in a row have to be
 // faster than us to get here.
 const ADVANCE_ATTEMPTS_MAX = 4;
@@ -76,6 +80,13 @@ interface Answer {
   readonly verified: VerifiedEvidence;
 }
 
+/** What a command asks for beyond the configuration. */
+export interface SessionOptions {
+  readonly checkpointAgeMaxSeconds?: number | undefined;
+  /** How many replicas have to answer; a quorum unless told otherwise. */
+  readonly reach?: ReachRule;
+}
+
 /** The connection of one command to the log that its project pins. */
 export class LogSession {
   readonly config: Config;
@@ -88,21 +99,22 @@ export class LogSession {
   #order: readonly string[];
   #isReadinessKnown = false;
 
-  private constructor(invocation: Invocation, config: Config) {
+  readonly #reach: ReachRule;
+
+  private constructor(invocation: Invocation, config: Config, reach: ReachRule) {
     this.#invocation = invocation;
     this.config = config;
+    this.#reach = reach;
     this.#order = config.replicas;
     this.#trust = new TrustStore(stateFolder(invocation.context.env), config.pin);
   }
 
   /** @throws {CliError} BP9004 */
-  static async open(
-    invocation: Invocation,
-    overrides: { readonly checkpointAgeMaxSeconds?: number | undefined } = {},
-  ): Promise<LogSession> {
+  static async open(invocation: Invocation, overrides: SessionOptions = {}): Promise<LogSession> {
     const config = await loadConfig(invocation.context, invocation.globals);
     const age = overrides.checkpointAgeMaxSeconds ?? config.checkpointAgeMaxSeconds;
-    return new LogSession(invocation, { ...config, checkpointAgeMaxSeconds: age });
+    const reach = overrides.reach ?? 'quorum';
+    return new LogSession(invocation, { ...config, checkpointAgeMaxSeconds: age }, reach);
   }
 
   /** The replicas of the configuration; in its order until some turned out to be better. */
@@ -123,16 +135,17 @@ export class LogSession {
       AbortSignal.timeout(READY_WAIT_MS),
     ]);
     const ready = new Set<string>();
-    await Promise.all(
-      this.replicas.map(async (replica) => {
-        try {
-          await replica.checkpoint(signal);
-          ready.add(replica.url);
-        } catch (error) {
-          if (isNotReady(error)) ready.add(replica.url);
-        }
-      }),
-    );
+    const all = this.replicas.map(async (replica) => {
+      try {
+        await replica.checkpoint(signal);
+        ready.add(replica.url);
+      } catch (error) {
+        if (isNotReady(error)) ready.add(replica.url);
+      }
+      // The rest may be silent, and that must not cost anything.
+      if (ready.size >= mostOf(this.replicas.length)) stop.abort();
+    });
+    await Promise.all(all);
     stop.abort();
     const rank = (url: string): number => (ready.has(url) ? 0 : 1);
     this.#order = this.#order.toSorted((a, b) => rank(a) - rank(b));
@@ -193,7 +206,7 @@ export class LogSession {
     };
     for (const url of this.config.replicas) askNote(url).catch(() => undefined);
     try {
-      const { value, failures } = await this.#askEvidence(subjects, trusted);
+      const { value, failures } = await this.#askEvidence(subjects, trusted, askNote);
       const { evidence, source, verified } = value;
       const reach = await requireReach(
         {
@@ -203,6 +216,7 @@ export class LogSession {
           verifier: this.#verifier,
         },
         askNote,
+        this.#reach,
       );
       return {
         evidence: verified,
@@ -220,6 +234,7 @@ export class LogSession {
   async #askEvidence(
     subjects: readonly Subject[],
     trusted: TrustState | undefined,
+    signOfLife: (url: string) => Promise<unknown>,
   ): Promise<Hedged<Answer>> {
     let doubtful: { readonly answer: Answer; readonly url: string } | undefined;
     const query = {
@@ -242,7 +257,10 @@ export class LogSession {
     };
     try {
       const { signal } = this.#invocation.context;
-      const answer = await askUntilGood(this.replicas, ask, { signal, isFinal });
+      const thinkMs = HEDGE_BASE_MS + subjects.length * HEDGE_SUBJECT_MS;
+      const delayMs = Math.min(HEDGE_DELAY_MS, thinkMs);
+      const options = { signal, isFinal, delayMs, signOfLife };
+      const answer = await askUntilGood(this.replicas, ask, options);
       // Who was passed over once would cost the next question the same delay.
       this.#order = [answer.url, ...this.#order.filter((url) => url !== answer.url)];
       return answer;
@@ -276,10 +294,9 @@ export class LogSession {
   }
 
   #allFailed(failures: readonly ReplicaFailure[]): CliError {
-    // Without verified evidence there is no roster to weigh answers by, so they are counted: more
-    // than two thirds, which is a quorum of n = 3f + 1 equal replicas.
+    // Without verified evidence there is no roster to weigh answers by, so they are counted.
     const total = this.config.replicas.length;
-    const needed = Math.floor((2 * total) / 3) + 1;
+    const needed = mostOf(total);
     if (failures.filter(({ error }) => isNotReady(error)).length >= needed) {
       return new EmptyLogError();
     }
@@ -365,6 +382,11 @@ export class LogSession {
   }
 }
 
+// More than two thirds: a quorum of n = 3f + 1 equal replicas.
+function mostOf(total: number): number {
+  return Math.floor((2 * total) / 3) + 1;
+}
+
 function mergeFailures(
   first: readonly ReplicaFailure[],
   second: readonly ReplicaFailure[],
@@ -379,7 +401,7 @@ function mergeFailures(
 /** Runs `work` with a session and closes it whatever happens. */
 export async function withSession<T>(
   invocation: Invocation,
-  overrides: { readonly checkpointAgeMaxSeconds?: number | undefined },
+  overrides: SessionOptions,
   work: (session: LogSession) => Promise<T>,
 ): Promise<T> {
   const session = await LogSession.open(invocation, overrides);

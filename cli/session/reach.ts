@@ -1,12 +1,12 @@
 // Whether enough replicas can be reached to say anything about the present. One live replica can hand
-// out a checkpoint that a quorum cosigned minutes ago; its age bounds how old it is, but with a quorum
-// silent there may be newer entries that nobody here can know of, and the log cannot take any.
+// out a checkpoint that a quorum cosigned minutes ago; its age bounds how old it is, but whether there
+// are newer entries only the others can say. An answer isn't authenticated beyond its connection: this
+// is about availability, and what is verified never depends on it.
 //
-// The rule of this version: replicas of a *quorum* of weight must answer with a valid checkpoint of
-// the log, of any size. A weak quorum would be enough to confirm that a checkpoint is current
-// (DESIGN 7); the stronger rule is chosen because "the log works" is then one question with one
-// answer for verifying, installing and publishing. An answer isn't authenticated beyond its
-// connection: this is about availability, and what is verified never depends on it.
+// Two rules. To *verify* what exists, f+1 replicas (a weak quorum of weight) that show nothing newer are
+// enough, because one of them is correct (DESIGN 7); if the log is moving and they do show something
+// newer, a quorum of answers is enough too. To *change* something, on the log or on this disk, a quorum
+// has to be there: below it the log stands still, and waiting is better than building on its past.
 import { equalBytes } from '../../verifier/bytes.ts';
 import { planCheckpoint } from '../../verifier/cosignature.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
@@ -23,6 +23,9 @@ import { describeFailure } from '../output/diagnose.ts';
 
 /** Asks a replica for its checkpoint note, by address. */
 export type AskCheckpoint = (url: string) => Promise<SignedNote>;
+
+/** `current`: f+1 that show nothing newer, or a quorum; `quorum`: only that. */
+export type ReachRule = 'current' | 'quorum';
 
 /** Who answered. */
 export interface Reach {
@@ -41,25 +44,36 @@ export interface ReachContext {
 }
 
 /**
- * Waits until replicas of a quorum of weight have answered, or all have been heard.
+ * Waits until enough replicas have answered with a valid checkpoint of the log, or all have been heard.
  *
- * @throws {CliError} BP7001 below a quorum
+ * @throws {CliError} BP7001 below what the rule asks for
  * @throws {ForkError} when an answer and the evidence are two logs of one size
  */
-export async function requireReach(context: ReachContext, ask: AskCheckpoint): Promise<Reach> {
+export async function requireReach(
+  context: ReachContext,
+  ask: AskCheckpoint,
+  rule: ReachRule,
+): Promise<Reach> {
   const { roster } = context.evidence;
+  const weights = rosterWeights(roster);
+  const { quorum, weak } = roster.thresholds;
   const answered = new Set<number>();
+  const confirming = new Set<number>();
   const failures: ReplicaFailure[] = [];
   let fork: ForkError | undefined;
   const enough = (): boolean =>
-    weightOf(answered, rosterWeights(roster)) >= roster.thresholds.quorum;
+    weightOf(answered, weights) >= quorum ||
+    (rule === 'current' && weightOf(confirming, weights) >= weak);
 
   await new Promise<void>((resolve) => {
     let open = roster.replicas.length;
     for (const [index, { url }] of roster.replicas.entries()) {
       void checkAnswer(context, ask, url)
         .then(
-          () => answered.add(index),
+          (isNewer) => {
+            answered.add(index);
+            if (!isNewer) confirming.add(index);
+          },
           (error: unknown) => {
             if (error instanceof ForkError) fork ??= error;
             failures.push({ url, error: asError(error) });
@@ -72,17 +86,23 @@ export async function requireReach(context: ReachContext, ask: AskCheckpoint): P
     }
   });
   if (fork !== undefined) throw fork;
-  if (!enough()) throw unreachable(roster, answered.size, failures);
+  if (!enough()) throw unreachable(roster, answered.size, failures, rule);
   const names = roster.replicas.flatMap(({ name }, index) => (answered.has(index) ? [name] : []));
   return { answered: names, failures: [...failures] };
 }
 
-async function checkAnswer(context: ReachContext, ask: AskCheckpoint, url: string): Promise<void> {
+// Whether a replica shows something newer than the evidence.
+async function checkAnswer(
+  context: ReachContext,
+  ask: AskCheckpoint,
+  url: string,
+): Promise<boolean> {
   const note = await ask(url);
   const { roster, checkpoint: ours } = context.evidence;
   const theirs = await runPlan(context.verifier, planCheckpoint(note, roster));
   const { size, root, origin } = theirs.checkpoint;
-  if (size !== ours.checkpoint.size || equalBytes(root, ours.checkpoint.root)) return;
+  if (size !== ours.checkpoint.size) return size > ours.checkpoint.size;
+  if (equalBytes(root, ours.checkpoint.root)) return false;
   throw new ForkError(
     { origin, size, rosters: context.rosters, first: context.note, second: formatNote(note) },
     encodeHex(root),
@@ -94,12 +114,15 @@ function unreachable(
   roster: Roster,
   answered: number,
   failures: readonly ReplicaFailure[],
+  rule: ReachRule,
 ): CliError {
-  const { quorum, total } = roster.thresholds;
+  const { quorum, weak, total } = roster.thresholds;
   // With weights the number of replicas says little; then the weights are given as well.
   const equal = total === roster.replicas.length;
-  const needed = equal ? `${quorum} needed` : `weight ${quorum} of ${total} needed`;
-  return new CliError('BP7001', unreachableMessage(answered, roster.replicas.length, needed), {
+  const weight = rule === 'current' && answered < weak ? weak : quorum;
+  const needed = equal ? `${weight} needed` : `weight ${weight} of ${total} needed`;
+  const message = unreachableMessage(answered, roster.replicas.length, needed);
+  return new CliError('BP7001', message, {
     details: failures.map(({ url, error }) => [url, describeFailure(error)] as const),
     hints: ['try again, or use --bundle <file>', 'bftpkg explain BP7001'],
   });
