@@ -36,6 +36,10 @@ export type {
 } from './evidence/subject.ts';
 export { ForkError } from './evidence/trust.ts';
 export type { ForkEvidence, TrustState } from './evidence/trust.ts';
+export { formatForkEvidence, parseForkEvidence, verifyForkEvidence } from './evidence/fork.ts';
+export type { ForkProof, ForkSigner } from './evidence/fork.ts';
+export { formatMisbehaviour, parseMisbehaviour, verifyMisbehaviour } from './replication/report.ts';
+export type { MisbehaviourDocument, ProvenGuilt } from './replication/report.ts';
 export { buildEvidence } from './evidence/build.ts';
 export type { EvidenceQuery, EvidenceSource } from './evidence/build.ts';
 
