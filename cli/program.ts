@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander';
 
 import type { Invocation } from './context.ts';
+import { FORMATS } from './output/formats.ts';
 import type { Report } from './output/report.ts';
 
 /**
@@ -39,10 +40,19 @@ export function buildProgram(version: string, run: Run): Command {
     .version(version, '-V, --version')
     .option('-C, --project <dir>', 'folder of the project (default: this one)')
     .option('--config <file>', 'bftpkg.json to use (also BFTPKG_CONFIG)')
-    .addOption(
-      new Option('--format <format>', 'report format').choices(['human', 'json']).default('human'),
-    )
+    .addOption(new Option('--format <format>', 'report format').choices(FORMATS).default('human'))
     .option('--json', 'same as --format json')
+    .addOption(
+      new Option('--report <format=file>', 'write a report to a file as well; repeatable')
+        .argParser(collect)
+        .default([], 'none'),
+    )
+    .option('--reproducible', 'leave times out of reports: equal outcomes give equal bytes')
+    .addOption(
+      new Option('--exit-code <style>', 'simple: every refusal exits 1')
+        .choices(['full', 'simple'])
+        .default('full'),
+    )
     .option('--timeout <duration>', 'time for the whole command', '60s')
     .option('-q, --quiet', 'only problems and the last line')
     .option('-v, --verbose', 'list every package; details of internal errors')
@@ -50,6 +60,12 @@ export function buildProgram(version: string, run: Run): Command {
       new Option('--color <when>', 'colour').choices(['auto', 'always', 'never']).default('auto'),
     )
     .option('--no-color', 'same as --color never')
+    .option('--ascii', 'no marks or punctuation outside ASCII')
+    .addOption(
+      new Option('--progress <how>', 'progress on stderr')
+        .choices(['auto', 'bar', 'lines', 'none'])
+        .default('auto'),
+    )
     .option('--no-input', 'never ask anything')
     .option('--offline', 'ask no server (with --bundle)')
     .showSuggestionAfterError(true)
@@ -90,6 +106,7 @@ interface VerifyFlags {
   readonly bundle?: string;
   readonly saveBundle?: string;
   readonly maxCheckpointAge?: string;
+  readonly requireMaintainers?: string;
 }
 
 function addVerify(program: Command, run: Run): void {
@@ -112,6 +129,7 @@ function addVerify(program: Command, run: Run): void {
     .option('--bundle <file>', 'use saved evidence instead of asking replicas')
     .option('--save-bundle <file>', 'save the evidence, to verify the same subjects offline')
     .option('--max-checkpoint-age <duration>', 'how old the view of the log may be')
+    .option('--require-maintainers <number>', 'signers that every release needs at least')
     .action((subjects: string[], options: VerifyFlags) =>
       run('verify', async (invocation) => {
         const { verify } = await import('./commands/verify.ts');

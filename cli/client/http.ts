@@ -22,6 +22,8 @@ export interface Exchange {
   readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT';
   readonly url: string;
   readonly contentType?: string;
+  /** Media type that is wanted, where a server has several. */
+  readonly accept?: string;
   readonly body?: Uint8Array | string;
   /** The most bytes of the answer's body. */
   readonly bytesMax: number;
@@ -71,6 +73,7 @@ export class HttpClient {
         signal,
         headers: {
           'accept-encoding': 'identity',
+          ...(wanted.accept === undefined ? {} : { accept: wanted.accept }),
           ...(wanted.contentType === undefined ? {} : { 'content-type': wanted.contentType }),
         },
         ...(wanted.body === undefined ? {} : { body: wanted.body }),

@@ -7,8 +7,9 @@ import { readLockfileAt } from '../lockfiles/git.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
 import { parseOmit, unchangedSince, type Selection } from '../lockfiles/select.ts';
-import { verificationReport, type Report } from '../output/report.ts';
+import type { Report } from '../output/report.ts';
 import type { LogSession } from '../session/log-session.ts';
+import type { PolicyRun } from '../session/policy-run.ts';
 import { verifyInstalled } from '../session/verify-installed.ts';
 import { verifyLockfile, type VerifySubjects } from '../session/verify-lockfile.ts';
 
@@ -31,17 +32,25 @@ export async function verifyProject(
   session: LogSession,
   options: ProjectOptions,
   ask: VerifySubjects,
+  policy: PolicyRun,
 ): Promise<Report> {
   const { context, globals } = invocation;
   const named = options.lockfile === undefined ? undefined : resolve(context.cwd, options.lockfile);
   const lockfile = await loadLockfile(globals.project, named);
   const selection = await readSelection(invocation, lockfile, options);
   const checked = await verifyLockfile(session, lockfile, ask, selection);
-  if (options.installed !== true) return verificationReport('verify', checked.verification);
-  return verificationReport(
-    'verify',
-    await verifyInstalled(invocation, session, lockfile, checked),
-  );
+  const verification =
+    options.installed === true
+      ? await verifyInstalled(invocation, session, lockfile, checked)
+      : checked.verification;
+  return policy.report('verify', verification, {
+    lockText: lockfile.text,
+    isWhole: isWhole(options),
+  });
+}
+
+function isWhole({ omit = [], only = [], since }: ProjectOptions): boolean {
+  return omit.length === 0 && only.length === 0 && since === undefined;
 }
 
 async function readSelection(

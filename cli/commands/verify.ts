@@ -1,17 +1,17 @@
 // `bftpkg verify`: a lockfile, releases by name, or tarballs, against the log.
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
-import { EVIDENCE_BYTES_MAX } from '../../verifier/evidence/format.ts';
 import type { Subject } from '../../verifier/evidence/subject.ts';
 import { isPackageName } from '../../verifier/npm/name.ts';
 import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
-import { CliError, systemCode, usageError } from '../errors.ts';
+import { readBundle } from '../bundle/file.ts';
+import { usageError } from '../errors.ts';
 import { isThere } from '../lockfiles/load.ts';
-import { verificationReport, type Report } from '../output/report.ts';
+import type { Report } from '../output/report.ts';
 import { readArtifact } from '../release/artifact.ts';
-import { withSession, type LogSession, type Verified } from '../session/log-session.ts';
+import { withSession, type LogSession, type SessionOptions } from '../session/log-session.ts';
+import { PolicyRun } from '../session/policy-run.ts';
 import { reportRelease, reportVerification, type AskedRelease } from '../session/report-subject.ts';
 import type { VerifySubjects } from '../session/verify-lockfile.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
@@ -24,6 +24,8 @@ export interface VerifyOptions extends ProjectOptions {
   readonly saveBundle?: string;
   /** A duration like `10m`. */
   readonly maxCheckpointAge?: string;
+  /** Signers that every release needs, whatever its own threshold. */
+  readonly requireMaintainers?: string;
 }
 
 /** `verify [spec or tarball…]`; without any, the project's lockfile. */
@@ -34,26 +36,38 @@ export async function verify(
 ): Promise<Report> {
   const { context } = invocation;
   const age = options.maxCheckpointAge;
-  const overrides = { checkpointAgeMaxSeconds: age === undefined ? undefined : parseDuration(age) };
+  const overrides: SessionOptions = {
+    checkpointAgeMaxSeconds: age === undefined ? undefined : parseDuration(age),
+    // Looking changes nothing: f+1 that show nothing newer are enough.
+    reach: 'current',
+  };
+  const signersMin = readSignersMin(options.requireMaintainers);
+  const bundle =
+    options.bundle === undefined ? undefined : await readBundle(context, options.bundle);
   return await withSession(invocation, overrides, async (session) => {
-    let last: Verified | undefined;
-    const ask: VerifySubjects = async (subjects) => {
-      last =
-        options.bundle === undefined
-          ? await session.verify(subjects)
-          : await session.verifyBundle(await readBundle(invocation, options.bundle), subjects);
-      return last;
-    };
+    const policy = new PolicyRun(invocation, session, signersMin);
+    const ask = bundle === undefined ? policy.ask : policy.askBundle(bundle);
     const report =
       targets.length === 0
-        ? await verifyProject(invocation, session, options, ask)
-        : await verifyTargets(invocation, session, targets, ask);
-    if (options.saveBundle !== undefined && last !== undefined) {
-      await replaceFile(resolve(context.cwd, options.saveBundle), last.source, 0o644);
-      invocation.progress(`bundle written to ${options.saveBundle}`);
+        ? await verifyProject(invocation, session, options, ask, policy)
+        : await verifyTargets(invocation, session, targets, ask, policy);
+    const { verified } = policy;
+    if (options.saveBundle !== undefined && verified !== undefined) {
+      await replaceFile(resolve(context.cwd, options.saveBundle), verified.source, 0o644);
+      invocation.notice(`bundle written to ${options.saveBundle}`);
     }
     return report;
   });
+}
+
+// More than a statement can have signatures would refuse everything.
+const SIGNERS_LIMIT = 64;
+
+function readSignersMin(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const number = /^[1-9][0-9]?$/.test(text) ? Number(text) : 0;
+  if (number >= 1 && number <= SIGNERS_LIMIT) return number;
+  throw usageError(`--require-maintainers takes 1 to ${SIGNERS_LIMIT}, not ${text}`);
 }
 
 async function verifyTargets(
@@ -61,6 +75,7 @@ async function verifyTargets(
   session: LogSession,
   targets: readonly string[],
   ask: VerifySubjects,
+  policy: PolicyRun,
 ): Promise<Report> {
   const asked: AskedRelease[] = [];
   for (const target of targets) asked.push(await readTarget(invocation, target));
@@ -75,7 +90,8 @@ async function verifyTargets(
     reportRelease(each, verified.evidence.subjects[i], verified.isBundle),
   );
   const source = targets.length === 1 ? (targets[0] ?? '') : `${targets.length} releases`;
-  return verificationReport('verify', reportVerification(session, verified, source, reports));
+  const verification = reportVerification(session, verified, source, reports);
+  return policy.report('verify', verification, { lockText: undefined, isWhole: false });
 }
 
 async function readTarget(invocation: Invocation, target: string): Promise<AskedRelease> {
@@ -94,16 +110,4 @@ async function readTarget(invocation: Invocation, target: string): Promise<Asked
     throw usageError(`neither name@version nor a tarball: ${target}`, 'bftpkg verify name@1.2.3');
   }
   return { name, version, sha512: undefined, location: null };
-}
-
-async function readBundle({ context }: Invocation, file: string): Promise<Uint8Array> {
-  const path = resolve(context.cwd, file);
-  try {
-    const bytes = await readFile(path);
-    if (bytes.length > EVIDENCE_BYTES_MAX) throw new CliError('BP9004', `${path}: too large`);
-    return new Uint8Array(bytes);
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
-  }
 }

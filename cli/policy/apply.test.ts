@@ -302,6 +302,14 @@ describe('the release before', () => {
     ['is unknown without lists', fewer, one, [record(2)], NOBODY_ASKED, 'BP7006'],
     ['is proven not to exist', fewer, one, [record(1)], NOBODY_ASKED, null],
     [
+      'is not determined by too few lists',
+      fewer,
+      one,
+      [record(1), proven(release({ version: '1.2.2', signers: signers(1) }))],
+      { listsOf: () => 'too-few' },
+      'BP7006',
+    ],
+    [
       'is proven not to exist by all others',
       fewer,
       one,

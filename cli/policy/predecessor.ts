@@ -6,17 +6,19 @@ import type { SubjectResult, VerifiedRelease } from '../../verifier/evidence/sub
 import { compareVersions } from '../../verifier/npm/version.ts';
 import type { Predecessor } from './judge.ts';
 
-/** Versions of a package that replicas named; none for packages that nobody was asked about. */
+/**
+ * What replicas named as versions of a package: lists of so many that one of them is correct; `too-few`
+ * when not as many answered; `bundle` when nobody may be asked.
+ */
+export type VersionLists = readonly (readonly string[])[] | 'too-few' | 'bundle';
+
+/** The answers, by name of the package. */
 export interface KnownVersions {
-  /**
-   * Lists of enough replicas that one of them is correct; `undefined` when there were not as many, or
-   * when nobody may be asked (a bundle).
-   */
-  readonly listsOf: (name: string) => readonly (readonly string[])[] | undefined;
+  readonly listsOf: (name: string) => VersionLists;
 }
 
-/** Nobody was asked. */
-export const NOBODY_ASKED: KnownVersions = { listsOf: () => undefined };
+/** Nobody is asked: the evidence is a saved one. */
+export const NOBODY_ASKED: KnownVersions = { listsOf: () => 'bundle' };
 
 /**
  * More versions than that are not asked for only to prove that there is none before: the lists of a weak
@@ -62,7 +64,8 @@ export function predecessorOf(
     .toSorted((a, b) => compareVersions(b.version, a.version));
   const [first] = lower;
   const lists = known.listsOf(name);
-  if (lists === undefined) {
+  if (lists === 'too-few') return UNKNOWN;
+  if (lists === 'bundle') {
     // A bundle: it holds what was asked for when it was made, and is as good as the policy of that day.
     if (first !== undefined) return { kind: 'release', release: first };
     return isWhole(own) ? { kind: 'none' } : UNKNOWN;

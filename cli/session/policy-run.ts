@@ -1,0 +1,135 @@
+// A policy over one run: what has to be asked for besides, so that releases can be compared with those
+// before them, and the judgement of what came back.
+import { parseEvidence, type Evidence } from '../../verifier/evidence/format.ts';
+import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
+import { shownSubjects } from '../bundle/contents.ts';
+import type { Invocation } from '../context.ts';
+import { CliError } from '../errors.ts';
+import { verificationReport, type Report, type Verification } from '../output/report.ts';
+import { applyPolicy } from '../policy/apply.ts';
+import { needsPredecessor, type Policy } from '../policy/policy.ts';
+import { candidatesBefore, NOBODY_ASKED, type KnownVersions } from '../policy/predecessor.ts';
+import { askVersionLists } from '../policy/version-lists.ts';
+import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
+import type { VerifySubjects } from './verify-lockfile.ts';
+
+/** What the run knows about its subjects. */
+export interface PolicyScope {
+  /** The lockfile's text; `undefined` when the subjects come from elsewhere. */
+  readonly lockText: string | undefined;
+  /** Whether these are all subjects of the project. */
+  readonly isWhole: boolean;
+  /** Whether a release is about to be added; none is unless told otherwise. */
+  readonly isNew?: (name: string, version: string) => boolean;
+}
+
+/** One run under the policy of the session's configuration. */
+export class PolicyRun {
+  readonly #invocation: Invocation;
+  readonly #session: LogSession;
+  readonly #policy: Policy;
+  #known: KnownVersions = NOBODY_ASKED;
+  #verified: Verified | undefined;
+
+  /** @param signersMin what the command line demands of every release, beside the files */
+  constructor(invocation: Invocation, session: LogSession, signersMin?: number) {
+    this.#invocation = invocation;
+    this.#session = session;
+    const { policy } = session.config;
+    this.#policy = signersMin === undefined ? policy : withSigners(policy, signersMin);
+  }
+
+  /** What was verified last. */
+  get verified(): Verified | undefined {
+    return this.#verified;
+  }
+
+  /** Verifies online; also asks for the releases before those that are to be compared. */
+  readonly ask: VerifySubjects = async (subjects) => {
+    const names = namesOf(subjects).filter((name) => needsPredecessor(this.#policy, name));
+    let extra: readonly Subject[] = [];
+    if (names.length > 0 && !this.#invocation.globals.offline) {
+      const urls = (await this.#session.readyFirst()).map(({ url }) => url);
+      const { signal } = this.#invocation.context;
+      const lists = await askVersionLists({ http: this.#session.http, urls, signal }, names);
+      this.#known = { listsOf: (name) => lists.get(name) ?? 'too-few' };
+      extra = this.#comparedWith(subjects, new Set(names));
+    }
+    return (this.#verified = await this.#session.verify(together(subjects, extra)));
+  };
+
+  /** Verifies from a saved document. It is compared with whatever releases that document has. */
+  askBundle(source: Uint8Array): VerifySubjects {
+    return async (subjects) => {
+      const names = new Set(
+        namesOf(subjects).filter((name) => needsPredecessor(this.#policy, name)),
+      );
+      const extra = names.size === 0 ? [] : shownOf(parseEvidence(source), names);
+      const all = together(subjects, extra);
+      return (this.#verified = await this.#session.verifyBundle(source, all));
+    };
+  }
+
+  /** The verification with the policy's word on each subject, as a report. */
+  report(command: string, verification: Verification, scope: PolicyScope): Report {
+    const { subjects, warnings } = applyPolicy({
+      policy: this.#policy,
+      subjects: verification.subjects,
+      evidence: this.#verified?.evidence,
+      known: this.#known,
+      lockText: scope.lockText,
+      isNew: scope.isNew ?? (() => false),
+      nowMs: this.#invocation.context.nowMs(),
+      isWhole: scope.isWhole,
+    });
+    const judged = { ...verification, subjects };
+    return verificationReport(command, judged, { diagnostics: warnings });
+  }
+
+  #comparedWith(subjects: readonly Subject[], names: ReadonlySet<string>): readonly Subject[] {
+    return subjects.flatMap((subject): readonly Subject[] => {
+      if (subject.kind !== 'release' || !names.has(subject.name)) return [];
+      const { name, version } = subject;
+      const lists = this.#known.listsOf(name);
+      if (lists === 'too-few' || lists === 'bundle') return [];
+      // The package's own record says how many releases there are: an offline look needs it.
+      return [
+        { kind: 'package', name },
+        ...candidatesBefore(version, lists).map((each): Subject => {
+          return { kind: 'release', name, version: each };
+        }),
+      ];
+    });
+  }
+}
+
+function withSigners(policy: Policy, signersMin: number): Policy {
+  const flags = {
+    origin: 'flags',
+    source: '--require-maintainers',
+    checkpointAgeMaxSeconds: undefined,
+    rules: [{ packages: ['*'], signersMin }],
+    exceptions: [],
+  } as const;
+  return { ...policy, layers: [...policy.layers, flags] };
+}
+
+function namesOf(subjects: readonly Subject[]): readonly string[] {
+  return [...new Set(subjects.map(({ name }) => name))];
+}
+
+function shownOf(evidence: Evidence, names: ReadonlySet<string>): readonly Subject[] {
+  return shownSubjects(evidence).filter(({ name }) => names.has(name));
+}
+
+// What was asked for stays in front, in its order: answers are found by position.
+function together(subjects: readonly Subject[], extra: readonly Subject[]): readonly Subject[] {
+  const known = new Set(subjects.map(subjectId));
+  const more = new Map(extra.map((subject) => [subjectId(subject), subject]));
+  for (const id of known) more.delete(id);
+  const all = [...subjects, ...more.values()];
+  if (all.length <= SUBJECTS_MAX) return all;
+  throw new CliError('BP9003', `with the releases before them more than ${SUBJECTS_MAX} subjects`, {
+    hints: ['let rules that compare name fewer packages'],
+  });
+}
