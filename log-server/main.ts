@@ -89,6 +89,16 @@ program
 program.addCommand(rosterCommand());
 
 program
+  .command('fsck')
+  .description('check everything that a stopped replica has stored')
+  .requiredOption('--config <file>', 'its configuration')
+  .option('--repair-from-peers', 'fetch missing and damaged artifacts from other replicas', false)
+  .action(async (options: { config: string; repairFromPeers: boolean }) => {
+    const { fsck } = await import('./commands/fsck.ts');
+    await fsck(options.config, options.repairFromPeers);
+  });
+
+program
   .command('status')
   .description('ask a running replica what it is doing')
   .requiredOption('--url <address>', 'its public address')
@@ -109,6 +119,12 @@ function report(error: unknown): number {
   if (error instanceof ConfigError) {
     process.stderr.write(`bftpkg-log: error: ${error.message}\n`);
     return EXIT.usage;
+  }
+  // By name: the module that knows these classes loads the database, which most commands don't need.
+  const name = error instanceof Error ? error.name : '';
+  if (name === 'DatabaseError' || name === 'DamagedStoreError') {
+    process.stderr.write(`bftpkg-log: error: ${describeError(error)}\n`);
+    return name === 'DatabaseError' ? EXIT.usage : EXIT.damaged;
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const isFileTrouble = code === 'EEXIST' || code === 'ENOENT' || code === 'EACCES';

@@ -35,6 +35,7 @@ import { CheckpointPublisher } from './node/checkpoint-publisher.ts';
 import { CoalescingVerifier } from './node/coalescing-verifier.ts';
 import type { ConsensusCore } from './node/core-port.ts';
 import { makeCore } from './node/core.ts';
+import { DAMAGE_HINT, markDamaged, requireUnmarked } from './node/damage-mark.ts';
 import { Driver } from './node/driver.ts';
 import { Follower } from './node/follower.ts';
 import type { Source } from './node/follower.ts';
@@ -50,6 +51,7 @@ import { Submissions } from './node/submissions.ts';
 import { PeerTransport } from './peer/transport.ts';
 import type { PeerGroup } from './peer/transport.ts';
 import type { Setup } from './setup.ts';
+import { isDamage } from './store/damage.ts';
 import { openStorage } from './store/storage.ts';
 import type { Storage } from './store/storage.ts';
 
@@ -81,6 +83,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
   const { setup, clocks } = options;
   const [genesis] = setup.rosterEnvelopes;
   assert(genesis !== undefined, 'a checked setup has a roster');
+  requireUnmarked(setup.config.dataDir);
   const verifier = new SignaturePool();
   try {
     const storage = await openStorage({
@@ -153,14 +156,11 @@ export class ReplicaNode {
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
-    const { core, storage, verifier, clocks, log, failed, setup, suffrage } = parts;
+    const { core, storage, verifier, clocks, log, setup, suffrage } = parts;
+    const failed = (error: unknown): void => this.#failed(error);
     const lane = this.#lane;
     this.#epochStarts = [core.context.epochStart];
-    this.#keeper = new EvidenceKeeper(
-      join(setup.config.dataDir, 'evidence'),
-      storage.store,
-      log,
-    );
+    this.#keeper = new EvidenceKeeper(join(setup.config.dataDir, 'evidence'), storage.store, log);
     this.#submissions = new Submissions(parts.coveredSize);
     this.#fetcher = new ArtifactFetcher(storage.artifacts, log);
     this.#transport = new PeerTransport(this.#peerGroup(), log, () => intake.wake());
@@ -252,9 +252,25 @@ export class ReplicaNode {
     const app = createPublicApp(this.#face(), log, config.addressWritesPerSecond);
     this.#server = await serve(app, config.publicHost, config.publicPort);
     this.#driver.start();
+    this.#parts.storage.store.onHalted((error) => this.#halted(error));
     this.#follower.start();
     this.#repairs = setInterval(() => this.#repairArtifacts(), REPAIR_INTERVAL_MS);
     log.info('listening', { publicUrl: this.publicUrl, peerUrl: this.peerUrl });
+  }
+
+  /** A damaged database stops the voting, and only that; anything else unexpected ends the process. */
+  #failed(error: unknown): void {
+    if (isDamage(error)) this.#parts.storage.store.halt(error);
+    else this.#parts.failed(error);
+  }
+
+  #halted(error: Error): void {
+    const { log, setup } = this.#parts;
+    if (isDamage(error)) {
+      markDamaged(setup.config.dataDir, error);
+      log.error('halted', { reason: error.message, hint: DAMAGE_HINT });
+    }
+    this.#driver.feed({ kind: 'persist-failed' });
   }
 
   /** Stops: clients first, then peers, then the disk. What was promised is durable already. */
@@ -347,13 +363,13 @@ export class ReplicaNode {
   }
 
   #repairArtifacts(): void {
-    const { storage, failed, setup } = this.#parts;
+    const { storage, setup } = this.#parts;
     const repair = async (): Promise<void> => {
       const missing = await storage.artifacts.missing(REPAIRS_MAX);
       if (missing.length === 0) return;
       await this.#fetcher.fetch(missing, this.#holders([]), setup.config.viewTimeoutMs);
     };
-    repair().catch(failed);
+    repair().catch((error: unknown) => this.#failed(error));
   }
 
   #misbehaved(report: Misbehaviour): void {
@@ -407,7 +423,10 @@ export class ReplicaNode {
     // Before any signature is checked: a full pool must cost a stranger's submission nothing (Q1).
     if (!this.#parts.core.hasRoomFor(envelope.length)) throw new BusyError('the pool is full');
     const id = statementHash(parseEnvelope(envelope).payload);
-    const admission = await this.#work.admitEnvelope(envelope, []);
+    const admission = await this.#work.admitEnvelope(envelope, []).catch((error: unknown) => {
+      if (isDamage(error)) this.#failed(error);
+      throw error;
+    });
     if (admission.kind === 'committed') {
       return this.#submissions.wait(id, admission.index, waitMs, gone);
     }

@@ -28,6 +28,8 @@ export class ArtifactTables {
   readonly #put: Statement<[Uint8Array, number, string, string, string, number, number], unknown>;
   readonly #get: Statement<[Uint8Array], ArtifactSqlRow>;
   readonly #delete: Statement<[Uint8Array], unknown>;
+  readonly #held: Statement<[Uint8Array, number], Buffer>;
+  readonly #counts: Statement<[], { wanted: number; missing: number }>;
   readonly #unwantedBytes: Statement<[], number | null>;
   readonly #unwanted: Statement<[number, number], Buffer>;
 
@@ -53,6 +55,15 @@ export class ArtifactTables {
     );
     this.#get = database.prepare(
       'SELECT sha512, size, name, version, manifest FROM artifacts WHERE sha512 = ?',
+    );
+    this.#held = database
+      .prepare<[Uint8Array, number], Buffer>(
+        'SELECT sha512 FROM artifacts WHERE sha512 > ? ORDER BY sha512 LIMIT ?',
+      )
+      .pluck();
+    this.#counts = database.prepare(
+      'SELECT (SELECT count(*) FROM wanted_artifacts) AS wanted,' +
+        ' (SELECT count(*) FROM missing_artifacts) AS missing',
     );
     this.#delete = database.prepare('DELETE FROM artifacts WHERE sha512 = ?');
     this.#unwantedBytes = database
@@ -115,6 +126,16 @@ export class ArtifactTables {
   /** Artifacts that are wanted and not held. */
   missing(countMax: number): readonly string[] {
     return this.#missing.all(countMax).map((blob) => encodeHex(blobBytes(blob)));
+  }
+
+  /** Digests of all held artifacts, from the one after `after` on: hex, in order. */
+  held(after: string, countMax: number): readonly string[] {
+    return this.#held.all(decodeHex(after), countMax).map((blob) => encodeHex(blobBytes(blob)));
+  }
+
+  /** Number of artifacts that releases in the log name, and of those of them that are not held. */
+  counts(): { readonly wanted: number; readonly missing: number } {
+    return this.#counts.get() ?? { wanted: 0, missing: 0 };
   }
 
   /** Bytes of all held artifacts that no release in the log names. */

@@ -23,6 +23,9 @@ const WAL_PAGES = 4096;
 /** `synchronous=FULL`: every commit waits for an fsync of the WAL. */
 const SYNCHRONOUS_FULL = 2;
 
+/** Lines of SQLite's own check: one broken page may lead to thousands. */
+const INTEGRITY_LINES_MAX = 20;
+
 /** The database can't be used as it is: another process has it, or it is not ours. */
 export class DatabaseError extends Error {
   override readonly name = 'DatabaseError';
@@ -113,6 +116,19 @@ export function assertDurable(database: Database): void {
   if (synchronous !== SYNCHRONOUS_FULL) {
     throw new DatabaseError(`synchronous is ${String(synchronous)}, not FULL`);
   }
+}
+
+/** Whether SQLite found the file damaged, or could not read it. */
+export function isSqliteDamage(error: unknown): error is Error {
+  return error instanceof Sqlite.SqliteError && /^SQLITE_(?:CORRUPT|NOTADB|IOERR)/.test(error.code);
+}
+
+/** Everything that SQLite itself can find wrong with a database: lines for people. */
+export function integrityProblems(database: Database): readonly string[] {
+  const rows = database.pragma(`integrity_check(${INTEGRITY_LINES_MAX})`) as readonly {
+    readonly integrity_check: string;
+  }[];
+  return rows.map(({ integrity_check: line }) => line).filter((line) => line !== 'ok');
 }
 
 /** Makes names in a folder durable: new files, renames. */

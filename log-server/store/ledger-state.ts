@@ -17,17 +17,20 @@ import { EMPTY_MAP_ROOT } from '../../verifier/map/node.ts';
 import type { PackageRecord, ReleaseRecord } from '../../verifier/map/records.ts';
 import type { MapNodes } from '../../verifier/map/trie.ts';
 import type { CompactRange } from '../../verifier/merkle/compact-range.ts';
-import { leafHash, type Hash } from '../../verifier/merkle/hash.ts';
+import type { Hash } from '../../verifier/merkle/hash.ts';
+import { packagePurl } from '../../verifier/npm/purl.ts';
 import { parseRoster, type Roster } from '../../verifier/roster.ts';
 import { parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
 import { genesisHeader } from '../consensus/encode.ts';
 import type { Header } from '../consensus/types.ts';
 import type { ArtifactTables } from './artifact-tables.ts';
 import type { BatchTables } from './batch-tables.ts';
+import { DamagedStoreError, intact } from './damage.ts';
 import type { LogTables } from './log-tables.ts';
 import { LruMap } from './lru.ts';
 import type { MapTables } from './map-tables.ts';
 import type { StateTables } from './state-tables.ts';
+import { checkTail } from './tail-check.ts';
 
 /** Parsed maintainer sets kept in memory, some kilobytes each. */
 const SET_CACHE_MAX = 4096;
@@ -42,11 +45,6 @@ export interface Tables {
   readonly log: LogTables;
   readonly map: MapTables;
   readonly state: StateTables;
-}
-
-/** The database contradicts itself: it was damaged, and nothing may be signed on top of it. */
-export class DamagedStoreError extends Error {
-  override readonly name = 'DamagedStoreError';
 }
 
 interface Position {
@@ -99,6 +97,7 @@ export class LedgerState implements BatchBase {
   advance(header: Header, execution: BatchExecution): void {
     const next = execution.changes.roster;
     const roster = next?.roster ?? this.roster;
+    this.#tables.log.trust(execution.range);
     this.#position = {
       header,
       tip: {
@@ -136,11 +135,16 @@ export class LedgerState implements BatchBase {
     if (known !== undefined) return known;
     const data = this.#tables.log.entry(row.index);
     assert(data !== undefined, 'the entry of a maintainer set is in the log');
-    const entry = parseEntry(data);
-    assert(entry.kind === 'maintainers', 'the entry of a maintainer set holds one');
-    const { payload } = entry.envelope;
-    const set = parseMaintainerSet(payload);
-    const inForce: SetInForce = { set, hash: statementHash(payload), index: row.index };
+    // The entry is right: it has its hash in the tree. The row that names it may not be.
+    const inForce = intact(`the maintainer set of ${name}`, () => {
+      const entry = parseEntry(data);
+      assert(entry.kind === 'maintainers', 'the entry of a maintainer set holds one');
+      const { payload } = entry.envelope;
+      const set = parseMaintainerSet(payload);
+      const hash = statementHash(payload);
+      assert(hash === row.hash && set.package === packagePurl(name), 'it is the set of that row');
+      return { set, hash, index: row.index };
+    });
     this.#sets.set(row.index, inForce);
     return inForce;
   }
@@ -167,25 +171,24 @@ export class LedgerState implements BatchBase {
   }
 }
 
-function loadPosition({ batches, log }: Tables): Position {
-  const rosterEnvelope = batches.rosters().at(-1);
+function loadPosition(tables: Tables): Position {
+  const { batches, log } = tables;
+  const rosterEnvelope = intact('the table of rosters', () => batches.rosters()).at(-1);
   if (rosterEnvelope === undefined) throw new DamagedStoreError('the database has no roster');
-  const roster = parseRoster(rosterEnvelope.payload);
-  const last = batches.lastBatch();
+  const roster = intact('the roster', () => parseRoster(rosterEnvelope.payload));
+  const last = intact('the last batch', () => batches.lastBatch());
   const size = last?.size ?? 0;
   if (log.size() !== size) {
     throw new DamagedStoreError(`${log.size()} entries, but the last batch ends at ${size}`);
   }
-  const range = log.rangeAt(size);
+  const range = intact('the right edge of the tree', () => log.rangeAt(size));
   const header = last?.header ?? genesisHeader(roster.origin);
   // A database that was put together from two backups, or lost pages, is found here.
   if (!equalBytes(range.root(), decodeHex(header.root))) {
     throw new DamagedStoreError(`the tree of size ${size} does not have the root of its header`);
   }
-  const commit = last === undefined ? undefined : log.entry(size - 1);
-  if (last !== undefined && (!commit || !equalBytes(leafHash(commit), last.commitLeaf))) {
-    throw new DamagedStoreError('the last entry is not the commit entry of the last batch');
-  }
+  log.trust(range);
+  checkTail(tables, roster.origin);
   return {
     header,
     tip: {

@@ -4,6 +4,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { formatMapNode, parseMapNode, type MapNode } from '../../verifier/map/node.ts';
 import type { MapNodes, MapUpdate } from '../../verifier/map/trie.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
+import { DamagedStoreError, intact } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
 import { LruMap } from './lru.ts';
 
@@ -17,6 +18,7 @@ const PRUNE_COUNT_MAX = 20_000;
 export class MapTables implements MapNodes {
   readonly #insert: Statement<[Uint8Array, Uint8Array], unknown>;
   readonly #select: Statement<[Uint8Array], Buffer>;
+  readonly #count: Statement<[], number>;
   readonly #markObsolete: Statement<[Uint8Array, number], unknown>;
   readonly #unmark: Statement<[Uint8Array], unknown>;
   readonly #selectObsolete: Statement<[number, number], Buffer>;
@@ -29,6 +31,7 @@ export class MapTables implements MapNodes {
     this.#select = database
       .prepare<[Uint8Array], Buffer>('SELECT node FROM map_nodes WHERE hash = ?')
       .pluck();
+    this.#count = database.prepare<[], number>('SELECT count(*) FROM map_nodes').pluck();
     this.#markObsolete = database.prepare(
       'INSERT OR REPLACE INTO obsolete_map_nodes (hash, height) VALUES (?, ?)',
     );
@@ -41,17 +44,25 @@ export class MapTables implements MapNodes {
     this.#delete = database.prepare('DELETE FROM map_nodes WHERE hash = ?');
   }
 
-  get(hash: Hash): MapNode | undefined {
+  /** @throws {DamagedStoreError} not there, or not what it was: only nodes in use are asked for */
+  get(hash: Hash): MapNode {
     const key = encodeHex(hash);
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
     const blob = this.#select.get(hash);
-    if (blob === undefined) return undefined;
+    if (blob === undefined) throw new DamagedStoreError(`map node ${key} is missing`);
     // Hashing again on the way in finds a damaged database before it makes a wrong root.
-    const node = parseMapNode(blobBytes(blob));
-    if (encodeHex(node.hash) !== key) throw new Error(`map node ${key} is damaged in the database`);
+    const node = intact(`map node ${key}`, () => parseMapNode(blobBytes(blob)));
+    if (encodeHex(node.hash) !== key) {
+      throw new DamagedStoreError(`map node ${key} is damaged in the database`);
+    }
     this.#cache.set(key, node);
     return node;
+  }
+
+  /** Number of nodes, those that are about to be deleted included. */
+  count(): number {
+    return this.#count.get() ?? 0;
   }
 
   /** Writes an update of the batch at `height`. */

@@ -1,14 +1,21 @@
 // The storage port over SQLite. One connection, used by this process alone; reads are synchronous
 // inside and asynchronous outside, so that all of it can move to a worker thread.
+import { equalBytes } from '../../verifier/bytes.ts';
 import { parseCheckpoint } from '../../verifier/checkpoint.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
-import { VerifyError, assert } from '../../verifier/errors.ts';
+import { AssertionError, VerifyError, assert } from '../../verifier/errors.ts';
 import { buildEvidence, type EvidenceSource } from '../../verifier/evidence/build.ts';
 import { formatEvidence } from '../../verifier/evidence/format.ts';
 import type { Subject } from '../../verifier/evidence/subject.ts';
 import type { BatchExecution } from '../../verifier/ledger/batch.ts';
-import type { ReleaseRecord } from '../../verifier/map/records.ts';
+import { packageKey, releaseKey } from '../../verifier/map/keys.ts';
+import {
+  formatPackageRecord,
+  formatReleaseRecord,
+  type ReleaseRecord,
+} from '../../verifier/map/records.ts';
+import { lookupMap } from '../../verifier/map/trie.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { parseNote } from '../../verifier/note.ts';
 import type { Roster } from '../../verifier/roster.ts';
@@ -23,6 +30,7 @@ import type {
 } from '../consensus/types.ts';
 import type { Executions } from '../ledger/executions.ts';
 import type { BatchRow } from './batch-tables.ts';
+import { DamagedStoreError, isDamage } from './damage.ts';
 import type { Database, Statement } from './database.ts';
 import type { LedgerState, Tables } from './ledger-state.ts';
 import type {
@@ -62,6 +70,7 @@ export class SqliteStore implements Store {
   readonly #execute: StoreParts['execute'];
   readonly #note: NoteTable;
   #halted: Error | undefined;
+  readonly #haltListeners: ((error: Error) => void)[] = [];
   #checkpoint: StoredCheckpoint | undefined;
   // Writes go one after the other, also when one of them has to wait for an execution.
   #turn: Promise<void> = Promise.resolve();
@@ -74,12 +83,32 @@ export class SqliteStore implements Store {
     this.#executions = executions;
     this.#execute = execute;
     this.#note = new NoteTable(database);
-    const note = this.#note.get();
-    this.#checkpoint = note === undefined ? undefined : this.#describe(note);
+    this.#checkpoint = this.#storedCheckpoint();
   }
 
   get halted(): Error | undefined {
     return this.#halted;
+  }
+
+  halt(error: Error): void {
+    if (this.#halted !== undefined) return;
+    this.#halted = error;
+    for (const listener of this.#haltListeners) listener(error);
+  }
+
+  onHalted(listener: (error: Error) => void): void {
+    this.#haltListeners.push(listener);
+    if (this.#halted !== undefined) listener(this.#halted);
+  }
+
+  // What was read wrong once can be read wrong again, by the ledger: no more votes on top of it.
+  #read<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      if (isDamage(error)) this.halt(error);
+      throw error;
+    }
   }
 
   async write(writes: readonly Write[]): Promise<void> {
@@ -128,10 +157,10 @@ export class SqliteStore implements Store {
       this.#database.transaction(change).immediate();
     } catch (error) {
       // Sticky: after a failed fsync nobody knows what is on the disk (CONSENSUS C6).
-      this.#halted = error instanceof Error ? error : new Error(String(error));
+      this.halt(error instanceof Error ? error : new Error(String(error)));
       this.#tables.log.forget();
       this.#tables.map.forget();
-      throw this.#halted;
+      throw error;
     }
   }
 
@@ -143,8 +172,8 @@ export class SqliteStore implements Store {
       try {
         await this.#execute(commit);
       } catch (error) {
-        this.#halted = error instanceof Error ? error : new Error(String(error));
-        throw this.#halted;
+        this.halt(error instanceof Error ? error : new Error(String(error)));
+        throw error;
       }
     }
     const execution = this.#executions.get(digest);
@@ -222,6 +251,10 @@ export class SqliteStore implements Store {
   }
 
   async batches(fromHeight: number, bytesMax: number): Promise<readonly CommittedRecord[]> {
+    return this.#read(() => this.#batches(fromHeight, bytesMax));
+  }
+
+  #batches(fromHeight: number, bytesMax: number): readonly CommittedRecord[] {
     const found: CommittedRecord[] = [];
     let bytes = 0;
     for (let height = fromHeight; found.length < BATCH_COUNT_MAX; height++) {
@@ -249,23 +282,23 @@ export class SqliteStore implements Store {
   }
 
   async tile(level: number, index: number, width: number): Promise<Uint8Array | undefined> {
-    return this.#tables.log.tile(level, index, width);
+    return this.#read(() => this.#tables.log.tile(level, index, width));
   }
 
   async entryBundle(index: number, width: number): Promise<Uint8Array | undefined> {
-    return this.#tables.log.bundle(index, width);
+    return this.#read(() => this.#tables.log.bundle(index, width));
   }
 
   async entry(index: number): Promise<Uint8Array | undefined> {
-    return this.#tables.log.entry(index);
+    return this.#read(() => this.#tables.log.entry(index));
   }
 
   async rootAt(size: number): Promise<Hash | undefined> {
-    return this.#state.rootAt(size);
+    return this.#read(() => this.#state.rootAt(size));
   }
 
   async rosterEnvelopes(): Promise<readonly Envelope[]> {
-    return this.#tables.batches.rosters();
+    return this.#read(() => this.#tables.batches.rosters());
   }
 
   async roster(): Promise<Roster> {
@@ -273,18 +306,41 @@ export class SqliteStore implements Store {
   }
 
   async submission(id: string): Promise<CommittedSubmission | undefined> {
-    const index = this.#tables.state.statementIndex(id);
+    const index = this.#read(() => this.#tables.state.statementIndex(id));
     return index === undefined ? undefined : { id, index };
   }
 
   async package(name: string): Promise<PackageRow | undefined> {
-    const record = this.#tables.state.packageRecord(name);
-    if (record === undefined) return undefined;
-    return { name, record, versions: this.#tables.state.releases(name) };
+    return this.#read(() => {
+      const { state } = this.#tables;
+      const record = state.packageRecord(name);
+      this.#requireSame(packageKey(name), record && formatPackageRecord(record));
+      if (record === undefined) return undefined;
+      const versions = state.releases(name);
+      for (const { version, record: release } of versions) {
+        this.#requireSame(releaseKey(name, version), formatReleaseRecord(release));
+      }
+      return { name, record, versions };
+    });
   }
 
   async release(name: string, version: string): Promise<ReleaseRecord | undefined> {
-    return this.#tables.state.releaseRecord(name, version);
+    return this.#read(() => {
+      const record = this.#tables.state.releaseRecord(name, version);
+      this.#requireSame(releaseKey(name, version), record && formatReleaseRecord(record));
+      return record;
+    });
+  }
+
+  // Rows of the state carry no hash; the map says the same, and every node of it has one.
+  #requireSame(key: Uint8Array, value: Uint8Array | undefined): void {
+    const { map } = this.#tables;
+    const expected = lookupMap(map, this.#state.tip.map, key);
+    const isSame =
+      expected === undefined || value === undefined
+        ? expected === value
+        : equalBytes(expected, value);
+    if (!isSame) throw new DamagedStoreError('a row of the state is not what the map says');
   }
 
   async evidence(request: {
@@ -295,7 +351,9 @@ export class SqliteStore implements Store {
     const checkpoint = this.#checkpoint;
     if (checkpoint === undefined) return undefined;
     try {
-      return decodeUtf8(formatEvidence(buildEvidence(this.#source(checkpoint), request)));
+      return this.#read(() =>
+        decodeUtf8(formatEvidence(buildEvidence(this.#source(checkpoint), request))),
+      );
     } catch (error) {
       if (error instanceof VerifyError && error.code === 'ROSTER_NOT_PINNED') return undefined;
       throw error;
@@ -320,6 +378,18 @@ export class SqliteStore implements Store {
       hash: (level, index) => log.hash(level, index),
       maintainerChain: (name) => state.setIndexes(name, size),
     };
+  }
+
+  // A note that was damaged is left out: the replicas sign the newest checkpoint again anyway.
+  #storedCheckpoint(): StoredCheckpoint | undefined {
+    const note = this.#note.get();
+    if (note === undefined) return undefined;
+    try {
+      return this.#describe(note);
+    } catch (error) {
+      if (error instanceof VerifyError || error instanceof AssertionError) return undefined;
+      throw error;
+    }
   }
 
   // A note says its size; the batch of that size must be here, with that root.

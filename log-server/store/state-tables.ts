@@ -32,6 +32,14 @@ export interface SetRow {
   readonly hash: string;
 }
 
+/** How many rows there are. */
+export interface StateCounts {
+  readonly packages: number;
+  readonly sets: number;
+  readonly releases: number;
+  readonly statements: number;
+}
+
 /** Tables of the state. Writing happens inside the store's transaction. */
 export class StateTables {
   readonly #putPackage: Statement<
@@ -51,6 +59,7 @@ export class StateTables {
   readonly #releases: Statement<[string], ReleaseSqlRow>;
   readonly #statement: Statement<[Uint8Array], number>;
   readonly #folded: Statement<[string], string>;
+  readonly #counts: Statement<[], StateCounts>;
 
   constructor(database: Database) {
     this.#putPackage = database.prepare(
@@ -93,9 +102,20 @@ export class StateTables {
     this.#statement = database
       .prepare<[Uint8Array], number>('SELECT leaf_index FROM statements WHERE hash = ?')
       .pluck();
+    this.#counts = database.prepare(
+      'SELECT (SELECT count(*) FROM packages) AS packages,' +
+        ' (SELECT count(*) FROM maintainer_sets) AS sets,' +
+        ' (SELECT count(*) FROM releases) AS releases,' +
+        ' (SELECT count(*) FROM statements) AS statements',
+    );
     this.#folded = database
       .prepare<[string], string>('SELECT name FROM packages WHERE folded = ?')
       .pluck();
+  }
+
+  /** Number of rows of each kind. */
+  counts(): StateCounts {
+    return this.#counts.get() ?? { packages: 0, sets: 0, releases: 0, statements: 0 };
   }
 
   /** Writes what a batch changed. */

@@ -13,7 +13,7 @@ import { LedgerApplication } from '../ledger/ledger-application.ts';
 import type { ArtifactStore } from './artifact-store.ts';
 import { ArtifactTables } from './artifact-tables.ts';
 import { BatchTables } from './batch-tables.ts';
-import { openDatabase } from './database.ts';
+import { openDatabase, type Database } from './database.ts';
 import { FolderArtifacts } from './folder-artifacts.ts';
 import { openIdentity } from './identity.ts';
 import { LedgerState, type Tables } from './ledger-state.ts';
@@ -26,6 +26,9 @@ import type { Store } from './store.ts';
 
 /** Name of the database in the data folder. */
 export const DATABASE_FILE = 'log.sqlite';
+
+/** Name of the folder of artifacts in the data folder. */
+export const ARTIFACTS_FOLDER = 'artifacts';
 
 /** What a replica's storage is opened with. */
 export interface StorageOptions {
@@ -52,6 +55,17 @@ export interface Storage {
   readonly view: BatchBase;
 }
 
+/** The tables of a database. */
+export function openTables(database: Database): Tables {
+  return {
+    artifacts: new ArtifactTables(database),
+    batches: new BatchTables(database),
+    log: new LogTables(database),
+    map: new MapTables(database),
+    state: new StateTables(database),
+  };
+}
+
 /**
  * Opens the storage of a replica for this process alone.
  *
@@ -63,20 +77,14 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const database = openDatabase(join(folder, DATABASE_FILE), SCHEMA);
   try {
-    const tables: Tables = {
-      artifacts: new ArtifactTables(database),
-      batches: new BatchTables(database),
-      log: new LogTables(database),
-      map: new MapTables(database),
-      state: new StateTables(database),
-    };
+    const tables = openTables(database);
     const identity = openIdentity(database, genesis, replica, () => {
       tables.batches.putRoster(0, genesis);
     });
     const state = new LedgerState(tables);
     const executions = new Executions();
     const artifacts = await FolderArtifacts.open({
-      folder: join(folder, 'artifacts'),
+      folder: join(folder, ARTIFACTS_FOLDER),
       tables: tables.artifacts,
       gunzip,
       nowSeconds: () => Math.floor(nowMs() / 1000),

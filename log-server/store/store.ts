@@ -65,6 +65,11 @@ export interface Store {
   /** Why writing has stopped; `undefined` while all is well. */
   readonly halted: Error | undefined;
 
+  /** Stops writing for good: somebody found that what is stored can't be trusted. */
+  halt(error: Error): void;
+  /** Calls `listener` when writing stops, at once when it has. */
+  onHalted(listener: (error: Error) => void): void;
+
   /** One durable transaction. @throws {Error} on the first failure and ever after */
   write(writes: readonly Write[]): Promise<void>;
   /** What the consensus core goes on from after a restart. */
