@@ -85,6 +85,11 @@ describe('KnownSignatures', () => {
     await known.foresee([stranger]);
     assert.deepEqual(counting.calls, []);
     assert.deepEqual(await known.verifyMany([jobOf(stranger, 0, 9)]), [true]);
+    // A batch may begin in one window and end in the next.
+    await known.foresee([]);
+    assert.deepEqual(await known.verifyMany([jobOf(stranger, 0, 9)]), [true]);
+    assert.deepEqual(counting.calls, [1]);
+    await known.foresee([]);
     await known.foresee([]);
     assert.deepEqual(await known.verifyMany([jobOf(stranger, 0, 9)]), [true]);
     assert.deepEqual(counting.calls, [1, 1]);

@@ -21,6 +21,8 @@ export class KnownSignatures implements SignatureVerifier {
   // Every key that a set or roster has named so far, by key id.
   readonly #keys = new Map<string, PublicKey>();
   #answers = new Map<string, boolean>();
+  // Of the window before: a batch may begin in one and end in the next.
+  #older = new Map<string, boolean>();
   /** Signatures verified so far. */
   verified = 0;
 
@@ -30,11 +32,12 @@ export class KnownSignatures implements SignatureVerifier {
 
   /**
    * Verifies the signatures of statements that are about to be replayed. The answers are kept until
-   * the next call.
+   * the call after the next.
    */
   async foresee(envelopes: readonly Envelope[]): Promise<void> {
     for (const envelope of envelopes) this.#learn(envelope);
     const jobs = envelopes.flatMap((envelope) => this.#jobsOf(envelope));
+    this.#older = this.#answers;
     this.#answers = new Map();
     await this.#ask(jobs);
   }
@@ -46,8 +49,13 @@ export class KnownSignatures implements SignatureVerifier {
   }
 
   async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
-    await this.#ask(jobs.filter((job) => !this.#answers.has(idOf(job))));
-    return jobs.map((job) => this.#answers.get(idOf(job)) === true);
+    const ids = jobs.map(idOf);
+    await this.#ask(jobs.filter((_, i) => this.#answerTo(ids[i] ?? '') === undefined));
+    return ids.map((id) => this.#answerTo(id) === true);
+  }
+
+  #answerTo(id: string): boolean | undefined {
+    return this.#answers.get(id) ?? this.#older.get(id);
   }
 
   async #ask(jobs: readonly SignatureJob[]): Promise<void> {
