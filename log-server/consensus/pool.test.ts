@@ -71,7 +71,9 @@ describe('Pool.draw', () => {
 
 describe('Pool.add', () => {
   it('refuses what is there, what is one too many, and what is too large', () => {
-    const waiting = pool({ laneRequestsMax: 2, laneBytesMax: 3, poolRequestsMax: 3 });
+    // A lane has room for what is on its way and for one batch more.
+    const lanes = { laneRequestsMax: 1, batchRequestsMax: 1, laneBytesMax: 2, batchBytesMax: 1 };
+    const waiting = pool({ ...lanes, poolRequestsMax: 3 });
     assert.equal(waiting.add('x', named('a')), true);
     assert.equal(waiting.add('x', named('a')), false, 'there already');
     assert.equal(waiting.add('x', named('long')), false, 'too many bytes');
@@ -85,7 +87,7 @@ describe('Pool.add', () => {
 
 describe('Pool.remove', () => {
   it('empties every lane and frees the room', () => {
-    const waiting = filled('me:a,b x:a,c', { laneRequestsMax: 2 });
+    const waiting = filled('me:a,b x:a,c', { laneRequestsMax: 1, batchRequestsMax: 1 });
     assert.equal(waiting.room('x'), 0);
     waiting.remove(['a', 'unknown']);
     assert.equal(waiting.size, 2);

@@ -203,11 +203,17 @@ export class Pool {
     return lane;
   }
 
+  /**
+   * A peer may hand in the next requests when it has committed a batch that we have not committed yet.
+   * Without room for one batch more they would be dropped, and we be suspected of leaving them out.
+   */
   #requestsMax(peer: PeerId): number {
-    return peer === this.#self ? this.#limits.poolRequestsMax : this.#limits.laneRequestsMax;
+    const { poolRequestsMax, laneRequestsMax, batchRequestsMax } = this.#limits;
+    return peer === this.#self ? poolRequestsMax : laneRequestsMax + batchRequestsMax;
   }
 
   #bytesMax(peer: PeerId): number {
-    return peer === this.#self ? this.#limits.poolBytesMax : this.#limits.laneBytesMax;
+    const { poolBytesMax, laneBytesMax, batchBytesMax } = this.#limits;
+    return peer === this.#self ? poolBytesMax : laneBytesMax + batchBytesMax;
   }
 }

@@ -79,6 +79,18 @@ function junkRequest(serial: number): Request {
   return { id: requestId(bytes), bytes };
 }
 
+/**
+ * Orders releases whose artifacts it shows to some only: who can't get one must not vote for it, and
+ * the log must go on all the same (N4).
+ */
+export const withholder: Behaviour = {
+  name: 'withholder',
+  act(puppet) {
+    if (!puppet.random.chance(0.1)) return;
+    void puppet.process.submit(puppet.stage.ownRequest(true));
+  },
+};
+
 /** Forgets: loses its disk, or gets an old copy of it back, and votes on with its key (M4). */
 export const amnesiac: Behaviour = {
   name: 'amnesiac',

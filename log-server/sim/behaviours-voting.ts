@@ -12,7 +12,45 @@ export const equivocatingLeader: Behaviour = {
     if (other === undefined || puppet.isFirstHalf(to, message.header.height)) return [message];
     return [puppet.adversary.proposal(puppet.node, message, other)];
   },
+  act(puppet) {
+    // Again and again, now this one, now that one: somebody may have forgotten what it voted for.
+    const { summary, index, random } = puppet;
+    if (summary === undefined || index === undefined || !random.chance(0.5)) return;
+    const votes = puppet.adversary.votesAt('prepare', summary.epoch, summary.height + 1);
+    const vote = votes.at(-1)?.vote;
+    if (vote === undefined || leaderOf(puppet, vote) !== index) return;
+    const other = random.pick(batchesAt(puppet, vote.epoch, vote.height));
+    if (other === undefined) return;
+    const message = puppet.adversary.proposal(puppet.node, vote, other);
+    for (const to of someOf(puppet)) puppet.emit(to, message);
+  },
 };
+
+/** As the leader of a view with a mandate, proposes something else. */
+export const mandateBreaker: Behaviour = {
+  name: 'mandate-breaker',
+  outbound(puppet, to, message) {
+    if (message.kind !== 'pre-prepare' || message.view === 0) return [message];
+    const { epoch, height } = message.header;
+    const digest = headerDigest(message.header);
+    const other = batchesAt(puppet, epoch, height).find(
+      ({ header }) => headerDigest(header) !== digest,
+    );
+    if (other === undefined || puppet.isFirstHalf(to, message.view + 1)) return [message];
+    return [puppet.adversary.proposal(puppet.node, message, other)];
+  },
+};
+
+function leaderOf(puppet: Puppet, { epoch, view }: Vote): number {
+  return (epoch + view) % puppet.roster.replicas.length;
+}
+
+/** Everything that anybody proposed or could have proposed at a height. */
+function batchesAt(puppet: Puppet, epoch: number, height: number): readonly Batch[] {
+  return [...puppet.adversary.batches.values(), ...puppet.alternatives].filter(
+    ({ header }) => header.epoch === epoch && header.height === height,
+  );
+}
 
 /** Votes for everything that anybody votes for, in every view. */
 export const doubleVoter: Behaviour = {

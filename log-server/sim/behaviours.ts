@@ -8,7 +8,7 @@ import {
   rosterLiar,
   timeLiar,
 } from './behaviours-batches.ts';
-import { amnesiac, censor, flooder, replayer, slowLeader } from './behaviours-traffic.ts';
+import { amnesiac, censor, flooder, replayer, slowLeader, withholder } from './behaviours-traffic.ts';
 import { lyingViewChange, thinNewView, twoNewViews } from './behaviours-view-change.ts';
 import {
   doubleVoter,
@@ -16,6 +16,7 @@ import {
   equivocatingCosigner,
   equivocatingLeader,
   forger,
+  mandateBreaker,
   selectivelySilent,
   silent,
   wrongDigest,
@@ -25,6 +26,7 @@ import type { Behaviour } from './puppet.ts';
 /** Every behaviour, by concern. Twins (twins.ts) come on top. */
 export const BEHAVIOURS: readonly Behaviour[] = [
   equivocatingLeader,
+  mandateBreaker,
   doubleVoter,
   wrongDigest,
   equivocatingCosigner,
@@ -46,6 +48,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   censor,
   replayer,
   flooder,
+  withholder,
   amnesiac,
 ];
 

@@ -180,7 +180,7 @@ export class Monitor implements ProcessMonitor {
     const summary = process.replica?.summary;
     if (summary === undefined) return;
     const members = this.#rosters.get(summary.epoch)?.replicas.length ?? 0;
-    const { bodiesMax, poolRequestsMax, laneRequestsMax } = this.#limits;
+    const { bodiesMax, poolRequestsMax, laneRequestsMax, batchRequestsMax } = this.#limits;
     const bounds: { readonly [name in keyof StateSummary['sizes']]: number } = {
       bodies: bodiesMax + 1,
       // Two phases, four slots each.
@@ -190,7 +190,7 @@ export class Monitor implements ProcessMonitor {
       peers: NODES_MAX + 64,
       viewChanges: members,
       cosigns: 2 * members,
-      requests: poolRequestsMax + members * laneRequestsMax,
+      requests: poolRequestsMax + members * (laneRequestsMax + batchRequestsMax),
       exposed: laneRequestsMax,
       // Everything that waits, and what was refused since it was last due.
       relayDue: 2 * (poolRequestsMax + members * laneRequestsMax),

@@ -22,6 +22,8 @@ export interface NetworkOptions {
   /** How often one link is clogged: nothing is lost, everything comes at the end. 0 for never. */
   readonly clogEvery: number;
   readonly clogUnits: number;
+  /** Whether phases often, or nearly always, reach only a part of the machines. */
+  readonly phases: 'some' | 'few';
   /** How long a schedule by phases holds; 0 for none. */
   readonly phaseWindow: number;
   /** Send everything through the codec. */
@@ -41,6 +43,7 @@ export const CALM: NetworkOptions = {
   oneWay: false,
   clogEvery: 0,
   clogUnits: 0,
+  phases: 'some',
   phaseWindow: 0,
   encoded: false,
 };
@@ -81,7 +84,7 @@ export class Network {
   deliveries(now: number, from: number, to: number, message: Message): readonly number[] {
     const { loss, duplication, delayMin, delayMax, tail, tailMax } = this.options;
     const random = this.#random;
-    if (this.isCut(now, from, to) || !this.#reaches(now, to, message)) return [];
+    if (this.isCut(now, from, to) || !this.#reaches(now, from, to, message)) return [];
     if (loss > 0 && random.chance(loss)) return [];
     let delay = random.between(delayMin, delayMax);
     if (tail > 0 && random.chance(tail)) delay += random.below(tailMax);
@@ -121,7 +124,7 @@ export class Network {
     return clogged.from === from || clogged.to === to ? clogged.until : undefined;
   }
 
-  #reaches(now: number, to: number, message: Message): boolean {
+  #reaches(now: number, from: number, to: number, message: Message): boolean {
     const { phaseWindow } = this.options;
     if (phaseWindow === 0) return true;
     const window = Math.floor(now / phaseWindow);
@@ -131,21 +134,44 @@ export class Network {
     }
     const phase = phaseOf(message);
     if (phase === undefined) return true;
+    if (message.kind === 'view-change') return this.#passes(from, phase);
     let reach = this.#reach.get(phase);
     if (reach === undefined) {
-      reach = this.#drawReach();
+      reach = this.#drawReach(phase);
       this.#reach.set(phase, reach);
     }
     return reach === 'all' || (reach !== 'none' && reach.has(to));
   }
 
-  #drawReach(): Reach {
-    const kind = this.#random.below(20);
+  /**
+   * A VIEW-CHANGE has one receiver. Of some views one sender's gets lost: what only it knew is then not
+   * known to the view, though it may come up again later.
+   */
+  #passes(from: number, phase: string): boolean {
+    let reach = this.#reach.get(phase);
+    if (reach === undefined) {
+      const lost = this.#random.chance(0.6) ? this.#random.below(this.#count) : -1;
+      reach = new Set(Array.from({ length: this.#count }, (_, i) => i).filter((i) => i !== lost));
+      this.#reach.set(phase, reach);
+    }
+    return reach === 'all' || (reach !== 'none' && reach.has(from));
+  }
+
+  #drawReach(phase: string): Reach {
+    const random = this.#random;
+    const machines = Array.from({ length: this.#count }, (_, i) => i);
+    if (this.options.phases === 'few') {
+      // Certificates in few hands, decisions in fewer; views open for nearly all.
+      if (phase.startsWith('prepare')) return new Set([random.below(this.#count), random.below(this.#count)]);
+      if (phase.startsWith('commit')) return random.chance(0.6) ? 'none' : new Set([random.below(this.#count)]);
+      if (phase.startsWith('batches')) return random.chance(0.5) ? 'none' : 'all';
+      return 'all';
+    }
+    const kind = random.below(20);
     if (kind < 10) return 'all';
     if (kind < 11) return 'none';
-    const machines = Array.from({ length: this.#count }, (_, i) => i);
-    if (kind < 14) return new Set(machines.slice(0, 1).map(() => this.#random.below(this.#count)));
-    return new Set(this.#random.some(machines));
+    if (kind < 14) return new Set([random.below(this.#count)]);
+    return new Set(random.some(machines));
   }
 
   /** Through the codec and back, as on a real wire; undefined for what no decoder takes. */

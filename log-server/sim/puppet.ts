@@ -38,7 +38,7 @@ export interface Stage {
   send(from: Process, to: PeerId, message: Message): void;
   after(units: number, action: Action): void;
   /** Hands a request of the traitors' own clients out, properly signed. */
-  ownRequest(): Request;
+  ownRequest(artifact?: boolean): Request;
   /** Cuts the power and starts again with other contents of the disk. */
   restartWith(process: Process, disk: 'empty' | 'backup'): void;
 }

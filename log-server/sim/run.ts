@@ -104,7 +104,7 @@ class Run {
     await world.run(world.now + 2 * TICK_UNITS);
     await workload.finish();
     await this.#converge(workload);
-    if (options.family === 'calm') this.#requireCalm();
+    if (options.family === 'calm' || options.family === 'crowded') this.#requireCalm();
     world.trace.mixText(world.monitor.log.digestAt(world.monitor.log.height) ?? '');
   }
 

@@ -15,6 +15,10 @@ export type Family =
   | 'chaos'
   /** Nothing goes wrong: then nothing may be suspected either, and nobody may be passed over. */
   | 'calm'
+  /** Nothing goes wrong, and every gateway has more than it can get rid of. */
+  | 'crowded'
+  /** Nothing but schedules: views in which each phase reaches few, one after the other. */
+  | 'phases'
   /** Nothing is faulty but the network is much slower than the first view timer. */
   | 'slow';
 
@@ -70,6 +74,8 @@ export interface WorldOptions {
   /** Requests per tick over all gateways, and how many of them name an artifact. */
   readonly load: number;
   readonly artifacts: number;
+  /** Whether clients also come after the faults. */
+  readonly loadGoesOn: boolean;
   /** Changes of the roster during the faults. */
   readonly rosterChanges: number;
   readonly mutants: ReadonlySet<MutantName>;
@@ -89,7 +95,7 @@ export function drawWorld(wishes: Wishes): WorldOptions {
   }));
   const total = members.reduce((sum, { weight }) => sum + weight, 0);
   const faultyWeight = Math.floor((total - 1) / 3);
-  const faulty = family === 'chaos' ? drawFaulty(random, members, faultyWeight) : [];
+  const faulty = family === 'chaos' || family === 'phases' ? drawFaulty(random, members, faultyWeight) : [];
   const lost = random.chance(0.15) ? faulty.slice(0, 1) : [];
   const traitors = faulty.filter((node) => !lost.includes(node));
   const chaos = family === 'chaos';
@@ -106,15 +112,16 @@ export function drawWorld(wishes: Wishes): WorldOptions {
     paces: drawPaces(random, count + 2, family),
     limits: drawLimits(random, family),
     timing: drawTiming(random, family),
-    faultTicks: chaos ? random.between(150, 450) : 250,
-    crash: chaos && random.chance(0.7) ? random.between(1, 25) / 1000 : 0,
+    faultTicks: drawFaultTicks(random, family),
+    crash: drawCrash(random, family),
     powerLoss: chaos && random.chance(0.2) ? 0.005 : 0,
     downTicks: random.between(5, 60),
     diskFailure: chaos && random.chance(0.2) ? 0.003 : 0,
     stall: chaos && random.chance(0.3) ? 0.005 : 0,
     clockJumpMs: random.chance(0.7) ? 4_000 : 3_600_000,
     clockJump: chaos && random.chance(0.4) ? 0.01 : 0,
-    load: random.between(1, chaos ? 8 : 6) / 10,
+    load: family === 'crowded' ? 3 : random.between(1, chaos ? 8 : 6) / 10,
+    loadGoesOn: family !== 'slow' && family !== 'crowded' && random.chance(0.5),
     artifacts: random.chance(0.4) ? 0.3 : 0,
     rosterChanges: chaos && random.chance(0.35) ? random.between(1, 3) : 0,
     mutants: wishes.mutants ?? new Set(),
@@ -123,10 +130,21 @@ export function drawWorld(wishes: Wishes): WorldOptions {
   };
 }
 
+function drawFaultTicks(random: Random, family: Family): number {
+  if (family === 'crowded') return 120;
+  return family === 'chaos' || family === 'phases' ? random.between(150, 400) : 200;
+}
+
+function drawCrash(random: Random, family: Family): number {
+  if (family === 'chaos' && random.chance(0.7)) return random.between(1, 25) / 1000;
+  return family === 'phases' && random.chance(0.3) ? 0.01 : 0;
+}
+
 function drawFamily(random: Random): Family {
-  const kind = random.below(12);
-  if (kind === 0) return 'calm';
-  return kind === 1 ? 'slow' : 'chaos';
+  const kind = random.below(20);
+  if (kind < 2) return kind === 0 ? 'calm' : 'crowded';
+  if (kind < 3) return 'slow';
+  return kind < 9 ? 'phases' : 'chaos';
 }
 
 /** A set of machines that weighs at most B, as much as possible in most worlds. */
@@ -161,7 +179,12 @@ function drawTreasons(
 const SLOW = { delayMin: 30, delayMax: 60 };
 
 function drawNetwork(random: Random, family: Family): NetworkOptions {
-  if (family === 'calm') return { ...CALM, delayMax: random.between(4, 10) };
+  if (family === 'calm') return { ...CALM, delayMax: random.between(4, 40) };
+  if (family === 'crowded') return CALM;
+  if (family === 'phases') {
+    const phases = random.pick(['some', 'few'] as const) ?? 'few';
+    return { ...CALM, delayMax: 5, phases, phaseWindow: random.between(300, 3000) };
+  }
   if (family === 'slow') return { ...CALM, ...SLOW };
   const structured = random.chance(0.6);
   return {
@@ -176,6 +199,7 @@ function drawNetwork(random: Random, family: Family): NetworkOptions {
     oneWay: random.chance(0.5),
     clogEvery: random.chance(0.3) ? random.between(100, 400) : 0,
     clogUnits: random.between(50, 400),
+    phases: 'some',
     phaseWindow: structured ? random.between(60, 500) : 0,
     encoded: random.chance(0.1),
   };
@@ -193,9 +217,10 @@ function drawPaces(random: Random, count: number, family: Family): readonly Pace
 
 function drawLimits(random: Random, family: Family): Limits {
   return {
-    batchRequestsMax: family === 'chaos' ? random.between(2, 6) : 4,
-    batchBytesMax: 2_000,
-    poolRequestsMax: 40,
+    batchRequestsMax: family === 'calm' ? 4 : random.between(2, family === 'crowded' ? 3 : 6),
+    // Far above what the entries need: whether a batch is full is then a matter of their number.
+    batchBytesMax: 150_000,
+    poolRequestsMax: family === 'crowded' ? 16 : 40,
     poolBytesMax: 4_000,
     laneRequestsMax: random.between(4, 12),
     laneBytesMax: 1_000,
@@ -209,6 +234,11 @@ function drawTiming(random: Random, family: Family): Timing {
   if (family === 'calm') {
     // STATUS so rarely that what it repairs is repaired too late to go unnoticed.
     return { ...BASE_TIMING, statusTicks: 60, viewTicks: 40, relayTicks: 500 };
+  }
+  if (family === 'crowded') return { ...BASE_TIMING, viewTicks: 60, relayTicks: 500 };
+  if (family === 'phases') {
+    const viewTicks = random.between(6, 12);
+    return { ...BASE_TIMING, statusTicks: 3, viewTicks, viewDoublingsMax: 3, batchTicks: 0 };
   }
   if (family === 'slow') return { ...BASE_TIMING, viewTicks: 8, viewDoublingsMax: 6 };
   return {

@@ -14,6 +14,9 @@ export class Workload {
   readonly #world: World;
   readonly #random: Random;
   readonly #expected: SimRequest[] = [];
+  /** Where each request was taken, since the last call of `finish`. */
+  readonly #taken = new Set<SimRequest>();
+  #awaited: readonly SimRequest[] = [];
   #rostersLeft: number;
   #active = true;
 
@@ -24,10 +27,10 @@ export class Workload {
     this.#plan();
   }
 
-  /** Requests of clients, the ones that are not in the log yet. */
+  /** Requests from before the end of the faults that are not in the log yet. */
   get open(): readonly SimRequest[] {
     const { log, roster } = this.#world.monitor;
-    return this.#expected.filter(
+    return this.#awaited.filter(
       ({ id, roster: next }) =>
         log.heightOf(id) === undefined && (next === undefined || next.previous === roster.hash),
     );
@@ -47,7 +50,9 @@ export class Workload {
 
   async #tick(): Promise<void> {
     const { options } = this.#world;
-    if (this.#random.chance(options.load)) await this.#submitNew();
+    for (let load = options.load; load > 0; load--) {
+      if (this.#random.chance(Math.min(load, 1))) await this.#submitNew();
+    }
     if (this.#rostersLeft > 0 && this.#random.chance(0.01)) {
       this.#rostersLeft -= 1;
       await this.#changeRoster();
@@ -73,6 +78,7 @@ export class Workload {
 
   async #submit(request: SimRequest, gateway: Process): Promise<void> {
     const taken = await gateway.submit(request);
+    if (taken && !this.#world.adversary.isTraitor(gateway.node.peer)) this.#taken.add(request);
     this.#world.trace.note(
       this.#world.now,
       gateway.node.name,
@@ -130,14 +136,20 @@ export class Workload {
 
   /** No more new requests but these: one through each correct member, and everything still open again. */
   async finish(): Promise<void> {
-    this.#active = false;
+    // What was taken before may have been in the memory of a machine that was switched off.
+    this.#taken.clear();
+    this.#rostersLeft = 0;
     for (const gateway of this.#world.correctMembers) await this.#submit(this.#new(), gateway);
+    // Others go on, in half of the worlds: a leader that serves them must not pass anybody over.
+    this.#active = this.#world.options.loadGoesOn;
+    this.#awaited = [...this.#expected];
   }
 
-  /** Clients without an answer ask at another gateway (Q7). */
+  /** Clients that were turned away everywhere so far ask at another gateway (Q7). */
   async retry(): Promise<void> {
     const gateways = this.#world.correctMembers.filter(({ isUp }) => isUp);
     for (const request of this.open) {
+      if (this.#taken.has(request)) continue;
       const gateway = this.#random.pick(gateways);
       if (gateway !== undefined) await this.#submit(request, gateway);
     }

@@ -220,8 +220,8 @@ export class World implements Surroundings, Stage {
     return this.monitor.roster;
   }
 
-  ownRequest(): Request {
-    return this.register.issue();
+  ownRequest(artifact = false): Request {
+    return this.register.issue({ artifact });
   }
 
   restartWith(process: Process, disk: 'empty' | 'backup'): void {
