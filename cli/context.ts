@@ -1,12 +1,18 @@
 // What a command may touch of its surroundings, passed in by main.ts so that commands can be tested
 // with other folders, clocks and terminals.
 
+import type { Format } from './output/formats.ts';
+import type { ProgressCount } from './output/progress.ts';
+
 /** The two output streams and whether somebody is looking. */
 export interface Terminal {
   readonly writeOut: (text: string) => void;
   readonly writeErr: (text: string) => void;
   readonly outIsTty: boolean;
   readonly errIsTty: boolean;
+  /** Widths, where they are known; they change while a program runs. */
+  readonly outColumns?: () => number | undefined;
+  readonly errColumns?: () => number | undefined;
   /** Asks a person for a line; `undefined` when nobody can be asked. */
   readonly ask: ((question: string) => Promise<string>) | undefined;
 }
@@ -28,12 +34,21 @@ export interface Globals {
   readonly project: string;
   /** `bftpkg.json` named by the user, absolute. */
   readonly config: string | undefined;
-  readonly format: 'human' | 'json';
+  readonly format: Format;
+  /** Files to write the report to as well; absolute paths. */
+  readonly reports: readonly { readonly format: Format; readonly path: string }[];
   /** Wall clock for the whole command, milliseconds. */
   readonly timeoutMs: number;
   readonly quiet: boolean;
   readonly verbose: boolean;
   readonly color: 'always' | 'never' | 'auto';
+  readonly progress: 'auto' | 'bar' | 'lines' | 'none';
+  /** Whether marks and punctuation outside ASCII are to be avoided. */
+  readonly ascii: boolean;
+  /** Whether documents leave out what differs between two runs with equal outcome. */
+  readonly reproducible: boolean;
+  /** Whether every refusal exits 1. */
+  readonly simpleExit: boolean;
   /** Whether questions may be asked. */
   readonly input: boolean;
   /** Whether no server may be asked. */
@@ -44,6 +59,8 @@ export interface Globals {
 export interface Invocation {
   readonly context: Context;
   readonly globals: Globals;
-  /** One line to stderr about what is going on; nothing with --quiet. */
-  readonly progress: (text: string) => void;
+  /** What is going on now, and how far it has come. Shown only if it takes long. */
+  readonly progress: (text: string, count?: ProgressCount) => void;
+  /** One line to stderr that is always shown, but for --quiet. */
+  readonly notice: (text: string) => void;
 }

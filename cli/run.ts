@@ -1,14 +1,17 @@
 // From arguments to an exit code: flags, the time budget, signals, one report, one exit. Nothing that
 // is thrown gets past here, and with --json every exit has its document.
-import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 
 import { CommanderError } from 'commander';
 
 import type { Context, Globals, Invocation, Terminal } from './context.ts';
+import { applyEnvironment, commandTree } from './environment.ts';
+import { fallbackGlobals, guessFormat, readGlobals } from './globals.ts';
 import type { DiagnosticCode } from './output/codes.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import type { Report } from './output/report.ts';
+import { printable } from './output/sanitize.ts';
+import { behindProgress, chooseProgress, Progress } from './output/progress.ts';
 import { buildProgram } from './program.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -52,29 +55,28 @@ export async function runCli(
   const program = buildProgram(version, (command, action, timeout) => {
     chosen = { command, action, timeout };
   });
-  const wantsJson = readsAsJson(argv);
+  const format = guessFormat(argv, env);
+  // A usage error is a document on stdout for programs; for people it is commander's own text.
+  const isForPeople = format === 'human' || format === 'concise';
   const usage: string[] = [];
-  const all = [program, ...program.commands.flatMap((each) => [each, ...each.commands])];
-  for (const each of all) {
+  for (const each of commandTree(program)) {
     each.exitOverride().configureOutput({
       writeOut: terminal.writeOut,
-      // A usage error in JSON is a document on stdout; for people it is commander's own text.
-      writeErr: (text) => (wantsJson ? usage.push(text.trim()) : terminal.writeErr(text)),
+      writeErr: (text) => (isForPeople ? terminal.writeErr(text) : usage.push(text.trim())),
     });
   }
+  program.hook('preAction', (_program, command) => applyEnvironment(command, env));
   const facts = { version, startedAtMs };
   let globals: Globals;
   try {
     program.parse([...argv], { from: 'user' });
-    const own =
-      program.getOptionValueSource('timeout') === 'default' ? timeoutOf(chosen) : undefined;
-    globals = await readGlobals({ ...program.opts(), ...own }, cwd);
+    globals = await readGlobals(program, cwd, timeoutOf(chosen));
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.verified;
-    if (error instanceof CommanderError && !wantsJson) return EXIT.usage;
+    if (error instanceof CommanderError && isForPeople) return EXIT.usage;
     const text = usage.find((line) => line !== '');
     const report = await failed('bftpkg', error, text);
-    return await write(report, fallbackGlobals(cwd, wantsJson), { terminal, env, nowMs }, facts);
+    return await write(report, fallbackGlobals(cwd, format), { terminal, env, nowMs }, facts);
   }
   if (chosen === undefined) {
     terminal.writeErr(program.helpInformation());
@@ -83,8 +85,8 @@ export async function runCli(
   return await execute(chosen, globals, { env, cwd, terminal, nowMs }, facts);
 }
 
-function timeoutOf(chosen: Chosen | undefined): { readonly timeout: string } | undefined {
-  return chosen?.timeout === undefined ? undefined : { timeout: chosen.timeout };
+function timeoutOf(chosen: Chosen | undefined): string | undefined {
+  return chosen?.timeout;
 }
 
 interface Facts {
@@ -101,12 +103,24 @@ async function execute(
   facts: Facts,
 ): Promise<ExitCode> {
   const budget = new Budget(globals.timeoutMs);
-  const { terminal } = surroundings;
+  const { env, nowMs } = surroundings;
+  const isTty = surroundings.terminal.errIsTty;
+  const mode = chooseProgress({ flag: globals.progress, quiet: globals.quiet, isTty, env });
+  const progress = new Progress(mode, surroundings.terminal);
+  const terminal = behindProgress(surroundings.terminal, progress);
+  const stream =
+    globals.format === 'ndjson'
+      ? await openStream(command, globals, terminal, facts, nowMs)
+      : undefined;
   const invocation: Invocation = {
-    context: { ...surroundings, signal: budget.signal },
+    context: { ...surroundings, terminal, signal: budget.signal },
     globals,
-    progress: (text) => {
-      if (!globals.quiet && globals.format === 'human') terminal.writeErr(`bftpkg: ${text}\n`);
+    progress: (text, count) => {
+      progress.update(text, count);
+      stream?.(text, count);
+    },
+    notice: (text) => {
+      if (!globals.quiet) terminal.writeErr(`bftpkg: ${printable(text)}\n`);
     },
   };
   try {
@@ -117,12 +131,36 @@ async function execute(
       if (globals.verbose && error instanceof Error) terminal.writeErr(`${error.stack ?? ''}\n`);
       report = await failed(command, error, undefined, budget.isSpent);
     }
-    const code = await write(report, globals, surroundings, facts);
+    progress.stop();
+    const code = await write(report, globals, surroundings, facts, stream !== undefined);
     // Interrupted is interrupted, whatever the command still found to say about it.
     return budget.signalExit ?? code;
   } finally {
+    progress.stop();
     budget.end();
   }
+}
+
+/** Programs read how far we are, not each single step. */
+const STREAM_INTERVAL_MS = 1_000;
+
+// The first line of a stream, and a function that adds lines about the progress.
+async function openStream(
+  command: string,
+  { reproducible }: Globals,
+  { writeOut }: Terminal,
+  { version, startedAtMs }: Facts,
+  nowMs: () => number,
+): Promise<Invocation['progress']> {
+  const { ndjsonProgress, ndjsonStart } = await import('./output/ndjson.ts');
+  writeOut(ndjsonStart(command, version, reproducible ? null : startedAtMs));
+  let lastMs = startedAtMs;
+  return (text, count) => {
+    // How often that is said depends on how fast it went.
+    if (reproducible || nowMs() - lastMs < STREAM_INTERVAL_MS) return;
+    lastMs = nowMs();
+    writeOut(ndjsonProgress(text, count));
+  };
 }
 
 // One wall clock for everything, and signals, as one AbortSignal.
@@ -213,73 +251,11 @@ async function write(
   globals: Globals,
   { terminal, env, nowMs }: Pick<Context, 'terminal' | 'env' | 'nowMs'>,
   facts: Facts,
+  isStarted: boolean = false,
 ): Promise<ExitCode> {
-  const run = { ...facts, durationMs: Math.max(0, Math.round(nowMs() - facts.startedAtMs)) };
-  if (globals.format === 'json') {
-    const { renderJson } = await import('./output/json.ts');
-    terminal.writeOut(renderJson(report, run));
-    return report.exit.code;
-  }
-  const [{ renderHuman }, { makeStyle, wantsColor, wantsUnicode }] = await Promise.all([
-    import('./output/human.ts'),
-    import('./output/color.ts'),
-  ]);
-  const style = (isTty: boolean): ReturnType<typeof makeStyle> =>
-    makeStyle(
-      wantsColor({ flag: globals.color, format: globals.format, env, isTty }),
-      wantsUnicode(env),
-    );
-  // Each stream has its own answer to whether it gets colour.
-  const out = renderHuman(report, run, style(terminal.outIsTty), globals);
-  const err = renderHuman(report, run, style(terminal.errIsTty), globals);
-  if (out.stdout !== '') terminal.writeOut(out.stdout);
-  if (err.stderr !== '') terminal.writeErr(err.stderr);
-  return report.exit.code;
-}
-
-async function readGlobals(options: Record<string, unknown>, cwd: string): Promise<Globals> {
-  const text = (name: string): string | undefined => {
-    const value = options[name];
-    return typeof value === 'string' ? value : undefined;
-  };
-  const { parseDuration } = await import('./commands/duration.ts');
-  const config = text('config');
-  const color = options['color'];
-  return {
-    project: resolve(cwd, text('project') ?? '.'),
-    config: config === undefined ? undefined : resolve(cwd, config),
-    format: options['json'] === true || text('format') === 'json' ? 'json' : 'human',
-    timeoutMs: parseDuration(text('timeout') ?? '60s') * 1000,
-    quiet: options['quiet'] === true,
-    verbose: options['verbose'] === true,
-    color: color === false ? 'never' : color === 'always' || color === 'never' ? color : 'auto',
-    input: options['input'] !== false,
-    offline: options['offline'] === true,
-  };
-}
-
-function fallbackGlobals(cwd: string, json: boolean): Globals {
-  return {
-    project: cwd,
-    config: undefined,
-    format: json ? 'json' : 'human',
-    timeoutMs: 1000,
-    quiet: false,
-    verbose: false,
-    color: 'auto',
-    input: false,
-    offline: false,
-  };
-}
-
-// Needed before the arguments can be understood, because they may not be understandable.
-function readsAsJson(argv: readonly string[]): boolean {
-  return argv.some(
-    (each, i) =>
-      each === '--json' ||
-      each === '--format=json' ||
-      (each === '--format' && argv[i + 1] === 'json'),
-  );
+  const durationMs = Math.max(0, Math.round(nowMs() - facts.startedAtMs));
+  const { deliver } = await import('./output/deliver.ts');
+  return await deliver(report, globals, { terminal, env }, { ...facts, durationMs }, isStarted);
 }
 
 function processTerminal(): Terminal {
@@ -289,6 +265,8 @@ function processTerminal(): Terminal {
     writeErr: (text) => void stderr.write(text),
     outIsTty: stdout.isTTY,
     errIsTty: stderr.isTTY,
+    outColumns: () => stdout.columns,
+    errColumns: () => stderr.columns,
     ask: stdin.isTTY && stderr.isTTY ? ask : undefined,
   };
 }

@@ -338,7 +338,7 @@ async function readSettings(
   invocation: Invocation,
 ): Promise<{ readonly flags: readonly string[] }> {
   const { flags, ignored } = await readProjectNpmrc(invocation.globals.project);
-  if (ignored.length > 0) invocation.progress(`.npmrc: no effect here: ${ignored.join(', ')}`);
+  if (ignored.length > 0) invocation.notice(`.npmrc: no effect here: ${ignored.join(', ')}`);
   return { flags };
 }
 
