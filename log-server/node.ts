@@ -367,7 +367,8 @@ export class ReplicaNode {
     const repair = async (): Promise<void> => {
       const missing = await storage.artifacts.missing(REPAIRS_MAX);
       if (missing.length === 0) return;
-      await this.#fetcher.fetch(missing, this.#holders([]), setup.config.viewTimeoutMs);
+      const { viewTimeoutMs } = setup.config;
+      await this.#fetcher.fetch(missing, this.#holders([]), viewTimeoutMs, 'repair');
     };
     repair().catch((error: unknown) => this.#failed(error));
   }

@@ -135,6 +135,33 @@ describe('ArtifactFetcher', () => {
     await fetcher.close();
   });
 
+  it('fetches what a batch waits for before what is merely missing', async () => {
+    const contents = Array.from({ length: 24 }, (_, i) => `content ${i}`);
+    const digestOf = (text: string): string => createHash('sha512').update(text).digest('hex');
+    const byDigest = new Map(contents.map((text) => [digestOf(text), text]));
+    const digests = [...byDigest.keys()];
+    const [missing, urgent, hurried] = [
+      digests.slice(0, 23),
+      digests.slice(23),
+      digests.slice(20, 21),
+    ];
+    const asked: string[] = [];
+    const slow = await holder('slow', (request, response) => {
+      const digest = request.url?.split('/').at(-1) ?? '';
+      asked.push(digest);
+      setTimeout(() => response.end(byDigest.get(digest)), 20);
+    });
+    const fetcher = new ArtifactFetcher(memoryStore(), silentLog);
+    const repairs = fetcher.fetch(missing, [slow], 5000, 'repair');
+    while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    assert.equal(await fetcher.fetch([...urgent, ...hurried], [slow], 5000), true);
+    assert.ok(asked.length < 12, `${asked.length} were asked for before it`);
+    assert.equal(await repairs, true);
+    assert.equal(new Set(asked).size, 24);
+    assert.equal(asked.length, 24);
+    await fetcher.close();
+  });
+
   it('fetches once what is asked for many times, and nothing that is here', async () => {
     const store = memoryStore();
     const fetcher = new ArtifactFetcher(store, silentLog);

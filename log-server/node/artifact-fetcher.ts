@@ -8,9 +8,13 @@ import { ARTIFACT_BYTES_MAX, ARTIFACT_TIMEOUT_MS } from '../http/limits.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import type { ArtifactStore } from '../store/artifact-store.ts';
+import { FetchSlots, type Urgency } from './fetch-slots.ts';
 
 /** Artifacts that are fetched at one time. */
 const FETCHES_AT_ONCE = 4;
+
+/** Of them, those that no batch waits for. */
+const REPAIRS_AT_ONCE = 2;
 
 /**
  * Artifacts that wait to be fetched. A batch of the largest kind names a few hundred; whatever is over
@@ -32,8 +36,7 @@ export class ArtifactFetcher {
   readonly #agent: Agent;
   readonly #running = new Map<string, Promise<boolean>>();
   readonly #closed = new AbortController();
-  readonly #queue: (() => void)[] = [];
-  #active = 0;
+  readonly #slots = new FetchSlots(FETCHES_AT_ONCE, REPAIRS_AT_ONCE);
 
   constructor(artifacts: ArtifactStore, log: Log) {
     this.#artifacts = artifacts;
@@ -53,14 +56,16 @@ export class ArtifactFetcher {
    * @param digests SHA-512, lower-case hex
    * @param holders who is asked, in order; the next one when one has not got it or lies
    * @param patienceMs the answer comes by then, whatever happens; a fetch under way goes on
+   * @param urgency whether a batch waits for them
    * @returns whether all of them are held now
    */
   async fetch(
     digests: readonly string[],
     holders: readonly Holder[],
     patienceMs: number,
+    urgency: Urgency = 'batch',
   ): Promise<boolean> {
-    const work = Promise.all(digests.map((digest) => this.#fetchOnce(digest, holders)));
+    const work = Promise.all(digests.map((digest) => this.#fetchOnce(digest, holders, urgency)));
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<readonly boolean[]>((resolve) => {
       timer = setTimeout(() => resolve([false]), patienceMs);
@@ -77,40 +82,30 @@ export class ArtifactFetcher {
   }
 
   /** Asks once for each digest, however many batches name it. */
-  #fetchOnce(digest: string, holders: readonly Holder[]): Promise<boolean> {
+  #fetchOnce(digest: string, holders: readonly Holder[], urgency: Urgency): Promise<boolean> {
     const running = this.#running.get(digest);
-    if (running !== undefined) return running;
+    if (running !== undefined) {
+      if (urgency === 'batch') this.#slots.hurry(digest);
+      return running;
+    }
     if (this.#running.size >= FETCHES_WAITING_MAX || this.#closed.signal.aborted) {
       return Promise.resolve(false);
     }
     // Entered before anything is awaited: otherwise everybody who asks in one turn would fetch.
-    const fetching = this.#fetchIfMissing(digest, holders).finally(() =>
+    const fetching = this.#fetchIfMissing(digest, holders, urgency).finally(() =>
       this.#running.delete(digest),
     );
     this.#running.set(digest, fetching);
     return fetching;
   }
 
-  async #fetchIfMissing(digest: string, holders: readonly Holder[]): Promise<boolean> {
+  async #fetchIfMissing(
+    digest: string,
+    holders: readonly Holder[],
+    urgency: Urgency,
+  ): Promise<boolean> {
     if ((await this.#artifacts.facts(digest)) !== undefined) return true;
-    await this.#takeSlot();
-    try {
-      return await this.#fetchFrom(digest, holders);
-    } finally {
-      this.#giveSlot();
-    }
-  }
-
-  async #takeSlot(): Promise<void> {
-    if (this.#active < FETCHES_AT_ONCE) this.#active++;
-    else await new Promise<void>((resolve) => this.#queue.push(resolve));
-  }
-
-  /** Hands the slot to whoever waits longest, so that nobody can slip in between. */
-  #giveSlot(): void {
-    const next = this.#queue.shift();
-    if (next === undefined) this.#active--;
-    else next();
+    return this.#slots.run(digest, urgency, () => this.#fetchFrom(digest, holders));
   }
 
   async #fetchFrom(digest: string, holders: readonly Holder[]): Promise<boolean> {

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { FetchSlots, type Urgency } from './fetch-slots.ts';
+
+/** Fetches whose ends the test decides; `log` has what was started, in order. */
+function hall(slots: number, repairSlots: number) {
+  const places = new FetchSlots(slots, repairSlots);
+  const log: string[] = [];
+  const ends = new Map<string, (ok: boolean) => void>();
+  const ask = (digest: string, urgency: Urgency): Promise<void> =>
+    places.run(
+      digest,
+      urgency,
+      () =>
+        new Promise<void>((resolve, reject) => {
+          log.push(digest);
+          ends.set(digest, (ok) => (ok ? resolve() : reject(new Error(digest))));
+        }),
+    );
+  const end = async (digest: string, ok = true): Promise<void> => {
+    ends.get(digest)?.(ok);
+    await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { places, log, ask, end };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe('FetchSlots', () => {
+  it('never does more at a time than it has places, and repairs in fewer', async () => {
+    const { log, ask, end } = hall(3, 2);
+    const all = ['r1', 'r2', 'r3'].map((digest) => ask(digest, 'repair'));
+    await turn();
+    assert.deepEqual(log, ['r1', 'r2']);
+    const more = ['b1', 'b2'].map((digest) => ask(digest, 'batch'));
+    await turn();
+    assert.deepEqual(log, ['r1', 'r2', 'b1']);
+    await end('r1');
+    assert.deepEqual(log, ['r1', 'r2', 'b1', 'b2']);
+    for (const digest of ['b1', 'b2', 'r2', 'r3']) await end(digest);
+    assert.deepEqual(log, ['r1', 'r2', 'b1', 'b2', 'r3']);
+    await Promise.all([...all, ...more]);
+  });
+
+  it('lets a repair that a batch turns out to need go first', async () => {
+    const { places, log, ask, end } = hall(2, 1);
+    const all = ['r1', 'r2', 'r3'].map((digest) => ask(digest, 'repair'));
+    places.hurry('r3');
+    await turn();
+    assert.deepEqual(log, ['r1', 'r3']);
+    await end('r3');
+    assert.deepEqual(log, ['r1', 'r3']);
+    await end('r1');
+    assert.deepEqual(log, ['r1', 'r3', 'r2']);
+    await end('r2');
+    await Promise.all(all);
+  });
+
+  it('gives the place of a fetch that failed to the next one', async () => {
+    const { log, ask, end } = hall(1, 1);
+    const failing = ask('b1', 'batch');
+    const next = ask('r1', 'repair');
+    await turn();
+    await Promise.all([assert.rejects(failing), end('b1', false)]);
+    await turn();
+    assert.deepEqual(log, ['b1', 'r1']);
+    await end('r1');
+    await next;
+  });
+});
