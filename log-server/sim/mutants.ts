@@ -1,0 +1,36 @@
+// Hunting planted bugs: the test of the simulator. A simulator that lets one of them live would let a
+// real one of the same kind live too (CONSENSUS.md 3.3).
+import type { MutantName } from '../consensus/mutants.ts';
+import type { MutantFinding } from './report.ts';
+import { runSeed } from './run.ts';
+import type { Family } from './swarm.ts';
+
+/**
+ * Where a bug that shows only under special conditions is looked for; any world by default. What finds
+ * it was tried out; that it is found there is what the test repeats.
+ */
+export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {};
+
+/** Worlds to look in. */
+export interface Ground {
+  readonly family?: Family;
+  readonly members?: number;
+  readonly behaviours?: readonly string[];
+  /** First seed. */
+  readonly seed?: number;
+}
+
+/**
+ * Runs worlds with a bug planted until an invariant breaks.
+ *
+ * @param runsMax most worlds
+ */
+export async function huntMutant(mutant: MutantName, runsMax: number): Promise<MutantFinding> {
+  const { seed: first = 1, ...ground } = HUNTING_GROUNDS[mutant] ?? {};
+  for (let runs = 1; runs <= runsMax; runs++) {
+    const seed = first + runs - 1;
+    const { violation } = await runSeed({ seed, ...ground, mutants: new Set([mutant]) });
+    if (violation !== undefined) return { mutant, runs, seed, violation: violation.message };
+  }
+  return { mutant, runs: undefined, seed: undefined, violation: '' };
+}
