@@ -133,6 +133,25 @@ describe('log fsck', () => {
     });
   }
 
+  it('asks again when a server is busy for a moment, and gives up when it stays so', async () => {
+    const [replica] = fake.replicas;
+    assert.ok(replica);
+    const answers = (busy: number): Misbehaviour => {
+      let left = busy;
+      return ({ path }, response) => {
+        if (path !== '/tile/entries/000' || left-- <= 0) return false;
+        response.writeHead(503).end();
+        return true;
+      };
+    };
+    replica.misbehave = answers(2);
+    const first = await fsck();
+    replica.misbehave = answers(3);
+    const second = await fsck();
+    replica.misbehave = undefined;
+    assert.deepEqual([first.code, second.code], [0, 3]);
+  });
+
   it('names all damaged bundles, not only the first', async () => {
     const [replica] = fake.replicas;
     assert.ok(replica);
@@ -268,6 +287,17 @@ describe('log fsck of a log that a quorum forged', () => {
       }
     });
   }
+
+  it('says of an empty log that there is nothing to check yet', async () => {
+    const fake = await FakeLog.start(4);
+    try {
+      const outcome = await fake.run(['log', 'fsck', '--json']);
+      assert.deepEqual([outcome.code, json(outcome).exit.reason], [3, 'BP7001']);
+      assert.match(outcome.stdout, /no checkpoint yet/);
+    } finally {
+      await fake.stop();
+    }
+  });
 
   it('finds a root that a quorum cosigned and nobody built', async () => {
     const fake = await FakeLog.start(4);

@@ -157,6 +157,14 @@ describe('bftpkg log', () => {
     assert.equal(checkpoint.size, fake.log.size);
   });
 
+  it('proof finds a release that was revoked, too', async () => {
+    fake.log.withdraw('package-3', '1.0.0', 'revoked');
+    fake.log.commit();
+    const { exit, result } = await run('log', 'proof', 'package-3@1.0.0');
+    assert.equal(exit.code, 0);
+    assert.equal(result?.index, fake.log.releases.get('package-3@1.0.0')?.index);
+  });
+
   it('proof can bring the entry along', async () => {
     const out = join(fake.home, 'with.tlog-proof');
     assert.equal((await run('log', 'proof', '7', '--with-entry', '--out', out)).exit.code, 0);

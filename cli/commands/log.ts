@@ -5,10 +5,14 @@ import { resolve } from 'node:path';
 
 import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeBase64, encodeHex, parseUint } from '../../verifier/encoding.ts';
+import { parseEntry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
+import { parseEvidence } from '../../verifier/evidence/format.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { formatNote } from '../../verifier/note.ts';
+import { releasePurl } from '../../verifier/npm/purl.ts';
+import { parseRelease } from '../../verifier/statements/release.ts';
 import { formatTlogProof } from '../../verifier/tlog-proof.ts';
 import { withAccess, type Access, type AccessOptions } from '../audit/access.ts';
 import { describeEntry, entryText } from '../audit/describe-entry.ts';
@@ -29,8 +33,7 @@ import {
 import { diagnoseFailures, describeFailure, isFinal } from '../output/diagnose.ts';
 import { diagnostic, doneReport, type Diagnostic, type Report } from '../output/report.ts';
 import { keepForkEvidence } from '../session/fork-file.ts';
-import { lookUpRelease } from '../session/look-up.ts';
-import { withSession } from '../session/log-session.ts';
+import { withSession, type Verified } from '../session/log-session.ts';
 import { parseSpec } from './spec.ts';
 
 /** `log head [--all-replicas]`: the newest checkpoint, and who cosigned it. */
@@ -168,10 +171,24 @@ export async function logProof(
 async function indexOfRelease(invocation: Invocation, target: string): Promise<number> {
   const { name, version } = parseSpec(target);
   return await withSession(invocation, {}, async (session) => {
-    const { release } = await lookUpRelease(session, name, version);
-    if (release === undefined) throw new CliError('BP5003', `${target}: not in the log`);
-    return release.index;
+    const verified = await session.verify([{ kind: 'release', name, version }]);
+    const [result] = verified.evidence.subjects;
+    if (result?.kind === 'verified') return result.release.index;
+    // A release that was revoked is in the log for ever, and its proof is wanted more than others.
+    const isRevoked = result?.kind === 'refused' && result.error.code === 'RELEASE_REVOKED';
+    const index = isRevoked ? releaseEntry(verified, releasePurl(name, version)) : undefined;
+    if (index !== undefined) return index;
+    if (result?.kind === 'refused') throw result.error;
+    throw new CliError('BP5003', `${target}: not in the log`);
   });
+}
+
+function releaseEntry({ source }: Verified, purl: string): number | undefined {
+  return parseEvidence(source).entries.find(({ data }) => {
+    const entry = parseEntry(data);
+    if (entry.kind !== 'release') return false;
+    return parseRelease(entry.envelope.payload).subjects.some((subject) => subject.purl === purl);
+  })?.index;
 }
 
 function readIndex(text: string): number {
