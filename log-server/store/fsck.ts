@@ -218,7 +218,7 @@ class DatabaseCheck {
   }
 
   #checkRosters(): void {
-    const rosters = this.#tables.batches.rosters();
+    const rosters = reading('the table of rosters', () => this.#tables.batches.rosters());
     const { epoch } = this.#ledger.tip;
     if (rosters.length !== epoch + 1) {
       throw new DamagedStoreError(`${rosters.length} rosters, but the log is in epoch ${epoch}`);

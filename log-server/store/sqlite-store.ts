@@ -3,6 +3,7 @@
 import { equalBytes } from '../../verifier/bytes.ts';
 import { parseCheckpoint } from '../../verifier/checkpoint.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
+import { planCheckpoint } from '../../verifier/cosignature.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { AssertionError, VerifyError, assert } from '../../verifier/errors.ts';
 import { buildEvidence, type EvidenceSource } from '../../verifier/evidence/build.ts';
@@ -18,7 +19,8 @@ import {
 import { lookupMap } from '../../verifier/map/trie.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { parseNote } from '../../verifier/note.ts';
-import type { Roster } from '../../verifier/roster.ts';
+import { parseRoster, type Roster } from '../../verifier/roster.ts';
+import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { genesisHeader } from '../consensus/encode.ts';
 import type {
@@ -378,6 +380,25 @@ export class SqliteStore implements Store {
       hash: (level, index) => log.hash(level, index),
       maintainerChain: (name) => state.setIndexes(name, size),
     };
+  }
+
+  /**
+   * Drops the stored checkpoint if its signatures are not good: clients would refuse it, and a replica
+   * that has none says so.
+   */
+  async verifyCheckpoint(verifier: SignatureVerifier): Promise<void> {
+    if (this.#checkpoint === undefined) return;
+    const note = parseNote(this.#checkpoint.note);
+    // Right after the roster has changed the newest note may still be one of the replicas before.
+    for (const { payload } of this.#tables.batches.rosters().slice(-2)) {
+      try {
+        await runPlan(verifier, planCheckpoint(note, parseRoster(payload)));
+        return;
+      } catch (error) {
+        if (!(error instanceof VerifyError)) throw error;
+      }
+    }
+    this.#checkpoint = undefined;
   }
 
   // A note that was damaged is left out: the replicas sign the newest checkpoint again anyway.

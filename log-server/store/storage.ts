@@ -97,6 +97,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       }
     };
     const store = new SqliteStore({ database, tables, state, executions, identity, execute });
+    await store.verifyCheckpoint(verifier);
     return { store, application, artifacts, view: state };
   } catch (error) {
     database.close();

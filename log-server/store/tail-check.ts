@@ -11,11 +11,11 @@ import type { BatchRow } from './batch-tables.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import type { Tables } from './ledger-state.ts';
 
-/** Entries that are read again: four of the largest batches, about a hundredth of a second each. */
-export const TAIL_ENTRIES_MAX = 2048;
-
-/** Batches whose headers are compared with the log. */
+/** Batches whose headers are compared with the log, and whose entries are read again. */
 export const TAIL_BATCHES_MAX = 32;
+
+/** Of their entries the last of so many: four of the largest batches, some hundredths of a second. */
+export const TAIL_ENTRIES_MAX = 2048;
 
 /**
  * Checks the end of a log whose right edge is known to be right.
@@ -39,7 +39,8 @@ export function checkTail({ batches, log, map }: Tables, origin: string): void {
     later = row;
   }
   // Read, and so compared with their hashes in the tree.
-  log.entries(Math.max(0, last.size - TAIL_ENTRIES_MAX), last.size);
+  const start = later?.firstLeaf ?? 0;
+  log.entries(Math.max(start, last.size - TAIL_ENTRIES_MAX), last.size);
   if (!equalBytes(last.mapRoot, EMPTY_MAP_ROOT)) map.get(last.mapRoot);
 }
 
