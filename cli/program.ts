@@ -1,9 +1,9 @@
 // The command tree. Only commander is loaded here; each command's code is imported when it is run, so
 // that `--help` and `--version` start as fast as Node does.
-import { Command, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 
 import type { Invocation } from './context.ts';
-import { FORMATS } from './output/formats.ts';
+import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
 import type { Report } from './output/report.ts';
 
 /**
@@ -76,12 +76,34 @@ export function buildProgram(version: string, run: Run): Command {
   addInstall(program, run);
   program
     .command('explain [code]')
-    .description('explain a code of a report, or the topic exit-codes')
-    .option('--list', 'list all codes')
+    .description('explain a code of a report, or a topic')
+    .option('--list', 'list all codes and topics')
     .action((code: string | undefined, options: { list?: boolean }) =>
-      run('explain', async () => {
-        const { explain } = await import('./commands/explain.ts');
-        return explain(code, options.list === true);
+      run('explain', async ({ context }) => {
+        const [{ explain }, { environmentResult }] = await Promise.all([
+          import('./commands/explain.ts'),
+          import('./commands/env.ts'),
+        ]);
+        return explain(code, options.list === true, () => environmentResult(program, context.env));
+      }),
+    );
+  program
+    .command('env')
+    .description('show the variables that stand for flags, and what they are now')
+    .action(() =>
+      run('env', async ({ context }) => {
+        const { environmentReport } = await import('./commands/env.ts');
+        return environmentReport(program, context.env);
+      }),
+    );
+  program
+    .command('completion')
+    .description('print the completion script for a shell')
+    .addArgument(new Argument('<shell>', 'which one').choices(SHELLS))
+    .action((shell: Shell) =>
+      run('completion', async () => {
+        const { completionScript } = await import('./commands/completion.ts');
+        return completionScript(shell);
       }),
     );
 
@@ -107,6 +129,7 @@ interface VerifyFlags {
   readonly saveBundle?: string;
   readonly maxCheckpointAge?: string;
   readonly requireMaintainers?: string;
+  readonly jsonSchema?: boolean;
 }
 
 function addVerify(program: Command, run: Run): void {
@@ -130,8 +153,13 @@ function addVerify(program: Command, run: Run): void {
     .option('--save-bundle <file>', 'save the evidence, to verify the same subjects offline')
     .option('--max-checkpoint-age <duration>', 'how old the view of the log may be')
     .option('--require-maintainers <number>', 'signers that every release needs at least')
+    .option('--json-schema', 'print the schema of the JSON report, and do nothing else')
     .action((subjects: string[], options: VerifyFlags) =>
       run('verify', async (invocation) => {
+        if (options.jsonSchema === true) {
+          const { schemaReport } = await import('./output/schema.ts');
+          return schemaReport();
+        }
         const { verify } = await import('./commands/verify.ts');
         return await verify(invocation, subjects, options);
       }),

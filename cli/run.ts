@@ -55,6 +55,12 @@ export async function runCli(
   const program = buildProgram(version, (command, action, timeout) => {
     chosen = { command, action, timeout };
   });
+  // Not a command of the tree: its words are somebody's unfinished command line, not ours to parse.
+  if (argv[0] === '__complete') {
+    const { completeWords } = await import('./commands/completion.ts');
+    terminal.writeOut(await completeWords(program, argv.slice(1), { cwd, env }));
+    return EXIT.verified;
+  }
   const format = guessFormat(argv, env);
   // A usage error is a document on stdout for programs; for people it is commander's own text.
   const isForPeople = format === 'human' || format === 'concise';

@@ -4,13 +4,37 @@ import { usageError } from '../errors.ts';
 import { codeEntry, CODES, isDiagnosticCode, type DiagnosticCode } from '../output/codes.ts';
 import { EXIT_CODES } from '../output/exit-codes.ts';
 import { doneReport, type CommandResult, type Report } from '../output/report.ts';
+import { TOPICS } from '../output/topics.ts';
 
 const ALL: readonly DiagnosticCode[] = Object.keys(CODES).filter(isDiagnosticCode);
 
-/** `explain <code>`, `explain exit-codes`, `explain --list`. */
-export function explain(what: string | undefined, list: boolean): Report {
-  if (list || what === undefined) return doneReport('explain', listCodes());
-  if (what === 'exit-codes') return doneReport('explain', listExits());
+/** Codes and topics that can be asked for. */
+export function explainable(): readonly string[] {
+  return [...ALL, 'exit-codes', 'env', ...TOPICS.map(({ name }) => name)];
+}
+
+/**
+ * `explain <code>`, `explain <topic>`, `explain --list`.
+ *
+ * @param environment makes the topic `env`, which is about the flags of the whole program
+ */
+export function explain(
+  what: string | undefined,
+  list: boolean,
+  environment: () => CommandResult,
+): Report {
+  if (list || what === undefined) return doneReport('explain', listAll());
+  const topic = what.toLowerCase();
+  if (topic === 'exit-codes') return doneReport('explain', listExits());
+  if (topic === 'env') return doneReport('explain', environment());
+  const found = TOPICS.find(({ name }) => name === topic);
+  if (found !== undefined) {
+    const { name, title, paragraphs } = found;
+    return doneReport('explain', {
+      data: { topic: name, title, paragraphs: [...paragraphs] },
+      lines: [`${name}: ${title}`, ...paragraphs.flatMap((text) => ['', text])],
+    });
+  }
   const code = what.toUpperCase();
   if (!isDiagnosticCode(code)) {
     throw usageError(`no code or topic ${what}`, 'bftpkg explain --list');
@@ -35,11 +59,20 @@ function explainCode(code: DiagnosticCode): CommandResult {
   };
 }
 
-function listCodes(): CommandResult {
+function listAll(): CommandResult {
   const codes: JsonObject[] = ALL.map((code) => ({ code, title: codeEntry(code).title }));
+  const topics: readonly (readonly [string, string])[] = [
+    ['exit-codes', 'the table of exit codes'],
+    ['env', 'environment variables'],
+    ...TOPICS.map(({ name, title }) => [name, title] as const),
+  ];
   return {
-    data: { codes, topics: ['exit-codes'] },
-    lines: [...ALL.map((code) => `${code}  ${codeEntry(code).title}`), 'exit-codes  the table'],
+    data: { codes, topics: topics.map(([name]) => name) },
+    lines: [
+      ...ALL.map((code) => `${code}      ${codeEntry(code).title}`),
+      '',
+      ...topics.map(([name, title]) => `${name.padEnd(12)}${title}`),
+    ],
   };
 }
 

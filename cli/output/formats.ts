@@ -1,4 +1,4 @@
-// Names of the report formats. Loaded at every start, so there is nothing else in this file.
+// Names of report formats and shells. Loaded at every start, so there is nothing else in this file.
 /** Every format; the first two are for people. */
 export const FORMATS = [
   'human',
@@ -17,3 +17,8 @@ export type Format = (typeof FORMATS)[number];
 export function isFormat(text: string): text is Format {
   return FORMATS.some((format) => format === text);
 }
+
+/** Shells that there is a completion script for. */
+export const SHELLS = ['bash', 'zsh', 'fish', 'pwsh'] as const;
+
+export type Shell = (typeof SHELLS)[number];

@@ -273,7 +273,12 @@ export function renderHuman(
     }
     for (const file of report.evidence) err.push(`  evidence  ${printable(file)}`);
   }
-  if (report.result !== null) out.push(...report.result.lines.map((line) => printable(line, 4000)));
+  if (report.result !== null) {
+    const lines = report.result.lines.map((line) => printable(line, 4000));
+    // Prose is folded; of other results each line may be something to copy.
+    const width = report.command === 'explain' ? options.width : undefined;
+    out.push(...lines.flatMap((line) => wrapLine(line, width, 0)));
+  }
   return { stdout: asText(out), stderr: asText(err) };
 }
 

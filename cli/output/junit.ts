@@ -31,18 +31,23 @@ export function renderJUnit(report: Report, facts: RunFacts): string {
   }
   // Also what is wrong with the run as a whole is a case: a suite without a failure looks green.
   for (const { diagnostic, subject } of findingsOf(report)) {
-    if (subject === null) add(`bftpkg ${report.command}`, runCase(diagnostic));
+    if (subject === null) add(runName(report), runCase(diagnostic));
   }
-  if (suites.size === 0) add(`bftpkg ${report.command}`, plainCase(report));
+  if (suites.size === 0) add(runName(report), plainCase(report));
   const all = [...suites.values()].flat();
   const time = facts.reproducible === true ? [] : [attribute('time', seconds(facts))];
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites${attribute('name', `bftpkg ${report.command}`)}${totals(all)}${time.join('')}>`,
+    `<testsuites${attribute('name', runName(report))}${totals(all)}${time.join('')}>`,
     ...[...suites].flatMap(([name, cases]) => suiteLines(name, cases, report, facts)),
     '</testsuites>',
     '',
   ].join('\n');
+}
+
+// Before a command is known, the command is the program.
+function runName({ command }: Report): string {
+  return command === 'bftpkg' ? command : `bftpkg ${command}`;
 }
 
 function seconds({ durationMs }: RunFacts): string {

@@ -25,16 +25,17 @@ const TITLES: Readonly<Record<Report['verdict'], string>> = {
 };
 
 /**
- * Text as text. Every ASCII punctuation character can be escaped in Markdown; `@` and `<` are also
- * entities, because mentions and HTML are looked for before escapes are.
+ * Text as text. What means something within a line is escaped, the dots and colons of addresses
+ * included, which GitHub makes links of; `@` and `<` are entities, because mentions and HTML are
+ * looked for before escapes are.
  */
 export function escapeMarkdown(text: string): string {
   return printable(text)
-    .replace(/[!-/:-@[-`{-~]/g, '\\$&')
-    .replaceAll('\\&', '&amp;')
-    .replaceAll('\\<', '&lt;')
-    .replaceAll('\\>', '&gt;')
-    .replaceAll('\\@', '&#64;');
+    .replaceAll('&', '&amp;')
+    .replaceAll('<', '&lt;')
+    .replaceAll('>', '&gt;')
+    .replaceAll('@', '&#64;')
+    .replace(/[\\`*_[\]!|~:.$]/g, '\\$&');
 }
 
 /** Text in a code span, whatever backticks it has; in a table cell as well as outside. */

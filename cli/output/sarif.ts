@@ -14,7 +14,6 @@ import {
   suppressedFindingsOf,
   type Finding,
 } from './findings.ts';
-import { escapeMarkdown } from './markdown.ts';
 import type { RunFacts } from './json.ts';
 import type { Report } from './report.ts';
 import { printable, printableJson } from './sanitize.ts';
@@ -235,7 +234,7 @@ function describeRule(code: DiagnosticCode): object {
     help: {
       text: sections.map(([title, text]) => `${title}: ${text}`).join('\n'),
       markdown: sections
-        .map(([title, text]) => `**${title}** ${escapeMarkdown(text)}`)
+        .map(([title, text]) => `**${title}** ${text.replaceAll('<', '&lt;')}`)
         .join('\n\n'),
     },
     defaultConfiguration: { level: entry.exit === EXIT.inconclusive ? 'warning' : 'error' },

@@ -3,6 +3,7 @@
 import type { JsonObject } from '../../verifier/json.ts';
 import { CODES } from './codes.ts';
 import { EXIT_CODES } from './exit-codes.ts';
+import { doneReport, type Report } from './report.ts';
 
 const text: JsonObject = { type: 'string' };
 const textOrNull: JsonObject = { type: ['string', 'null'] };
@@ -141,3 +142,9 @@ export const VERIFY_JSON_SCHEMA: JsonObject = {
   ),
   $defs: { diagnostic, decision, subject },
 };
+
+/** `verify --json-schema`. */
+export function schemaReport(): Report {
+  const raw = `${JSON.stringify(VERIFY_JSON_SCHEMA, null, 2)}\n`;
+  return doneReport('verify', { data: VERIFY_JSON_SCHEMA, lines: [], raw });
+}

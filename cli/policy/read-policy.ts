@@ -152,8 +152,8 @@ export function requireKnown(reader: ObjectReader, known: readonly string[], pat
   );
 }
 
-// Close enough to be a slip: at most a third of the characters differ.
-function closest(word: string, known: readonly string[]): string | undefined {
+/** The word that was probably meant: at most a third of the characters differ. */
+export function closest(word: string, known: readonly string[]): string | undefined {
   if (word.length > 64) return undefined;
   const ranked = known
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))

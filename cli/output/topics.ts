@@ -1,0 +1,79 @@
+// The topics of `bftpkg explain`: what a user needs to know when nothing else is at hand. Plain text, one
+// paragraph a line.
+
+/** A topic. */
+export interface Topic {
+  readonly name: string;
+  readonly title: string;
+  readonly paragraphs: readonly string[];
+}
+
+/** Every topic, but for the tables that are made elsewhere (`exit-codes`, `env`). */
+export const TOPICS: readonly Topic[] = [
+  {
+    name: 'json',
+    title: 'reports for programs',
+    paragraphs: [
+      '--format json prints one document for every exit, 2 and 5 included. `bftpkg verify --json-schema` prints its schema.',
+      'Its name has a major version. Fields are only ever added under it: ignore those that you do not know.',
+      'Branch on exit.code, or on verdict; a subject is verified only where its own verdict says "verified".',
+      'ndjson is the same, one object a line: start, progress, subject, diagnostic, end. Without the end line the output was cut off.',
+      '--report FORMAT=FILE writes a report to a file in the same run, any number of times: sarif for code scanning, junit for build servers, markdown for a summary.',
+      '--reproducible leaves times and ages out, so that equal outcomes give equal bytes.',
+      'Messages hold text that strangers wrote. It is made printable in every format: control and direction characters are spelled out.',
+    ],
+  },
+  {
+    name: 'policy',
+    title: 'what a project asks for beyond proof',
+    paragraphs: [
+      'The file bftpkg.json names the log that a project believes (pin, replicas) and its rules. It is data, never code.',
+      'A rule can only ask for more than the log proves. A project can tighten what the user’s own file says, never loosen it.',
+      'An exception has a reason and a last day: an expired one fails, one that nothing needs warns.',
+      'A baseline lists what an existing project already had when it began; it is allowed, not verified, and everything new is held to the rules.',
+      'What a policy allows has its own rows in every report and never counts as verified.',
+    ],
+  },
+  {
+    name: 'freeze',
+    title: 'an old view of the log',
+    paragraphs: [
+      'Whoever controls the network can hide what is new: a revocation, for example. What they cannot do is make an old view look new.',
+      'Replicas sign the newest tree again every minute. The time of a view is the latest one that more replicas than can be faulty have signed at or after, so at least one correct replica stands for it.',
+      'A view that is older than checkpointAgeMaxSeconds is refused (BP4001), even if everything in it matches.',
+      'A view that is older than one that this machine has accepted is refused too (BP4002), whatever its age.',
+      'If it happens: check the clock, then another network, then ask the operators. A log that stands still looks the same.',
+    ],
+  },
+  {
+    name: 'split-view',
+    title: 'two logs where there must be one',
+    paragraphs: [
+      'Every checkpoint needs the signatures of a quorum, and two quorums share more replicas than may be faulty. Two different trees of one size with a quorum each prove that those replicas signed both (BP4003).',
+      'The two signed notes are written to a file. Anybody can check it offline, with no trust in whoever shows it: bftpkg evidence verify <file>.',
+      'Nothing is installed and the saved trust state stays where it was. Keep the file, publish it, and stop using the log until its operators have explained it.',
+    ],
+  },
+  {
+    name: 'quorum',
+    title: 'how many of whom',
+    paragraphs: [
+      'Of n replicas, f may be faulty in any way. A quorum is more than half of all and of the faulty together: floor((n + f) / 2) + 1, which is 2f + 1 of n = 3f + 1.',
+      'Two quorums have a correct replica in common, so they cannot say opposite things. And without the f faulty ones a quorum is still there, so they cannot stop the log.',
+      'f + 1 have at least one correct among them. That is enough for what proves itself: signatures of maintainers on a release, a checkpoint that is still the newest.',
+      'Keys are counted, never signature lines: a key counts once, under whatever name and however often it signs.',
+      'Replicas can have weights; then weights are counted in the same way.',
+    ],
+  },
+  {
+    name: 'files',
+    title: 'files that bftpkg reads and writes',
+    paragraphs: [
+      'bftpkg.json: the project’s configuration; the nearest one upwards, to the root of the repository. --config or BFTPKG_CONFIG names another.',
+      '$XDG_CONFIG_HOME/bftpkg (~/.config/bftpkg): your keys, readable by you alone, and your own configuration.',
+      '$XDG_STATE_HOME/bftpkg (~/.local/state/bftpkg): the newest checkpoint that was accepted, for each log. Without it going back cannot be noticed once; back it up rather than delete it.',
+      '$XDG_CACHE_HOME/bftpkg (~/.cache/bftpkg): verified tarballs. Can be removed at any time.',
+      'bftpkg-evidence-….json in the current folder: proof that replicas misbehaved. Keep it.',
+    ],
+  },
+];
