@@ -21,8 +21,8 @@ export function parseBunLock(source: Uint8Array, path: string): Lockfile {
   const document = readJson(withoutTrailingCommas(text), path);
   const root = asTable(document.value);
   const version = root?.['lockfileVersion'];
-  if (root === undefined || (version !== 0 && version !== 1)) {
-    throw unreadable(path, 'lockfileVersion is not 0 or 1', 'bun install --lockfile-only');
+  if (root === undefined || (version !== 0 && version !== 1 && version !== 2)) {
+    throw unreadable(path, 'lockfileVersion is not 0, 1 or 2', 'bun install --lockfile-only');
   }
   const packages = asTable(root['packages']) ?? (root['packages'] === undefined ? {} : undefined);
   const workspaces = asTable(root['workspaces']);

@@ -53,7 +53,7 @@ export function walkEdges(
     const from = own === undefined ? graph.entryOf(node) : undefined;
     const manifest = from === undefined ? undefined : manifests(from);
     const stated =
-      own ?? (manifest === undefined ? graph.stated(node) : statedEdges(manifest, false));
+      own ?? (manifest === undefined ? graph.stated(node) : signedEdges(lockfile, manifest));
     const isBundled = from !== undefined && entries.get(from)?.kind === 'bundled';
     for (const edge of stated) {
       if (omitted.has(edge.kind)) continue;
@@ -80,6 +80,15 @@ export function walkEdges(
   }
   judgeUnreached(lockfile, reached, manifests, problems);
   return { problems, reached, overridden, folders };
+}
+
+// What a signed manifest asks for, and what the package manager adds to it for everybody.
+function signedEdges({ format }: Lockfile, manifest: JsonObject): readonly Edge[] {
+  const edges = statedEdges(manifest, false);
+  // Yarn berry gives every package with an install script a node-gyp that the script may call.
+  const isBuilt = format === 'yarn-berry' && manifest['hasInstallScript'] === true;
+  if (!isBuilt || edges.some(({ name }) => name === 'node-gyp')) return edges;
+  return [...edges, { name: 'node-gyp', range: 'latest', kind: 'required' }];
 }
 
 function resolveEdge(

@@ -18,8 +18,8 @@ import {
 import { parsePlainYaml, type PlainYaml } from './plain-yaml.ts';
 
 const METADATA = '__metadata';
-// Yarn 2, 3 and 4 in turn.
-const VERSIONS: readonly string[] = ['4', '5', '6', '7', '8', '9'];
+// Of Yarn 2, 3 and 4.
+const VERSIONS: readonly string[] = ['4', '5', '6', '7', '8', '9', '10'];
 
 /** @throws {CliError} BP9005 */
 export function parseYarnBerry(source: Uint8Array, path: string): Lockfile {

@@ -199,6 +199,10 @@ function describePlace({ line, key }: LockEntry, file: string): string {
 
 function withOrigin(report: SubjectReport, entry: LockEntry, edges: EdgeCheck): SubjectReport {
   const notes = [...(report.origin?.notes ?? []), ...entry.notes];
+  for (const folder of edges.folders.get(entry.key) ?? []) {
+    const note = `alias ${folder}`;
+    if (folder !== entry.name && !notes.includes(note)) notes.push(note);
+  }
   if (edges.overridden.has(entry.key)) notes.push('overridden by the project');
   if (entry.kind === 'registry' && !isForPlatform(entry, process.platform, process.arch)) {
     notes.push('not for this platform');

@@ -1,0 +1,635 @@
+// `verify` of projects: what an attacker can write into a lockfile or into node_modules although every
+// package in it is genuine, and what a user can leave out. Real verification against a log in memory.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmod, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { after, before, beforeEach, describe, it } from 'node:test';
+
+import { extract } from 'tar';
+
+import { FakeLog } from '../../fixtures/fake-log.ts';
+import { makeTarball, type TarballSpec } from '../../fixtures/tarballs/generator.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { formatSri } from '../../verifier/npm/integrity.ts';
+import { EXIT } from '../output/exit-codes.ts';
+
+let fake: FakeLog;
+const digests = new Map<string, Uint8Array>();
+
+async function publish(spec: TarballSpec): Promise<void> {
+  digests.set(`${spec.name}@${spec.version}`, await fake.publish(spec));
+}
+
+before(async () => {
+  fake = await FakeLog.start();
+  await publish({
+    name: 'app-kit',
+    version: '1.0.0',
+    files: { 'index.js': 'kit()\n', 'bin/run.js': '#!/usr/bin/env node\r\nrun()\n' },
+    packageJson: { dependencies: { helper: '^1.0.0' }, bin: { kit: 'bin/run.js' } },
+  });
+  await publish({ name: 'helper', version: '1.0.0' });
+  await publish({ name: 'helper', version: '2.0.0' });
+  await publish({ name: 'evil', version: '1.0.0' });
+  await publish({ name: 'tester', version: '1.0.0' });
+  await publish({
+    name: 'builder',
+    version: '1.0.0',
+    packageJson: { scripts: { install: 'make' } },
+  });
+  await publish({
+    name: 'bundler',
+    version: '1.0.0',
+    files: { 'node_modules/inner/package.json': '{"name":"inner","version":"1.0.0"}' },
+    packageJson: { dependencies: { inner: '1.0.0' }, bundleDependencies: ['inner'] },
+  });
+});
+after(async () => {
+  await fake.stop();
+});
+beforeEach(async () => {
+  for (const name of await readdir(fake.project)) {
+    await rm(join(fake.project, name), { recursive: true, force: true });
+  }
+  await fake.configure();
+});
+
+function digestOf(spec: string): string {
+  const digest = digests.get(spec);
+  assert.ok(digest, spec);
+  return formatSri(digest);
+}
+
+function entry(name: string, version: string, fields: object = {}): object {
+  return { version, integrity: digestOf(`${name}@${version}`), ...fields };
+}
+
+/** An honest project: app-kit with its helper, tester for development. */
+const ROOT = {
+  name: 'app',
+  version: '1.0.0',
+  dependencies: { 'app-kit': '^1.0.0' },
+  devDependencies: { tester: '1.0.0' },
+};
+
+async function write(files: Readonly<Record<string, string | object>>): Promise<void> {
+  for (const [name, content] of Object.entries(files)) {
+    const path = join(fake.project, name);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, typeof content === 'string' ? content : JSON.stringify(content, null, 1));
+  }
+}
+
+function honest(): Record<string, object> {
+  return {
+    'node_modules/app-kit': entry('app-kit', '1.0.0', { dependencies: { helper: '^1.0.0' } }),
+    'node_modules/helper': entry('helper', '1.0.0'),
+    'node_modules/tester': entry('tester', '1.0.0', { dev: true }),
+  };
+}
+
+async function npmProject(packages: object, root: object = ROOT): Promise<void> {
+  const lock = { lockfileVersion: 3, packages: { '': root, ...packages } };
+  await write({ 'package.json': root, 'package-lock.json': lock });
+}
+
+interface JsonReport {
+  readonly exit: { readonly code: number; readonly reason: string | null };
+  readonly summary: Readonly<Record<string, number>>;
+  readonly subjects: readonly {
+    readonly id: string;
+    readonly verdict: string;
+    readonly origin: { readonly kind: string; readonly notes: readonly string[] } | null;
+    readonly diagnostics: readonly { readonly code: string; readonly message: string }[];
+  }[];
+}
+
+async function verify(...argv: string[]): Promise<JsonReport> {
+  const { code, stdout } = await fake.run(['verify', '--json', ...argv]);
+  const report = JSON.parse(stdout) as JsonReport;
+  assert.equal(report.exit.code, code);
+  return report;
+}
+
+function row(report: JsonReport, id: string): JsonReport['subjects'][number] {
+  const found = report.subjects.find((subject) => subject.id === `npm:${id}`);
+  assert.ok(found, `${id} has a row in ${JSON.stringify(report.subjects.map((s) => s.id))}`);
+  return found;
+}
+
+describe('verify: lock, log and bytes are bound together', () => {
+  it('verifies an honest project', async () => {
+    await npmProject(honest());
+    const report = await verify();
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report.subjects, null, 1));
+    assert.equal(report.summary['verified'], 3);
+  });
+
+  // The headline: other checkers look the name up again and never compare with what will be fetched.
+  it('refuses an entry whose source points elsewhere, with the digest of what lies there', async () => {
+    const evil = makeTarball({ name: 'helper', version: '1.0.0', files: { 'index.js': 'evil()' } });
+    const integrity = `sha512-${createHash('sha512').update(evil).digest('base64')}`;
+    const resolved = 'https://cdn.evil.example/helper/-/helper-1.0.0.tgz';
+    await npmProject({
+      ...honest(),
+      'node_modules/helper': { version: '1.0.0', resolved, integrity },
+    });
+    const report = await verify();
+    assert.equal(report.exit.code, EXIT.tampered);
+    assert.equal(report.exit.reason, 'BP1003');
+    assert.equal(row(report, 'helper@1.0.0').verdict, 'rejected');
+    assert.equal(report.summary['verified'], 2);
+  });
+
+  it('takes any source with the logged digest: the source is never used', async () => {
+    const resolved = 'https://mirror.example/x/-/anything-0.tgz';
+    await npmProject({
+      ...honest(),
+      'node_modules/helper': entry('helper', '1.0.0', { resolved }),
+    });
+    assert.equal((await verify()).exit.code, EXIT.verified);
+  });
+
+  const attacks: readonly (readonly [string, () => object, object?, string?])[] = [
+    [
+      'adds a genuine package that nobody asks for',
+      () => ({ 'node_modules/evil': entry('evil', '1.0.0') }),
+    ],
+    [
+      'adds it as a dependency that the signed manifest does not have',
+      () => ({
+        'node_modules/app-kit': entry('app-kit', '1.0.0', {
+          dependencies: { helper: '^1.0.0', evil: '1.0.0' },
+        }),
+        'node_modules/evil': entry('evil', '1.0.0'),
+      }),
+    ],
+    [
+      'puts another package under the name that is asked for',
+      () => ({ 'node_modules/helper': entry('evil', '1.0.0', { name: 'evil' }) }),
+    ],
+    [
+      'adds an alias to the root entry of the lockfile alone',
+      () => ({
+        '': { ...ROOT, dependencies: { ...ROOT.dependencies, 'left-pad': 'npm:evil@1.0.0' } },
+        'node_modules/left-pad': entry('evil', '1.0.0', { name: 'evil' }),
+      }),
+    ],
+    [
+      'pins a version that the signed manifest excludes',
+      () => ({ 'node_modules/helper': entry('helper', '2.0.0') }),
+      undefined,
+      'helper@2.0.0',
+    ],
+    [
+      'nests a second copy where nothing asks for it',
+      () => ({ 'node_modules/helper/node_modules/evil': entry('evil', '1.0.0') }),
+    ],
+    [
+      'calls a package bundled that its owner does not bundle',
+      () => ({ 'node_modules/app-kit/node_modules/evil': { version: '1.0.0', inBundle: true } }),
+    ],
+    [
+      'lets a bundled package ask for more',
+      () => ({
+        'node_modules/bundler': entry('bundler', '1.0.0'),
+        'node_modules/bundler/node_modules/inner': {
+          version: '1.0.0',
+          inBundle: true,
+          dependencies: { evil: '1.0.0' },
+        },
+        'node_modules/evil': entry('evil', '1.0.0'),
+      }),
+      { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } },
+    ],
+  ];
+  for (const [why, packages, root, id] of attacks) {
+    it(`refuses a lockfile that ${why}`, async () => {
+      await npmProject({ ...honest(), ...packages() });
+      if (root !== undefined) await write({ 'package.json': root });
+      const report = await verify();
+      assert.equal(report.exit.code, EXIT.policy, JSON.stringify(report, null, 1));
+      assert.equal(report.exit.reason, 'BP6007');
+      assert.equal(row(report, id ?? 'evil@1.0.0').verdict, 'rejected');
+    });
+  }
+
+  it('accepts what the project itself overrides, and says so', async () => {
+    const root = { ...ROOT, overrides: { 'app-kit': { helper: '2.0.0' } } };
+    await npmProject({ ...honest(), 'node_modules/helper': entry('helper', '2.0.0') }, root);
+    const report = await verify();
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report.subjects, null, 1));
+    assert.ok(row(report, 'helper@2.0.0').origin?.notes.includes('overridden by the project'));
+  });
+
+  it('accepts an alias that package.json asks for, and says so', async () => {
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, pad: 'npm:evil@^1.0.0' } };
+    await npmProject(
+      { ...honest(), 'node_modules/pad': entry('evil', '1.0.0', { name: 'evil' }) },
+      root,
+    );
+    const report = await verify();
+    assert.equal(report.exit.code, EXIT.verified);
+    assert.ok(row(report, 'evil@1.0.0').origin?.notes.includes('alias pad'));
+  });
+
+  it('gives every entry a row, whatever it is', async () => {
+    await npmProject({
+      ...honest(),
+      'packages/own': { version: '1.0.0' },
+      'node_modules/own': { link: true, resolved: 'packages/own' },
+      'node_modules/from-git': { version: '1.0.0', resolved: 'git+ssh://git@example.org/a.git#1' },
+      'node_modules/from-url': { ...entry('evil', '1.0.0'), resolved: 'https://example.org/a.tgz' },
+      'node_modules/from-file': { ...entry('evil', '1.0.0'), resolved: 'file:a.tgz' },
+      'node_modules/no-digest': { version: '1.0.0' },
+      'node_modules/sha1': { version: '1.0.0', integrity: 'sha1-2jmj7l5rSw0yVb/vlWAYkK/YBwk=' },
+    });
+    const report = await verify();
+    const rows: readonly (readonly [string, string, string])[] = [
+      ['app-kit@1.0.0', 'registry', 'verified'],
+      ['helper@1.0.0', 'registry', 'verified'],
+      ['tester@1.0.0', 'registry', 'verified'],
+      ['packages/own@1.0.0', 'local', 'local'],
+      ['own', 'local', 'local'],
+      ['from-git@1.0.0', 'git', 'rejected'],
+      ['from-url@1.0.0', 'url', 'rejected'],
+      ['from-file@1.0.0', 'file', 'rejected'],
+      ['no-digest@1.0.0', 'registry', 'rejected'],
+      ['sha1@1.0.0', 'registry', 'rejected'],
+    ];
+    assert.equal(report.subjects.length, rows.length);
+    for (const [id, kind, verdict] of rows) {
+      assert.deepEqual(
+        [row(report, id).origin?.kind, row(report, id).verdict],
+        [kind, verdict],
+        id,
+      );
+    }
+  });
+});
+
+describe('verify: other package managers', () => {
+  const lockfiles: readonly (readonly [string, string, () => string])[] = [
+    [
+      'pnpm 9',
+      'pnpm-lock.yaml',
+      () =>
+        `lockfileVersion: '9.0'\n\nimporters:\n\n  .:\n    dependencies:\n      app-kit:\n` +
+        `        specifier: ^1.0.0\n        version: 1.0.0\n    devDependencies:\n      tester:\n` +
+        `        specifier: 1.0.0\n        version: 1.0.0\n\npackages:\n\n` +
+        ['app-kit', 'helper', 'tester']
+          .map((n) => `  ${n}@1.0.0:\n    resolution: {integrity: ${digestOf(`${n}@1.0.0`)}}\n\n`)
+          .join('') +
+        `snapshots:\n\n  app-kit@1.0.0:\n    dependencies:\n      helper: 1.0.0\n\n` +
+        `  helper@1.0.0: {}\n\n  tester@1.0.0: {}\n`,
+    ],
+    [
+      'Yarn classic',
+      'yarn.lock',
+      () =>
+        `# yarn lockfile v1\n\n\napp-kit@^1.0.0:\n  version "1.0.0"\n` +
+        `  integrity ${digestOf('app-kit@1.0.0')}\n  dependencies:\n    helper "^1.0.0"\n\n` +
+        `helper@^1.0.0:\n  version "1.0.0"\n  integrity ${digestOf('helper@1.0.0')}\n\n` +
+        `tester@1.0.0:\n  version "1.0.0"\n  integrity ${digestOf('tester@1.0.0')}\n`,
+    ],
+    [
+      'bun',
+      'bun.lock',
+      () =>
+        `{\n  "lockfileVersion": 1,\n  "workspaces": { "": { "name": "app", }, },\n  "packages": {\n` +
+        ['app-kit', 'helper', 'tester']
+          .map((n) => `    "${n}": ["${n}@1.0.0", "", {}, "${digestOf(`${n}@1.0.0`)}"],\n`)
+          .join('') +
+        `  }\n}\n`,
+    ],
+  ];
+  for (const [manager, file, text] of lockfiles) {
+    it(`verifies a lockfile of ${manager}`, async () => {
+      await write({ 'package.json': ROOT, [file]: text() });
+      const report = await verify();
+      assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+      assert.equal(report.summary['verified'], 3);
+    });
+
+    it(`refuses one of ${manager} with other bytes`, async () => {
+      const changed = text().replace(digestOf('helper@1.0.0'), digestOf('evil@1.0.0'));
+      await write({ 'package.json': ROOT, [file]: changed });
+      assert.equal((await verify()).exit.reason, 'BP1003');
+    });
+
+    it(`refuses one of ${manager} that has what nobody asks for`, async () => {
+      const root = { ...ROOT, devDependencies: {} };
+      await write({ 'package.json': root, [file]: text() });
+      const report = await verify();
+      assert.equal(report.exit.reason, 'BP6007', JSON.stringify(report, null, 1));
+      assert.equal(row(report, 'tester@1.0.0').verdict, 'rejected');
+    });
+  }
+
+  it('never calls a Yarn berry lockfile verified: its checksum is of something else', async () => {
+    const lock =
+      `__metadata:\n  version: 8\n  cacheKey: 10c0\n\n"app-kit@npm:^1.0.0":\n  version: 1.0.0\n` +
+      `  resolution: "app-kit@npm:1.0.0"\n  dependencies:\n    helper: "npm:^1.0.0"\n` +
+      `  checksum: 10c0/${'ab'.repeat(64)}\n  languageName: node\n  linkType: hard\n\n` +
+      `"app@workspace:.":\n  version: 0.0.0-use.local\n  resolution: "app@workspace:."\n` +
+      `  languageName: unknown\n  linkType: soft\n\n"helper@npm:^1.0.0":\n  version: 1.0.0\n` +
+      `  resolution: "helper@npm:1.0.0"\n  languageName: node\n  linkType: hard\n\n`;
+    await write({ 'package.json': { ...ROOT, devDependencies: {} }, 'yarn.lock': lock });
+    const report = await verify();
+    assert.equal(report.exit.code, EXIT.inconclusive, JSON.stringify(report, null, 1));
+    assert.equal(report.exit.reason, 'BP1007');
+    assert.equal(report.summary['verified'], 0);
+    // What can be known is known: a release that is not in the log is refused here too.
+    const root = { ...ROOT, dependencies: { 'app-kit': '^1.9.0' }, devDependencies: {} };
+    await write({ 'package.json': root, 'yarn.lock': lock.replaceAll('1.0.0', '1.9.0') });
+    assert.equal((await verify()).exit.reason, 'BP5003');
+  });
+});
+
+describe('verify: what the user leaves out', () => {
+  it('leaves out what only development needs, and says so', async () => {
+    await npmProject(honest());
+    const report = await verify('--omit', 'dev');
+    assert.equal(report.exit.code, EXIT.verified);
+    assert.equal(row(report, 'tester@1.0.0').verdict, 'omitted');
+    assert.equal(report.summary['verified'], 2);
+  });
+
+  it('does not believe a dev flag', async () => {
+    const packages = honest();
+    await npmProject({
+      ...packages,
+      'node_modules/helper': entry('helper', '1.0.0', {
+        dev: true,
+        integrity: digestOf('evil@1.0.0'),
+      }),
+    });
+    assert.equal((await verify('--omit', 'dev')).exit.reason, 'BP1003');
+  });
+
+  it('refuses what was left out as unneeded when a signed manifest needs it', async () => {
+    // The lockfile hides the edge, so that helper seems to be needed by the root's dev dependency only.
+    const root = { ...ROOT, devDependencies: { helper: '^1.0.0' } };
+    await npmProject(
+      {
+        'node_modules/app-kit': entry('app-kit', '1.0.0'),
+        'node_modules/helper': entry('helper', '1.0.0', { dev: true }),
+      },
+      root,
+    );
+    const report = await verify('--omit', 'dev');
+    assert.equal(report.exit.reason, 'BP6007');
+    assert.equal(row(report, 'helper@1.0.0').verdict, 'rejected');
+    assert.equal((await verify()).exit.code, EXIT.verified);
+  });
+
+  it('verifies only what matches', async () => {
+    await npmProject(honest());
+    const report = await verify('--only', 'help*');
+    assert.equal(report.summary['verified'], 1);
+    assert.equal(report.summary['omitted'], 2);
+    assert.equal((await verify('--only', 'nothing*')).exit.code, EXIT.nothing);
+  });
+
+  it('verifies only what changed since a commit', async () => {
+    const git = (...argv: string[]): void => {
+      const env = { PATH: process.env['PATH'], HOME: fake.home, GIT_CONFIG_NOSYSTEM: '1' };
+      execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...argv], {
+        cwd: fake.project,
+        env,
+        stdio: 'ignore',
+      });
+    };
+    const { 'node_modules/tester': _later, ...earlier } = honest();
+    await npmProject(earlier, { ...ROOT, devDependencies: {} });
+    git('init', '-q');
+    git('add', '-A');
+    git('commit', '-q', '-m', 'x');
+    await npmProject(honest());
+    const report = await verify('--since', 'HEAD');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+    assert.equal(row(report, 'tester@1.0.0').verdict, 'verified');
+    assert.equal(report.summary['omitted'], 2);
+    for (const ref of ['no-such', '--output=x', '']) {
+      assert.equal((await verify('--since', ref)).exit.code, EXIT.usage, ref);
+    }
+  });
+
+  it('exits 2 for a kind that does not exist', async () => {
+    await npmProject(honest());
+    assert.equal((await verify('--omit', 'dev,nope')).exit.code, EXIT.usage);
+  });
+});
+
+/** Unpacks published tarballs as npm does. */
+async function install(places: Readonly<Record<string, string>>): Promise<void> {
+  for (const [path, spec] of Object.entries(places)) {
+    const digest = digests.get(spec);
+    const bytes = digest === undefined ? undefined : fake.artifacts.get(encodeHex(digest));
+    assert.ok(bytes, spec);
+    const cwd = join(fake.project, path);
+    await mkdir(cwd, { recursive: true });
+    await pipeline(Readable.from([bytes]), extract({ cwd, strip: 1 }));
+  }
+  await write({ 'node_modules/.package-lock.json': '{}' });
+}
+
+const HONEST_TREE = {
+  'node_modules/app-kit': 'app-kit@1.0.0',
+  'node_modules/helper': 'helper@1.0.0',
+  'node_modules/tester': 'tester@1.0.0',
+};
+
+describe('verify --installed', () => {
+  beforeEach(async () => {
+    await npmProject(honest());
+    await install(HONEST_TREE);
+  });
+
+  it('verifies an honest tree, with its programs and what npm changes in them', async () => {
+    const modules = join(fake.project, 'node_modules');
+    await mkdir(join(modules, '.bin'));
+    await symlink('../app-kit/bin/run.js', join(modules, '.bin', 'kit'));
+    await write({ 'node_modules/app-kit/bin/run.js': '#!/usr/bin/env node\nrun()\n' });
+    await chmod(join(modules, 'app-kit/bin/run.js'), 0o755);
+    const report = await verify('--installed');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report.subjects, null, 1));
+    assert.equal(report.summary['verified'], 3);
+  });
+
+  const changes: readonly (readonly [string, () => Promise<void>, RegExp])[] = [
+    [
+      'a changed file',
+      async () => await write({ 'node_modules/helper/index.js': 'evil()' }),
+      /helper@1\.0\.0: 1 file/,
+    ],
+    [
+      'a changed file of the same size',
+      async () => await write({ 'node_modules/app-kit/index.js': 'kiT()\n' }),
+      /app-kit@1\.0\.0: 1 file/,
+    ],
+    [
+      'a missing file',
+      async () => await rm(join(fake.project, 'node_modules/helper/index.js')),
+      /helper@1\.0\.0: 1 file/,
+    ],
+    [
+      'an added file',
+      async () => await write({ 'node_modules/helper/lib/extra.js': 'evil()' }),
+      /helper@1\.0\.0: 1 file/,
+    ],
+    [
+      'a file that became a link',
+      async () => {
+        const path = join(fake.project, 'node_modules/helper/index.js');
+        await rm(path);
+        await symlink('../app-kit/index.js', path);
+      },
+      /helper@1\.0\.0: 1 file/,
+    ],
+    [
+      'another package in its place',
+      async () => {
+        await rm(join(fake.project, 'node_modules/helper'), { recursive: true });
+        await install({ 'node_modules/helper': 'evil@1.0.0' });
+      },
+      /helper@1\.0\.0: 2 files/,
+    ],
+    [
+      'a package that nobody asks for',
+      async () => await install({ 'node_modules/evil': 'evil@1.0.0' }),
+      /node_modules\/evil: installed, but/,
+    ],
+    [
+      'one below another package',
+      async () => await install({ 'node_modules/helper/node_modules/evil': 'evil@1.0.0' }),
+      /helper\/node_modules\/evil: installed, but/,
+    ],
+    [
+      'one in a scope',
+      async () => await install({ 'node_modules/@x/evil': 'evil@1.0.0' }),
+      /node_modules\/@x\/evil: installed, but/,
+    ],
+    [
+      'a file that Node would load as a package',
+      async () => await write({ 'node_modules/fs-extra.js': 'evil()' }),
+      /fs-extra\.js: belongs to no package/,
+    ],
+    [
+      'a package that is a link out of the project',
+      async () => {
+        await rm(join(fake.project, 'node_modules/helper'), { recursive: true });
+        await symlink(fake.home, join(fake.project, 'node_modules/helper'));
+      },
+      /helper: a link that leads out of the project/,
+    ],
+    [
+      'a link that leads nowhere',
+      async () => await symlink('none', join(fake.project, 'node_modules/x')),
+      /leads nowhere/,
+    ],
+    [
+      'a program that nobody declares',
+      async () => {
+        await mkdir(join(fake.project, 'node_modules/.bin'));
+        await symlink('../helper/index.js', join(fake.project, 'node_modules/.bin/npm'));
+      },
+      /\.bin\/npm: a program that no verified package declares/,
+    ],
+  ];
+  for (const [why, change, message] of changes) {
+    it(`finds ${why}`, async () => {
+      await change();
+      const report = await verify('--installed');
+      assert.equal(report.exit.code, EXIT.tampered, JSON.stringify(report.subjects, null, 1));
+      assert.equal(report.exit.reason, 'BP1008');
+      const all = report.subjects.flatMap(({ diagnostics }) => diagnostics);
+      assert.ok(
+        all.some((found) => message.test(found.message)),
+        JSON.stringify(all),
+      );
+    });
+  }
+
+  it('explains what an install script made, and still finds what it must not change', async () => {
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, builder: '1.0.0' } };
+    await npmProject({ ...honest(), 'node_modules/builder': entry('builder', '1.0.0') }, root);
+    await install({ 'node_modules/builder': 'builder@1.0.0' });
+    await write({ 'node_modules/builder/build/out.node': 'x' });
+    const report = await verify('--installed');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report.subjects, null, 1));
+    assert.match(row(report, 'builder@1.0.0').diagnostics[0]?.message ?? '', /install script/);
+    await write({ 'node_modules/builder/index.js': 'evil()' });
+    assert.equal((await verify('--installed')).exit.reason, 'BP1008');
+  });
+
+  it('knows what is bundled by the tarball around it, and compares it too', async () => {
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } };
+    const inner = { version: '1.0.0', inBundle: true };
+    await npmProject(
+      {
+        ...honest(),
+        'node_modules/bundler': entry('bundler', '1.0.0'),
+        'node_modules/bundler/node_modules/inner': inner,
+      },
+      root,
+    );
+    await install({ 'node_modules/bundler': 'bundler@1.0.0' });
+    assert.equal((await verify('--installed')).exit.code, EXIT.verified);
+    await write({ 'node_modules/bundler/node_modules/inner/evil.js': 'evil()' });
+    assert.equal((await verify('--installed')).exit.reason, 'BP1008');
+  });
+
+  it('warns about what is not there, which nothing can run', async () => {
+    await rm(join(fake.project, 'node_modules/tester'), { recursive: true });
+    const report = await verify('--installed');
+    assert.equal(report.exit.code, EXIT.verified);
+    assert.match(row(report, 'tester@1.0.0').diagnostics[0]?.message ?? '', /not installed/);
+  });
+
+  it('verifies the tree of a lockfile without digests of tarballs', async () => {
+    const lock =
+      `__metadata:\n  version: 8\n\n"app@workspace:.":\n  version: 0.0.0-use.local\n` +
+      `  resolution: "app@workspace:."\n\n"helper@npm:^1.0.0":\n  version: 1.0.0\n` +
+      `  resolution: "helper@npm:1.0.0"\n  checksum: 10c0/${'ab'.repeat(64)}\n`;
+    const root = { name: 'app', version: '1.0.0', dependencies: { helper: '^1.0.0' } };
+    await rm(join(fake.project, 'package-lock.json'));
+    await rm(join(fake.project, 'node_modules'), { recursive: true });
+    await write({ 'package.json': root, 'yarn.lock': lock });
+    await install({ 'node_modules/helper': 'helper@1.0.0' });
+    const report = await verify('--installed');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+    await write({ 'node_modules/helper/index.js': 'evil()' });
+    assert.equal((await verify('--installed')).exit.reason, 'BP1008');
+  });
+
+  it('verifies a tree of pnpm: real folders below, links above', async () => {
+    const lock =
+      `lockfileVersion: '9.0'\n\nimporters:\n  .:\n    dependencies:\n      helper:\n` +
+      `        specifier: ^1.0.0\n        version: 1.0.0\n\npackages:\n  helper@1.0.0:\n` +
+      `    resolution: {integrity: ${digestOf('helper@1.0.0')}}\n\nsnapshots:\n  helper@1.0.0: {}\n`;
+    const root = { name: 'app', version: '1.0.0', dependencies: { helper: '^1.0.0' } };
+    await rm(join(fake.project, 'package-lock.json'));
+    await rm(join(fake.project, 'node_modules'), { recursive: true });
+    await write({ 'package.json': root, 'pnpm-lock.yaml': lock });
+    const store = 'node_modules/.pnpm/helper@1.0.0/node_modules/helper';
+    await install({ [store]: 'helper@1.0.0' });
+    await symlink(
+      '.pnpm/helper@1.0.0/node_modules/helper',
+      join(fake.project, 'node_modules/helper'),
+    );
+    const report = await verify('--installed');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+    await write({ [`${store}/index.js`]: 'evil()' });
+    assert.equal((await verify('--installed')).exit.reason, 'BP1008');
+  });
+
+  it('exits 2 when nothing is installed', async () => {
+    await rm(join(fake.project, 'node_modules'), { recursive: true });
+    assert.equal((await verify('--installed')).exit.code, EXIT.usage);
+  });
+});
