@@ -154,7 +154,7 @@ describe('verify: lock, log and bytes are bound together', () => {
     assert.equal((await verify()).exit.code, EXIT.verified);
   });
 
-  const attacks: readonly (readonly [string, () => object, object?, string?])[] = [
+  const attacks: readonly (readonly [string, () => object, (object | undefined)?, string?])[] = [
     [
       'adds a genuine package that nobody asks for',
       () => ({ 'node_modules/evil': entry('evil', '1.0.0') }),
