@@ -63,8 +63,8 @@ const BATCH_LIMITS: BatchLimits = {
 
 /** How often artifacts that the log names and that are not here are looked for. */
 const REPAIR_INTERVAL_MS = 5000;
-/** How many of them at a time. */
-const REPAIRS_MAX = 16;
+/** How many of them at a time; as long as they come, the next ones follow at once. */
+const REPAIRS_MAX = 256;
 
 /** A checkpoint older than this many re-signing intervals means that a quorum is not signing. */
 const CHECKPOINT_INTERVALS_MAX = 3;
@@ -152,6 +152,7 @@ export class ReplicaNode {
   #repairs: NodeJS.Timeout | undefined;
   #peerPort = 0;
   #isDraining = false;
+  #isRepairing = false;
   #checkpoint: { readonly size: number; readonly timeSeconds: number } | undefined;
 
   constructor(parts: NodeParts) {
@@ -363,14 +364,25 @@ export class ReplicaNode {
   }
 
   #repairArtifacts(): void {
+    if (this.#isRepairing) return;
+    this.#isRepairing = true;
+    this.#fetchMissing()
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => {
+        this.#isRepairing = false;
+      });
+  }
+
+  async #fetchMissing(): Promise<void> {
     const { storage, setup } = this.#parts;
-    const repair = async (): Promise<void> => {
+    while (!this.#isDraining) {
       const missing = await storage.artifacts.missing(REPAIRS_MAX);
       if (missing.length === 0) return;
       const { viewTimeoutMs } = setup.config;
-      await this.#fetcher.fetch(missing, this.#holders([]), viewTimeoutMs, 'repair');
-    };
-    repair().catch((error: unknown) => this.#failed(error));
+      // A newcomer to a log lacks everything; who lacks what nobody has asks again after a pause.
+      const held = await this.#fetcher.fetch(missing, this.#holders([]), viewTimeoutMs, 'repair');
+      if (!held) return;
+    }
   }
 
   #misbehaved(report: Misbehaviour): void {
