@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -81,6 +83,27 @@ describe('bftpkg-log', () => {
     const { code, stderr } = await run('status', '--url', 'http://127.0.0.1:1');
     assert.equal(code, 3, stderr);
   });
+
+  for (const which of ['public', 'peer'] as const) {
+    // A process that stays around without listening would never be started again by anybody.
+    it(`ends with 2 when its ${which} port is taken`, { timeout: 60_000 }, async () => {
+      const taken = createServer();
+      await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+      const { port } = taken.address() as AddressInfo;
+      const folder = join(root, `taken-${which}`);
+      const ports = which === 'public' ? `${port},0` : `0,${port}`;
+      const config = join(folder, 'r0', 'config.json');
+      const args = ['cluster', 'init', '--out', folder, '--origin', 'a', '--n', '1'];
+      assert.equal((await run(...args, '--ports', '1,2')).code, 0);
+      const [publicPort, peerPort] = ports.split(',').map(Number);
+      const settings = JSON.parse(await readFile(config, 'utf8')) as object;
+      await writeFile(config, JSON.stringify({ ...settings, publicPort, peerPort }));
+      const { code, stderr } = await run('run', '--config', config);
+      taken.close();
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /EADDRINUSE/);
+    });
+  }
 
   it('runs a log of one until it is told to stop', async () => {
     const folder = join(root, 'one');

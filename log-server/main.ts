@@ -9,6 +9,15 @@ import { ConfigError } from './config.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeError } from './log.ts';
 
+/** System errors about files and ports that a person has to see to. */
+const SETUP_TROUBLES: ReadonlySet<string> = new Set([
+  'EEXIST',
+  'ENOENT',
+  'EACCES',
+  'EADDRINUSE',
+  'EADDRNOTAVAIL',
+]);
+
 function number(min: number, max: number): (text: string) => number {
   return (text) => {
     try {
@@ -127,8 +136,8 @@ function report(error: unknown): number {
     return name === 'DatabaseError' ? EXIT.usage : EXIT.damaged;
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  const isFileTrouble = code === 'EEXIST' || code === 'ENOENT' || code === 'EACCES';
-  const detail = error instanceof Error && !isFileTrouble ? error.stack : undefined;
+  const isSetupTrouble = typeof code === 'string' && SETUP_TROUBLES.has(code);
+  const detail = error instanceof Error && !isSetupTrouble ? error.stack : undefined;
   process.stderr.write(`bftpkg-log: error: ${detail ?? describeError(error)}\n`);
-  return isFileTrouble ? EXIT.usage : EXIT.internal;
+  return isSetupTrouble ? EXIT.usage : EXIT.internal;
 }

@@ -119,7 +119,14 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       verifier,
       coveredSize: checkpoint?.size ?? 0,
     });
-    await node.start();
+    try {
+      await node.start();
+    } catch (error) {
+      // A port that is taken, say. Whatever does listen or run already would keep the process alive,
+      // deaf, and no supervisor would start it again.
+      await node.close();
+      throw error;
+    }
     return node;
   } catch (error) {
     await verifier.close();
