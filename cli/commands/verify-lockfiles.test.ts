@@ -607,6 +607,25 @@ describe('verify --installed', () => {
     assert.equal((await verify('--installed')).exit.reason, 'BP1008');
   });
 
+  it('calls a patched package neither verified nor tampered', async () => {
+    const lock =
+      `lockfileVersion: '9.0'\n\npatchedDependencies:\n  helper@1.0.0: ab\n\nimporters:\n  .:\n` +
+      `    dependencies:\n      helper:\n        specifier: ^1.0.0\n` +
+      `        version: 1.0.0(patch_hash=ab)\n\npackages:\n  helper@1.0.0:\n` +
+      `    resolution: {integrity: ${digestOf('helper@1.0.0')}}\n\nsnapshots:\n` +
+      `  helper@1.0.0(patch_hash=ab): {}\n`;
+    const root = { name: 'app', version: '1.0.0', dependencies: { helper: '^1.0.0' } };
+    await rm(join(fake.project, 'package-lock.json'));
+    await rm(join(fake.project, 'node_modules'), { recursive: true });
+    await write({ 'package.json': root, 'pnpm-lock.yaml': lock });
+    await install({ 'node_modules/helper': 'helper@1.0.0' });
+    assert.equal((await verify('--installed')).exit.code, EXIT.verified);
+    await write({ 'node_modules/helper/index.js': 'patched()' });
+    const report = await verify('--installed');
+    assert.equal(report.exit.reason, 'BP1007', JSON.stringify(report, null, 1));
+    assert.equal(report.summary['verified'], 0);
+  });
+
   it('verifies a tree of pnpm: real folders below, links above', async () => {
     const lock =
       `lockfileVersion: '9.0'\n\nimporters:\n  .:\n    dependencies:\n      helper:\n` +

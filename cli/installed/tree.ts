@@ -1,5 +1,5 @@
 // What lies in node_modules: every package folder, link and program, at any depth, in the layouts of npm,
-// Yarn, bun (nested folders) and pnpm (real folders below `.pnpm`, links above). Names on disk are
+// Yarn, bun (nested folders), pnpm and bun (real folders in a store, links above). Names on disk are
 // strangers' text.
 import { lstat, readdir, readlink, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
@@ -40,11 +40,15 @@ const OWN_FILES: ReadonlySet<string> = new Set([
   '.yarn-integrity',
   '.yarn-state.yml',
   '.bun-tag',
+  '.package-map.json',
   '.cache',
   '.vite',
   '.vite-temp',
   '.vitest',
 ]);
+
+/** Where pnpm and bun keep the real folders, when they link to them. */
+const STORES: ReadonlySet<string> = new Set(['.pnpm', '.bun']);
 
 /**
  * Lists what is installed in a project.
@@ -78,7 +82,7 @@ class Scan {
     for (const name of await this.#list(path)) {
       const inner = `${path}/${name}`;
       if (name === '.bin') await this.#programs(inner);
-      else if (name === '.pnpm') await this.#store(inner, nesting);
+      else if (STORES.has(name)) await this.#store(inner, nesting);
       else if (name.startsWith('.')) {
         this.found.push({ kind: 'stray', path: inner, isKnown: OWN_FILES.has(name) });
       } else if (name.startsWith('@') && (await this.#isFolder(inner))) {
@@ -99,7 +103,7 @@ class Scan {
     } else this.found.push({ kind: 'stray', path, isKnown: false });
   }
 
-  // pnpm's store: `.pnpm/<name>@<version>…/node_modules/<name>`, and links to all of them in one place.
+  // A store: `<name>@<version>…/node_modules/<name>`, and links to all of them in one place.
   async #store(path: string, nesting: number): Promise<void> {
     for (const name of await this.#list(path)) {
       const inner = `${path}/${name}`;

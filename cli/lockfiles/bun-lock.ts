@@ -7,6 +7,7 @@ import { asTable, classifyRegistry, isPlainPath, refuse, type Table } from './cl
 import {
   bounded,
   fileNameOf,
+  PATCHED_NOTE,
   unreadable,
   type LockEntry,
   type Lockfile,
@@ -190,7 +191,7 @@ function isBundled(value: JsonValue | undefined): boolean {
 function notesOf(key: string, name: string, info: Table | undefined, patched: boolean): string[] {
   const notes: string[] = [];
   if (lastName(key) !== name) notes.push(`alias ${lastName(key)}`);
-  if (patched) notes.push('patched by the project');
+  if (patched) notes.push(PATCHED_NOTE);
   if (info?.['bundled'] === true) notes.push('bundled');
   return notes;
 }

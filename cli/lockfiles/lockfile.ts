@@ -12,6 +12,9 @@ export const LOCKFILE_BYTES_MAX: number = 64 * 1024 * 1024;
  */
 export const LOCK_TEXT_LENGTH_MAX = 4096;
 
+/** Note at an entry whose files the package manager changes after unpacking, on the project's own word. */
+export const PATCHED_NOTE = 'patched by the project or its package manager';
+
 export type LockFormat = 'npm' | 'pnpm' | 'yarn-classic' | 'yarn-berry' | 'bun';
 
 /** A lockfile, classified. */

@@ -12,6 +12,7 @@ import {
 import {
   bounded,
   fileNameOf,
+  PATCHED_NOTE,
   unreadable,
   type Edge,
   type EdgeKind,
@@ -43,7 +44,8 @@ export function parsePnpmLock(source: Uint8Array, path: string): Lockfile {
   const snapshots = version === 9 ? table('snapshots') : packages;
   // A project without workspaces has its dependencies at the top, in version 6.
   const importers: Table = root['importers'] === undefined ? { '.': root } : table('importers');
-  const scope: Scope = { version, packages, snapshots, importers, document, path };
+  const patched = new Set(Object.keys(table('patchedDependencies')));
+  const scope: Scope = { version, packages, snapshots, importers, patched, document, path };
   requireEntries(scope);
   return {
     path,
@@ -66,6 +68,8 @@ interface Scope {
   readonly packages: Table;
   readonly snapshots: Table;
   readonly importers: Table;
+  /** `name@version`, or `name` for all versions. */
+  readonly patched: ReadonlySet<string>;
   readonly document: PlainYaml;
   readonly path: string;
 }
@@ -85,7 +89,7 @@ function bare(key: string): string {
 }
 
 function classify(key: string, scope: Scope): LockEntry {
-  const { packages, snapshots, document, path, version } = scope;
+  const { packages, snapshots, patched, document, path, version } = scope;
   const entry = asTable(packages[bounded(key, path)]);
   const plain = version === 6 ? bare(key).replace(/^\//, '') : bare(key);
   const at = plain.lastIndexOf('@');
@@ -104,7 +108,7 @@ function classify(key: string, scope: Scope): LockEntry {
     name: bounded(name ?? plain, path),
     version: found === null || found === undefined ? null : bounded(found, path),
     line: document.lineOf(packages, key) ?? null,
-    notes: notesOf(key, entry, optional),
+    notes: notesOf(entry, optional, patched.has(plain) || patched.has(name ?? '')),
   };
   const resolution = asTable(entry?.['resolution']);
   if (entry === undefined || resolution === undefined) {
@@ -136,13 +140,13 @@ function textOr<T>(value: JsonValue | undefined, otherwise: T): string | T {
   return typeof value === 'string' ? value : otherwise;
 }
 
-function notesOf(key: string, entry: Table | undefined, optional: boolean): string[] {
+function notesOf(entry: Table | undefined, optional: boolean, isPatched: boolean): string[] {
   const notes: string[] = [];
   if (entry?.['dev'] === 'true') notes.push('dev');
   if (optional) notes.push('optional');
   if (entry?.['requiresBuild'] === 'true') notes.push('hasInstallScript');
   if (asStrings(entry?.['bundledDependencies']).length > 0) notes.push('bundles others');
-  if (key.includes('(patch_hash=')) notes.push('patched by the project');
+  if (isPatched) notes.push(PATCHED_NOTE);
   return notes;
 }
 

@@ -6,6 +6,7 @@ import { asTable, asTexts, isPlainPath, refuse, unloggableReason, type Table } f
 import {
   bounded,
   fileNameOf,
+  PATCHED_NOTE,
   unreadable,
   type Edge,
   type EdgeKind,
@@ -136,7 +137,7 @@ function classifyPatch(place: LockPlace, rest: string): LockEntry {
   const isOwn =
     /#(?:~builtin<|optional!builtin<|~\/|\.\/|optional!~\/|[^/:]*\.yarn\/patches\/)/.test(rest);
   if (!isOwn) return refuse(place, 'its patch comes from outside of the project', 'file');
-  return { ...place, notes: [...place.notes, 'patched copy of another entry'], kind: 'local' };
+  return { ...place, notes: [...place.notes, PATCHED_NOTE], kind: 'local' };
 }
 
 function sourceOfProtocol(protocol: string, rest: string): readonly [EntrySource, string] {

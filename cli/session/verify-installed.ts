@@ -15,7 +15,12 @@ import { comparePackage, type PackageComparison } from '../installed/compare.ts'
 import { isInside, scanInstalled, type InstalledThing } from '../installed/tree.ts';
 import { asTable, asTexts } from '../lockfiles/classify.ts';
 import { isThere } from '../lockfiles/load.ts';
-import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
+import {
+  isForPlatform,
+  PATCHED_NOTE,
+  type LockEntry,
+  type Lockfile,
+} from '../lockfiles/lockfile.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
 import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
 import { describeFailure, diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
@@ -56,7 +61,7 @@ export async function verifyInstalled(
   const things = await scanInstalled(root, [...new Set(['', ...projects])]);
   const inventory = await matchPackages(root, lockfile, checked, things);
   const findings = new Findings(lockfile);
-  const compared = await compareAll(invocation, session, root, inventory, findings);
+  const compared = await compareAll(invocation, session, root, lockfile, inventory, findings);
   judgeRest(root, lockfile, inventory, compared, findings);
   judgeMissing(lockfile, checked, inventory, findings);
   judgeLinks(things, compared, findings);
@@ -143,12 +148,18 @@ async function compareAll(
   { context, progress }: Invocation,
   session: LogSession,
   root: string,
+  lockfile: Lockfile,
   { folders, releases }: Inventory,
   findings: Findings,
 ): Promise<Compared> {
   const bundled = new Set<string>();
   const programs = new Set<string>();
   const paths = new Set<string>();
+  const patched = new Set(
+    lockfile.entries
+      .filter(({ notes }) => notes.includes(PATCHED_NOTE))
+      .map(({ name, version }) => `${name}@${version ?? ''}`),
+  );
   progress(`comparing ${releases.size} packages on disk`);
   const take = async (outcome: FetchOutcome): Promise<void> => {
     const { release } = outcome;
@@ -166,7 +177,9 @@ async function compareAll(
       for (const [name, target] of asTexts(release.manifest['bin'])) {
         programs.add(`${name} ${at.path}/${target}`);
       }
-      const problem = describeDifferences(release, at.path, comparison);
+      const problem = patched.has(`${release.name}@${release.version}`)
+        ? describePatched(release, at.path, comparison)
+        : describeDifferences(release, at.path, comparison);
       if (problem !== undefined) findings.add(key, problem);
     }
   };
@@ -214,6 +227,20 @@ function describeDifferences(
     details,
     hints: ['look at these files; then remove node_modules and run: bftpkg ci'],
   });
+}
+
+// What a patch changes was signed by nobody, and is not known to be wrong either.
+function describePatched(
+  { name, version }: VerifiedRelease,
+  path: string,
+  { differences }: PackageComparison,
+): Diagnostic | undefined {
+  if (differences.length === 0) return undefined;
+  const message = `${name}@${version}: patched, so ${differences.length} of its files in ${path} could not be checked`;
+  const details = differences.slice(0, LISTED_MAX).map(({ kind, path: file }) => {
+    return [kind, `${path}/${file}`] as const;
+  });
+  return diagnostic('BP1007', message, { details, hints: ['review the patch in your project'] });
 }
 
 // Folders that were not compared: bundled ones, entries without a verdict, and what nobody asked for.
