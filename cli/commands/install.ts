@@ -7,6 +7,7 @@ import { subjectId, type Subject, type VerifiedRelease } from '../../verifier/ev
 import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, type ReplicaFailure } from '../errors.ts';
+import { parseLockfile } from '../lockfiles/load.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
 import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
 import { exists, isNeededHere, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
@@ -22,6 +23,7 @@ import {
   type Verification,
 } from '../output/report.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
+import { PolicyRun } from '../session/policy-run.ts';
 import { verifyLockfile, type LockfileVerification } from '../session/verify-lockfile.ts';
 import { cacheFolder } from '../trust/folders.ts';
 
@@ -52,8 +54,7 @@ export async function installLocked(
   const lockfile = await loadLockfile(project);
   const wish: Wish = { packageJson, lockfile, files: new Map() };
   return await withSession(invocation, {}, async (session) => {
-    const checked = await verifyLockfile(session, lockfile, (subjects) => session.verify(subjects));
-    const report = verificationReport(command, checked.verification);
+    const { report, checked } = await judge(invocation, session, command, lockfile, () => false);
     if (report.exit.code !== 0) return report;
     return await installVerified(invocation, session, command, wish, checked, npm, flags, options);
   });
@@ -79,6 +80,7 @@ export async function installNamed(
     });
   }
   const lockText = await readIfThere(join(project, 'package-lock.json'));
+  const isNew = newSince(lockText, join(project, 'package-lock.json'));
   return await withSession(invocation, {}, async (session) => {
     let last: unknown;
     // Resolution is a replica's word: an unreachable, lying or lagging one is passed over.
@@ -88,10 +90,13 @@ export async function installNamed(
       try {
         const request = { packageJson, lockText, specs, replicaUrl: replica.url, npm, flags };
         const resolution = await resolveWith({ ...request, context: invocation.context });
-        const checked = await verifyLockfile(session, resolution.lockfile, (subjects) =>
-          session.verify(subjects),
+        const { report, checked } = await judge(
+          invocation,
+          session,
+          'install',
+          resolution.lockfile,
+          isNew,
         );
-        const report = verificationReport('install', checked.verification);
         if (report.exit.code !== 0) return report;
         requireLatest(wanted, checked);
         const files = new Map([
@@ -117,6 +122,47 @@ export async function installNamed(
     }
     throw await explainUnresolved(session, wanted, last);
   });
+}
+
+// What the log proves, and what the policy says to that.
+async function judge(
+  invocation: Invocation,
+  session: LogSession,
+  command: 'install' | 'ci',
+  lockfile: Lockfile,
+  isNew: (name: string, version: string) => boolean,
+): Promise<{ readonly report: Report; readonly checked: LockfileVerification }> {
+  const run = new PolicyRun(invocation, session);
+  const checked = await verifyLockfile(session, lockfile, run.ask);
+  const scope = { lockText: lockfile.text, isWhole: true, isNew };
+  const report = run.report(command, checked.verification, scope);
+  const verification = report.verification ?? checked.verification;
+  if (report.exit.code === 0) requireProven(verification);
+  return { report, checked: { ...checked, verification } };
+}
+
+// Of what is only allowed nobody has signed bytes that could be put into place.
+function requireProven({ subjects }: Verification): void {
+  const allowed = subjects.filter(
+    ({ verdict }) => verdict === 'excepted' || verdict === 'baseline',
+  );
+  if (allowed.length === 0) return;
+  const names = allowed.map(({ name, version }) => `${name}@${version ?? '?'}`);
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
+  const text = `allowed by your policy, but not verified: ${names.slice(0, 3).join(', ')}${more}`;
+  throw new CliError('BP9005', text, {
+    hints: ['bftpkg verify, then install with npm: bftpkg installs only what is proven'],
+  });
+}
+
+// A yanked release may stay where it is; it is not to be added.
+function newSince(
+  lockText: string | undefined,
+  path: string,
+): (name: string, version: string) => boolean {
+  const before = lockText === undefined ? [] : parseLockfile(Buffer.from(lockText), path).entries;
+  const known = new Set(before.map(({ name, version }) => `${name}@${version ?? ''}`));
+  return (name, version) => !known.has(`${name}@${version}`);
 }
 
 // A new project may start with nothing; without names there has to be something to resolve.

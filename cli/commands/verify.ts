@@ -11,7 +11,7 @@ import { isThere } from '../lockfiles/load.ts';
 import type { Report } from '../output/report.ts';
 import { readArtifact } from '../release/artifact.ts';
 import { withSession, type LogSession, type SessionOptions } from '../session/log-session.ts';
-import { PolicyRun } from '../session/policy-run.ts';
+import { PolicyRun, withSigners } from '../session/policy-run.ts';
 import { reportRelease, reportVerification, type AskedRelease } from '../session/report-subject.ts';
 import type { VerifySubjects } from '../session/verify-lockfile.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
@@ -45,7 +45,9 @@ export async function verify(
   const bundle =
     options.bundle === undefined ? undefined : await readBundle(context, options.bundle);
   return await withSession(invocation, overrides, async (session) => {
-    const policy = new PolicyRun(invocation, session, signersMin);
+    const files = session.config.policy;
+    const demanded = signersMin === undefined ? files : withSigners(files, signersMin);
+    const policy = new PolicyRun(invocation, session, demanded);
     const ask = bundle === undefined ? policy.ask : policy.askBundle(bundle);
     const report =
       targets.length === 0

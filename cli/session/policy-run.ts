@@ -5,8 +5,13 @@ import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
 import { shownSubjects } from '../bundle/contents.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { verificationReport, type Report, type Verification } from '../output/report.ts';
-import { applyPolicy } from '../policy/apply.ts';
+import {
+  verificationReport,
+  type Report,
+  type SubjectReport,
+  type Verification,
+} from '../output/report.ts';
+import { applyPolicy, type PolicyOutcome } from '../policy/apply.ts';
 import { needsPredecessor, type Policy } from '../policy/policy.ts';
 import { candidatesBefore, NOBODY_ASKED, type KnownVersions } from '../policy/predecessor.ts';
 import { askVersionLists } from '../policy/version-lists.ts';
@@ -31,12 +36,10 @@ export class PolicyRun {
   #known: KnownVersions = NOBODY_ASKED;
   #verified: Verified | undefined;
 
-  /** @param signersMin what the command line demands of every release, beside the files */
-  constructor(invocation: Invocation, session: LogSession, signersMin?: number) {
+  constructor(invocation: Invocation, session: LogSession, policy: Policy = session.config.policy) {
     this.#invocation = invocation;
     this.#session = session;
-    const { policy } = session.config;
-    this.#policy = signersMin === undefined ? policy : withSigners(policy, signersMin);
+    this.#policy = policy;
   }
 
   /** What was verified last. */
@@ -72,9 +75,24 @@ export class PolicyRun {
 
   /** The verification with the policy's word on each subject, as a report. */
   report(command: string, verification: Verification, scope: PolicyScope): Report {
-    const { subjects, warnings } = applyPolicy({
-      policy: this.#policy,
-      subjects: verification.subjects,
+    const { subjects, warnings } = this.judge(verification.subjects, scope);
+    const judged = { ...verification, subjects };
+    return verificationReport(command, judged, { diagnostics: warnings });
+  }
+
+  /**
+   * The policy's word on each subject.
+   *
+   * @param policy another one than that of the run; it must compare no more packages
+   */
+  judge(
+    subjects: readonly SubjectReport[],
+    scope: PolicyScope,
+    policy: Policy = this.#policy,
+  ): PolicyOutcome {
+    return applyPolicy({
+      policy,
+      subjects,
       evidence: this.#verified?.evidence,
       known: this.#known,
       lockText: scope.lockText,
@@ -82,8 +100,6 @@ export class PolicyRun {
       nowMs: this.#invocation.context.nowMs(),
       isWhole: scope.isWhole,
     });
-    const judged = { ...verification, subjects };
-    return verificationReport(command, judged, { diagnostics: warnings });
   }
 
   #comparedWith(subjects: readonly Subject[], names: ReadonlySet<string>): readonly Subject[] {
@@ -103,7 +119,8 @@ export class PolicyRun {
   }
 }
 
-function withSigners(policy: Policy, signersMin: number): Policy {
+/** The policy with a demand of the command line: that many signers for every release. */
+export function withSigners(policy: Policy, signersMin: number): Policy {
   const flags = {
     origin: 'flags',
     source: '--require-maintainers',

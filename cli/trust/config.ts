@@ -109,7 +109,8 @@ function fromEnvironment(context: Context): string | undefined {
   return named === undefined || named === '' ? undefined : resolve(context.cwd, named);
 }
 
-async function readUserFile({ env }: Context): Promise<ConfigFile | undefined> {
+/** The user's own file; `undefined` when there is none. @throws {CliError} BP9004 */
+export async function readUserFile({ env }: Context): Promise<ConfigFile | undefined> {
   const path = userConfigPath(env);
   const text = await readText(path);
   return text === undefined ? undefined : parseConfigText(text, path, 'user');
@@ -119,10 +120,8 @@ async function readBaseline(project: ConfigFile | undefined): Promise<Baseline |
   if (project?.baseline === undefined) return undefined;
   const path = join(dirname(project.path), project.baseline);
   const text = await readText(path, BASELINE_BYTES_MAX);
-  if (text === undefined) {
-    // Taken for empty it would only be stricter, but somebody expects it to be there.
-    throw configError(`${path}: there is none`, 'bftpkg policy baseline create');
-  }
+  // A baseline that is not there permits nothing.
+  if (text === undefined) return { path, packages: [] };
   try {
     return parseBaseline(text, path);
   } catch (error) {

@@ -107,6 +107,45 @@ export function openPrunedMap(bytes: Uint8Array, root: Hash): PrunedMap {
   return { get: (key) => find(top, key) };
 }
 
+/**
+ * Two packed maps of one root as one that answers for the keys of both: of two nodes in one place, the one
+ * that was not cut off.
+ *
+ * @throws {VerifyError} `MAP_MALFORMED`; `MAP_PROOF_INVALID` when one of them has another root
+ */
+export function mergePrunedMaps(a: Uint8Array, b: Uint8Array, root: Hash): Uint8Array {
+  const [left, right] = [a, b].map((bytes) => {
+    openPrunedMap(bytes, root);
+    return readNode(new ByteCursor(bytes), new Branches());
+  });
+  assert(left !== undefined && right !== undefined, 'there are two maps');
+  const parts: Uint8Array[] = [];
+  packMerged(left, right, parts);
+  return concat(...parts);
+}
+
+// Both have one hash, so where neither is a stub they are the same node.
+function packMerged(a: Pruned, b: Pruned, parts: Uint8Array[]): void {
+  const node = a.kind === 'stub' ? b : a;
+  switch (node.kind) {
+    case 'stub':
+      parts.push(Uint8Array.of(STUB), node.hash);
+      return;
+    case 'empty':
+      parts.push(Uint8Array.of(EMPTY));
+      return;
+    case 'leaf':
+      parts.push(formatMapNode(node.leaf));
+      return;
+    case 'inner': {
+      const other = b.kind === 'inner' ? b : node;
+      parts.push(Uint8Array.of(INNER), encodeUvarint(node.bit));
+      packMerged(node.left, other.left, parts);
+      packMerged(node.right, other.right, parts);
+    }
+  }
+}
+
 // The branches above the node being read: which bits a key below has to have. Two arrays of bits
 // instead of a list, so that a leaf costs 32 steps however deep a stranger puts it.
 class Branches {

@@ -1,0 +1,57 @@
+// Changes to files that people write and review: in place, so that their comments and order stay, and
+// shown as a diff before anything is written.
+import { applyEdits, modify, type JSONPath } from 'jsonc-parser';
+
+/** Lines of the file shown around a change. */
+const CONTEXT_LINES = 2;
+
+/**
+ * Sets one member of a JSON document with comments.
+ *
+ * @param path  from the document's root; -1 appends to an array
+ * @param value `undefined` removes it
+ */
+export function editJson(text: string, path: JSONPath, value: unknown): string {
+  const isAppended = path.at(-1) === -1;
+  const edits = modify(text, path, value, {
+    formattingOptions: { insertSpaces: true, tabSize: 2, eol: '\n' },
+    ...(isAppended ? { isArrayInsertion: true } : {}),
+  });
+  return applyEdits(text, edits);
+}
+
+/** Where the configuration stands in its file: at the root, or in package.json. */
+export function configRoot(path: string): readonly string[] {
+  return /(?:^|[\\/])package\.json$/.test(path) ? ['bftpkg'] : [];
+}
+
+/**
+ * The change of a file as lines for people: the one place where the two texts differ, with a little of
+ * what is around. Empty when they are equal.
+ *
+ * @param before `undefined` for a new file
+ */
+export function diffLines(name: string, before: string | undefined, after: string): string[] {
+  if (before === after) return [];
+  const [old, now] = [linesOf(before ?? ''), linesOf(after)];
+  let start = 0;
+  while (start < old.length && start < now.length && old[start] === now[start]) start++;
+  let end = 0;
+  const rest = Math.min(old.length, now.length) - start;
+  while (end < rest && old.at(-1 - end) === now.at(-1 - end)) end++;
+  const lead = now.slice(Math.max(0, start - CONTEXT_LINES), start);
+  const tail = now.slice(now.length - end, now.length - end + CONTEXT_LINES);
+  return [
+    `--- ${before === undefined ? '(new file)' : name}`,
+    `+++ ${name}`,
+    `@@ line ${start + 1} @@`,
+    ...lead.map((line) => `  ${line}`),
+    ...old.slice(start, old.length - end).map((line) => `- ${line}`),
+    ...now.slice(start, now.length - end).map((line) => `+ ${line}`),
+    ...tail.map((line) => `  ${line}`),
+  ];
+}
+
+function linesOf(text: string): readonly string[] {
+  return text === '' ? [] : text.replace(/\n$/, '').split('\n');
+}
