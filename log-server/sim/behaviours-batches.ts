@@ -146,7 +146,8 @@ function inflated(puppet: Puppet, to: PeerId): Message[] {
   const vote = {
     epoch: roster.epoch,
     view: summary.view,
-    nv: adversary.votesAt('prepare', roster.epoch, batch.header.height)[0]?.vote.nv ?? '0'.repeat(64),
+    nv:
+      adversary.votesAt('prepare', roster.epoch, batch.header.height)[0]?.vote.nv ?? '0'.repeat(64),
     height: batch.header.height,
     digest: headerDigest(batch.header),
   };

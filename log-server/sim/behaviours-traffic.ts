@@ -20,7 +20,8 @@ export const slowLeader: Behaviour = {
 /** As a leader, serves some gateways only. */
 export const censor: Behaviour = {
   name: 'censor',
-  censored: (_puppet, requests) => requests.filter(({ id }) => Number.parseInt(id[0] ?? '0', 16) % 2 === 0),
+  censored: (_puppet, requests) =>
+    requests.filter(({ id }) => Number.parseInt(id[0] ?? '0', 16) % 2 === 0),
   outbound: (_puppet, _to, message) => (message.kind === 'forward' ? [] : [message]),
 };
 
@@ -44,7 +45,11 @@ export const flooder: Behaviour = {
     const { epoch, view, height, digest } = summary;
     for (const to of puppet.others) {
       const junk: readonly Message[] = [
-        { kind: 'forward', epoch, requests: [junkRequest(random.uint32()), puppet.stage.ownRequest()] },
+        {
+          kind: 'forward',
+          epoch,
+          requests: [junkRequest(random.uint32()), puppet.stage.ownRequest()],
+        },
         {
           kind: 'status',
           epoch,

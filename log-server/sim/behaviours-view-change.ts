@@ -89,7 +89,10 @@ export const twoNewViews: Behaviour = {
     for (const to of puppet.others) {
       const content = puppet.isFirstHalf(to, led.view) ? one : two;
       if (content === undefined) continue;
-      puppet.emit(to, { kind: 'new-view', newView: puppet.adversary.newView(puppet.node, content) });
+      puppet.emit(to, {
+        kind: 'new-view',
+        newView: puppet.adversary.newView(puppet.node, content),
+      });
       proposeIn(puppet, to, content);
     }
   },
@@ -101,7 +104,8 @@ export const thinNewView: Behaviour = {
   act(puppet) {
     const led = ledView(puppet);
     const { index, random } = puppet;
-    if (led === undefined || index === undefined || !puppet.once(`thin/${led.epoch}/${led.view}`)) return;
+    if (led === undefined || index === undefined || !puppet.once(`thin/${led.epoch}/${led.view}`))
+      return;
     const known = [...viewChangesInto(puppet, led).values()].filter(
       ({ content }) => content.signer !== index,
     );

@@ -8,7 +8,14 @@ import {
   rosterLiar,
   timeLiar,
 } from './behaviours-batches.ts';
-import { amnesiac, censor, flooder, replayer, slowLeader, withholder } from './behaviours-traffic.ts';
+import {
+  amnesiac,
+  censor,
+  flooder,
+  replayer,
+  slowLeader,
+  withholder,
+} from './behaviours-traffic.ts';
 import { lyingViewChange, thinNewView, twoNewViews } from './behaviours-view-change.ts';
 import {
   doubleVoter,

@@ -1,5 +1,6 @@
 // I10: nothing is signed before its record is durable (P1 to P6). The simulated disk knows what a
 // crash in this very moment would leave.
+import { VerifyError } from '../../verifier/errors.ts';
 import {
   decodeAll,
   newViewBytes,
@@ -49,13 +50,13 @@ export function requireDurableBatch(disk: Disk, { height, size, root }: CosignRe
 /** The NEW-VIEW of the present view, as a restart would find it. */
 export function keptNewView(disk: Disk): NewViewContent | undefined {
   const bytes = disk.record('new-view');
-  return bytes && decodeKeptNewView(bytes).content;
+  return bytes && reading(() => decodeKeptNewView(bytes).content);
 }
 
 /** The prepare certificate, as a restart would find it. */
 export function keptPrepared(disk: Disk): CertifiedHeader | undefined {
   const bytes = disk.record('prepared');
-  return bytes && decodeAll(bytes, readCertifiedHeader);
+  return bytes && reading(() => decodeAll(bytes, readCertifiedHeader));
 }
 
 function requireVote(disk: Disk, vote: Vote): void {
@@ -89,9 +90,19 @@ function requireViewChange(disk: Disk, epoch: number, view: number, bytes: Uint8
   const promise = record && decodePromise(record);
   require(promise?.epoch === epoch && promise.view === view, `P3: the promise of view ${view}`);
   const kept = disk.record('view-change');
-  const content = kept && decodeAll(kept, readViewChangeContent);
+  const content = kept && reading(() => decodeAll(kept, readViewChangeContent));
   const same = content !== undefined && equal(viewChangeBytes(ORIGIN, content), bytes);
   require(same, `P3: the VIEW-CHANGE into view ${view}`);
+}
+
+/** What was kept can be read back, or a restart would be the end of this replica. */
+function reading<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    throw new Violation('I5', `kept what can't be read back: ${error.message}`);
+  }
 }
 
 function require(condition: boolean, what: string): void {

@@ -51,7 +51,10 @@ export async function main(args: readonly string[]): Promise<number> {
   const [seed, seeds, runs] = [values.seed, values.seeds, values.runs].map(Number);
   const members = values.n === undefined ? undefined : Number(values.n);
   const numbers = [seed, seeds, runs, members ?? 4];
-  if (unknown !== undefined || !numbers.every((value) => Number.isSafeInteger(value) && (value ?? 0) > 0)) {
+  if (
+    unknown !== undefined ||
+    !numbers.every((value) => Number.isSafeInteger(value) && (value ?? 0) > 0)
+  ) {
     process.stderr.write(unknown === undefined ? USAGE : `no planted bug is called ${unknown}\n`);
     return 2;
   }
@@ -85,7 +88,9 @@ async function runSeeds(
     violations += 1;
     const again = verbose ? result : await runSeed(wishes, true);
     process.stdout.write(
-      verbose ? `see it again: ${replayCommand(wishes)}\n` : `${violationReport(wishes, again)}\n\n`,
+      verbose
+        ? `see it again: ${replayCommand(wishes)}\n`
+        : `${violationReport(wishes, again)}\n\n`,
     );
   }
   const seconds = (performance.now() - started) / 1000;

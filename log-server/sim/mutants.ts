@@ -9,7 +9,18 @@ import type { Family } from './swarm.ts';
  * Where a bug that shows only under special conditions is looked for; any world by default. What finds
  * it was tried out; that it is found there is what the test repeats.
  */
-export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {};
+export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
+  'double-vote': { family: 'phases', behaviours: ['equivocating-leader'] },
+  'mandate-ignored': { family: 'phases', behaviours: ['mandate-breaker'] },
+  'epoch-unchecked': { family: 'chaos', behaviours: ['epoch-forger'] },
+  'artifact-check-skipped': { behaviours: ['withholder'] },
+  'parent-unchecked': { behaviours: ['bad-batches'] },
+  'clock-unchecked': { behaviours: ['time-liar'] },
+  'starvation-blind': { behaviours: ['censor'] },
+  'relay-missing': { behaviours: ['silent', 'censor'] },
+  'lanes-ignored': { family: 'crowded' },
+  'early-proposal-dropped': { family: 'calm' },
+};
 
 /** Worlds to look in. */
 export interface Ground {

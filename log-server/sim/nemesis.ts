@@ -139,7 +139,8 @@ export class Nemesis {
       process.clockOffsetMs = this.#clocks.between(-HEALED_SKEW_MS, HEALED_SKEW_MS);
       if (this.#lost.has(process)) this.#loseDiskNow(process);
       if (process.hasFailed) process.crash(0);
-      if (!process.isUp) this.#world.after(TICK_UNITS, () => (process.isUp ? undefined : process.start()));
+      if (!process.isUp)
+        this.#world.after(TICK_UNITS, () => (process.isUp ? undefined : process.start()));
     }
   }
 

@@ -162,8 +162,10 @@ export class Network {
     const machines = Array.from({ length: this.#count }, (_, i) => i);
     if (this.options.phases === 'few') {
       // Certificates in few hands, decisions in fewer; views open for nearly all.
-      if (phase.startsWith('prepare')) return new Set([random.below(this.#count), random.below(this.#count)]);
-      if (phase.startsWith('commit')) return random.chance(0.6) ? 'none' : new Set([random.below(this.#count)]);
+      if (phase.startsWith('prepare'))
+        return new Set([random.below(this.#count), random.below(this.#count)]);
+      if (phase.startsWith('commit'))
+        return random.chance(0.6) ? 'none' : new Set([random.below(this.#count)]);
       if (phase.startsWith('batches')) return random.chance(0.5) ? 'none' : 'all';
       return 'all';
     }

@@ -36,6 +36,7 @@ import { ORIGIN, type SimNode } from './nodes.ts';
 import type { Random } from './random.ts';
 import type { RequestRegister } from './requests.ts';
 import type { Signatures } from './signatures.ts';
+import { Violation } from './violation.ts';
 
 /** Units of world time in a tick of the core. */
 export const TICK_UNITS = 10;
@@ -174,9 +175,19 @@ export class Process {
     Object.assign(this.#busyUntil, { disk: now, execution: now, admission: now });
     this.#failed = false;
     this.diskFails = false;
-    this.#replica = new Replica(config, this.disk.durableState());
+    this.#replica = this.#restore(config);
     this.#world.monitor.started(this);
     this.#scheduleTick(this.#world.random.below(TICK_UNITS));
+  }
+
+  /** C5: a replica that can't read its own promises must not vote; a correct one always can. */
+  #restore(config: Config): Replica {
+    try {
+      return new Replica(config, this.disk.durableState());
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error;
+      throw new Violation('I5', `its own records are malformed: ${error.message}`);
+    }
   }
 
   #scheduleTick(units: number): void {

@@ -120,20 +120,19 @@ export class Puppet implements Puppeteer {
 
   outbound(to: PeerId, message: Message): readonly Message[] {
     let messages: readonly Message[] = [message];
-    for (const { outbound } of this.behaviours) {
-      if (outbound === undefined) continue;
-      messages = messages.flatMap((one) => outbound(this, to, one));
+    for (const behaviour of this.behaviours) {
+      messages = messages.flatMap((one) => behaviour.outbound?.(this, to, one) ?? [one]);
     }
     return messages;
   }
 
   inbound(from: PeerId, message: Message): boolean {
-    return this.behaviours.every(({ inbound }) => inbound?.(this, from, message) !== false);
+    return this.behaviours.every((one) => one.inbound?.(this, from, message) !== false);
   }
 
   censored(requests: readonly Request[]): readonly Request[] {
     let left = requests;
-    for (const { censored } of this.behaviours) left = censored?.(this, left) ?? left;
+    for (const one of this.behaviours) left = one.censored?.(this, left) ?? left;
     return left;
   }
 
@@ -153,6 +152,6 @@ export class Puppet implements Puppeteer {
   }
 
   tick(): void {
-    for (const { act } of this.behaviours) act?.(this);
+    for (const one of this.behaviours) one.act?.(this);
   }
 }

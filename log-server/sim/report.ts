@@ -29,7 +29,15 @@ export function summaryLine(result: RunResult): string {
 }
 
 /** The command that shows a run again, whole. */
-export function replayCommand({ seed, members, mutants, realSignatures, ledger, family, behaviours }: Wishes): string {
+export function replayCommand({
+  seed,
+  members,
+  mutants,
+  realSignatures,
+  ledger,
+  family,
+  behaviours,
+}: Wishes): string {
   const words = [`npm run sim -- --seed ${seed}`];
   if (members !== undefined) words.push(`--n ${members}`);
   for (const mutant of mutants ?? []) words.push(`--mutant ${mutant}`);

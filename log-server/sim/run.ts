@@ -30,6 +30,8 @@ export interface RunResult {
 /** How often it is looked whether all is done, and how often clients ask again, in ticks. */
 const LOOK_TICKS = 5;
 const RETRY_TICKS = 50;
+/** Time for each request that is left over from the faults, in ticks. */
+const TICKS_PER_REQUEST = 10;
 
 /** Runs a seed. */
 export async function runSeed(wishes: Wishes, verbose = false): Promise<RunResult> {
@@ -111,7 +113,8 @@ class Run {
   /** I13. */
   async #converge(workload: Workload): Promise<void> {
     const world = this.#world;
-    const deadline = world.now + convergenceTicksMax(world.options) * TICK_UNITS;
+    const ticks = convergenceTicksMax(world.options) + TICKS_PER_REQUEST * workload.open.length;
+    const deadline = world.now + ticks * TICK_UNITS;
     for (let round = 0; world.now < deadline; round++) {
       if (round % (RETRY_TICKS / LOOK_TICKS) === 0) await workload.retry();
       await world.run(world.now + LOOK_TICKS * TICK_UNITS);
@@ -133,9 +136,12 @@ class Run {
     this.#target ??= height;
     if (monitor.cosignedHeight < this.#target) return `no quorum cosigned height ${this.#target}`;
     const behind = processes.find(
-      (process) => !adversary.isTraitor(process.node.peer) && process.disk.height < (this.#target ?? 0),
+      (process) =>
+        !adversary.isTraitor(process.node.peer) && process.disk.height < (this.#target ?? 0),
     );
-    return behind === undefined ? '' : `${behind.node.name} is behind at ${behind.disk.height} of ${this.#target}`;
+    return behind === undefined
+      ? ''
+      : `${behind.node.name} is behind at ${behind.disk.height} of ${this.#target}`;
   }
 
   /** The height with which all requests were committed. */

@@ -223,8 +223,11 @@ export class SignatureLedger {
     this.#roots.set(name, roots);
     const cosigners = roots.get(root) ?? new Set<PeerId>();
     roots.set(root, cosigners.add(peer));
-    const { quorum, traitors, weightOfAll } = this.#oracle(epoch);
-    const complete = [...roots.values()].filter((peers) => weightOfAll(peers) + traitors >= quorum);
+    const oracle = this.#oracle(epoch);
+    const { quorum, traitors } = oracle;
+    const complete = [...roots.values()].filter(
+      (peers) => oracle.weightOfAll(peers) + traitors >= quorum,
+    );
     if (complete.length > 1) throw new Violation('I2', `two checkpoints of size ${size}`);
   }
 

@@ -95,7 +95,8 @@ export function drawWorld(wishes: Wishes): WorldOptions {
   }));
   const total = members.reduce((sum, { weight }) => sum + weight, 0);
   const faultyWeight = Math.floor((total - 1) / 3);
-  const faulty = family === 'chaos' || family === 'phases' ? drawFaulty(random, members, faultyWeight) : [];
+  const faulty =
+    family === 'chaos' || family === 'phases' ? drawFaulty(random, members, faultyWeight) : [];
   const lost = random.chance(0.15) ? faulty.slice(0, 1) : [];
   const traitors = faulty.filter((node) => !lost.includes(node));
   const chaos = family === 'chaos';

@@ -9,7 +9,6 @@ export class Trace {
   readonly #lines: string[] = [];
   #a = 0x811c9dc5;
   #b = 0x1b873593;
-  #events = 0;
 
   constructor(keepLines: boolean) {
     this.#keepLines = keepLines;
@@ -17,7 +16,6 @@ export class Trace {
 
   /** Mixes a number into the fingerprint. */
   mix(value: number): void {
-    this.#events += 1;
     this.#a = Math.imul(this.#a ^ (value & 0xffff_ffff), 0x01000193);
     this.#b = Math.imul(this.#b + value, 0x85ebca6b) ^ (this.#a >>> 13);
   }

@@ -9,6 +9,9 @@ import { Random } from './random.ts';
 import type { SimRequest } from './requests.ts';
 import type { World } from './world.ts';
 
+/** Requests per tick after the faults: far below what views of traitors in between leave room for. */
+const LATE_LOAD = 0.15;
+
 /** The clients of a world. */
 export class Workload {
   readonly #world: World;
@@ -19,6 +22,7 @@ export class Workload {
   #awaited: readonly SimRequest[] = [];
   #rostersLeft: number;
   #active = true;
+  #isLate = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -50,7 +54,8 @@ export class Workload {
 
   async #tick(): Promise<void> {
     const { options } = this.#world;
-    for (let load = options.load; load > 0; load--) {
+    const wanted = this.#isLate ? Math.min(options.load, LATE_LOAD) : options.load;
+    for (let load = wanted; load > 0; load--) {
       if (this.#random.chance(Math.min(load, 1))) await this.#submitNew();
     }
     if (this.#rostersLeft > 0 && this.#random.chance(0.01)) {
@@ -106,7 +111,9 @@ export class Workload {
       node: processes.findIndex(({ node }) => node.peer === publicKeyHex(voteKey)),
       weight,
     }));
-    const spare = processes.find(({ node }) => !members.some((member) => member.node === node.index));
+    const spare = processes.find(
+      ({ node }) => !members.some((member) => member.node === node.index),
+    );
     const next = [...members];
     switch (this.#random.below(4)) {
       case 0:
@@ -142,6 +149,7 @@ export class Workload {
     for (const gateway of this.#world.correctMembers) await this.#submit(this.#new(), gateway);
     // Others go on, in half of the worlds: a leader that serves them must not pass anybody over.
     this.#active = this.#world.options.loadGoesOn;
+    this.#isLate = true;
     this.#awaited = [...this.#expected];
   }
 

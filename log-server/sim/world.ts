@@ -9,7 +9,7 @@ import { behaviourNamed } from './behaviours.ts';
 import { Disk } from './disk.ts';
 import { type Action, EventQueue } from './event-queue.ts';
 import type { SimLedger } from './ledger.ts';
-import { Monitor, nameOf, peersOf } from './monitor.ts';
+import { Monitor, peersOf } from './monitor.ts';
 import { Network } from './network.ts';
 import { simNode, simRoster } from './nodes.ts';
 import { Process, type Surroundings } from './process.ts';
@@ -36,6 +36,13 @@ const MESSAGE_CODES: { readonly [K in Message['kind']]: number } = {
   'new-view': 12,
 };
 
+/** A message on its way. */
+export interface Sending {
+  readonly from: Process;
+  readonly to: Process;
+  readonly message: Message;
+}
+
 /** A simulated world. */
 export class World implements Surroundings, Stage {
   readonly options: WorldOptions;
@@ -52,6 +59,8 @@ export class World implements Surroundings, Stage {
   /** For machines: delays of disks and applications, what survives a crash. */
   readonly random: Random;
   messages = 0;
+  /** Takes messages off the wire, for scripts that decide about each of them. */
+  interceptor: ((sending: Sending) => boolean) | undefined;
   #now = 0;
   readonly #queue = new EventQueue();
   readonly #byPeer = new Map<PeerId, readonly Process[]>();
@@ -161,23 +170,36 @@ export class World implements Surroundings, Stage {
   }
 
   #sendTo(from: Process, target: Process, message: Message): void {
+    if (this.interceptor?.({ from, to: target, message }) === true) return;
     const [source, goal] = [from.node.index, target.node.index];
     const delays = this.network.deliveries(this.#now, source, goal, message);
     if (delays.length === 0) {
-      this.trace.note(this.#now, from.node.name, () => `loses ${describe(message)} to ${target.node.name}`);
+      this.trace.note(
+        this.#now,
+        from.node.name,
+        () => `loses ${describe(message)} to ${target.node.name}`,
+      );
       return;
     }
     const sent = this.network.transcode(message);
     if (sent === undefined) return;
+    for (const delay of delays) this.arrive({ from, to: target, message: sent }, delay);
+  }
+
+  /** Lets a message arrive. */
+  arrive({ from, to: target, message }: Sending, delay: number): void {
     const sender = from.identity;
-    for (const delay of delays) {
-      this.after(delay, () => {
-        this.messages += 1;
-        this.trace.mix(this.#now * 4096 + source * 256 + goal * 16 + MESSAGE_CODES[sent.kind]);
-        this.trace.note(this.#now, target.node.name, () => `gets ${describe(sent)} from ${from.node.name}`);
-        target.receive(sender, sent);
-      });
-    }
+    const [source, goal] = [from.node.index, target.node.index];
+    this.after(delay, () => {
+      this.messages += 1;
+      this.trace.mix(this.#now * 4096 + source * 256 + goal * 16 + MESSAGE_CODES[message.kind]);
+      this.trace.note(
+        this.#now,
+        target.node.name,
+        () => `gets ${describe(message)} from ${from.node.name}`,
+      );
+      target.receive(sender, message);
+    });
   }
 
   /** Twins share a name but not their acquaintances. */
@@ -282,5 +304,3 @@ function describe(message: Message): string {
       return `body of height ${message.batch.header.height}`;
   }
 }
-
-export { nameOf };
