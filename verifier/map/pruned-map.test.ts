@@ -9,7 +9,7 @@ import { decodeHex, encodeHex } from '../encoding.ts';
 import { VerifyError } from '../errors.ts';
 import type { Hash } from '../merkle/hash.ts';
 import { EMPTY_MAP_ROOT, bitAt, mapInnerHash, mapLeafHash, type MapNode } from './node.ts';
-import { openPrunedMap, prunedMap } from './pruned-map.ts';
+import { mergePrunedMaps, openPrunedMap, prunedMap } from './pruned-map.ts';
 import { updateMap, type MapNodes } from './trie.ts';
 
 const key = (i: number): Uint8Array => sha256(utf8(`key ${i}`));
@@ -173,5 +173,29 @@ describe('openPrunedMap', () => {
       decodeHex('02'),
     );
     assert.throws(() => openPrunedMap(longest, root), refusedAs('MAP_MALFORMED'));
+  });
+});
+
+describe('mergePrunedMaps', () => {
+  it('gives the map that answers for the keys of both', () => {
+    const keys = fc.array(fc.nat(60), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(fc.nat(40), keys, keys, (count, a, b) => {
+        const { nodes, root } = mapOf(count);
+        const [first, second] = [a, b].map((wanted) => prunedMap(nodes, root, wanted.map(key)));
+        assert.ok(first !== undefined && second !== undefined);
+        const both = prunedMap(nodes, root, [...a, ...b].map(key));
+        assert.deepEqual(mergePrunedMaps(first, second, root), both);
+        assert.deepEqual(mergePrunedMaps(second, first, root), both);
+      }),
+    );
+  });
+
+  it('refuses a map of another root, in either place', () => {
+    const [one, other] = [mapOf(9), mapOf(10)];
+    const [a, b] = [one, other].map(({ nodes, root }) => prunedMap(nodes, root, [key(1)]));
+    assert.ok(a !== undefined && b !== undefined);
+    assert.throws(() => mergePrunedMaps(a, b, one.root), refusedAs('MAP_PROOF_INVALID'));
+    assert.throws(() => mergePrunedMaps(b, a, one.root), refusedAs('MAP_PROOF_INVALID'));
   });
 });
