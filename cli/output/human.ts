@@ -59,8 +59,8 @@ function diagnosticLines(found: Diagnostic, { style, verbose, width }: Layout): 
 // A detail can hold several digests in full.
 const TEXT_LENGTH_MAX = 1000;
 // Enough to see what kind of problem it is; the others of the same kind are named below them.
-const SHOWN_IN_FULL_MAX = 5;
-const NAMED_MAX = 40;
+const SHOWN_IN_FULL_MAX = 3;
+const NAMED_MAX = 20;
 
 // Findings of one code one after another: the first few in full, then the names of the rest.
 function findingLines(findings: readonly Finding[], layout: Layout): readonly string[] {
@@ -155,6 +155,7 @@ const ROWS: readonly (readonly [SubjectReport['verdict'], keyof Style['marks'], 
 
 function table(verification: Verification, style: Style): readonly string[] {
   const counts = countVerdicts(verification.subjects);
+  if (verification.subjects.length === 0) return [''];
   const lines = ['', `  ${style.dim('RESULT'.padEnd(32))} ${style.dim('PACKAGES')}`];
   for (const [verdict, markName, label] of ROWS) {
     if (counts[verdict] === 0) continue;
@@ -253,7 +254,9 @@ export function renderHuman(
   if (verification !== null) {
     if (!options.quiet) out.push(...header(verification, facts), ...table(verification, style));
     const verified = verification.subjects.filter((subject) => subject.verdict === 'verified');
-    if (options.verbose || (!options.quiet && verified.length <= LISTED_MAX)) {
+    // What is wrong comes first; with it, what is right is only counted.
+    const isFine = report.exit.code === 0 && verified.length <= LISTED_MAX;
+    if (options.verbose || (!options.quiet && isFine)) {
       out.push(...verified.map((subject) => verifiedLine(subject, style)));
       if (verified.length > 0) out.push('');
     }

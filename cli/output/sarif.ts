@@ -194,7 +194,8 @@ function encodeSegment(segment: string): string {
 function messageText({ diagnostic }: Finding): string {
   return plainText(
     [
-      diagnostic.message,
+      // Code scanning refuses a result without a text.
+      diagnostic.message === '' ? codeEntry(diagnostic.code).title : diagnostic.message,
       ...diagnostic.details.map(([label, text]) => `${label}: ${text}`),
       ...diagnostic.hints.map((hint) => `next: ${hint}`),
     ].join('; '),
