@@ -330,6 +330,14 @@ describe('verify: other package managers', () => {
     });
   }
 
+  it('says nothing about a lockfile without a word of what is asked for', async () => {
+    const [, , classic] = lockfiles[1] ?? assert.fail();
+    await write({ 'yarn.lock': classic() });
+    const report = await verify();
+    assert.equal(report.exit.code, EXIT.usage);
+    assert.equal(report.exit.reason, 'BP9004');
+  });
+
   it('never calls a Yarn berry lockfile verified: its checksum is of something else', async () => {
     const lock =
       `__metadata:\n  version: 8\n  cacheKey: 10c0\n\n"app-kit@npm:^1.0.0":\n  version: 1.0.0\n` +
@@ -357,6 +365,13 @@ describe('verify: what the user leaves out', () => {
     assert.equal(report.exit.code, EXIT.verified);
     assert.equal(row(report, 'tester@1.0.0').verdict, 'omitted');
     assert.equal(report.summary['verified'], 2);
+  });
+
+  it('still hears about what nobody asks for', async () => {
+    await npmProject({ ...honest(), 'node_modules/evil': entry('evil', '1.0.0', { dev: true }) });
+    const report = await verify('--omit', 'dev');
+    assert.equal(report.exit.reason, 'BP6007');
+    assert.equal(row(report, 'evil@1.0.0').verdict, 'rejected');
   });
 
   it('does not believe a dev flag', async () => {

@@ -5,7 +5,7 @@ import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.t
 import { CliError } from '../errors.ts';
 import { walkEdges, type EdgeCheck } from '../lockfiles/edges.ts';
 import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
-import { readProjectWishes } from '../lockfiles/project.ts';
+import { readProjectWishes, type ProjectWishes } from '../lockfiles/project.ts';
 import { leftOut, SELECT_ALL, type Selection } from '../lockfiles/select.ts';
 import { diagnostic, type SubjectReport, type Verification } from '../output/report.ts';
 import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
@@ -27,7 +27,8 @@ export type VerifySubjects = (subjects: readonly Subject[]) => Promise<Verified>
 /**
  * Verifies the entries of a lockfile.
  *
- * @throws what `verify` throws; {CliError} BP9003 for more packages than one run can check
+ * @throws what `verify` throws; {CliError} BP9003 for more packages than one run can check, BP9004
+ *         without a package.json
  */
 export async function verifyLockfile(
   session: LogSession,
@@ -36,6 +37,7 @@ export async function verifyLockfile(
   selection: Selection = SELECT_ALL,
 ): Promise<LockfileVerification> {
   const wishes = await readProjectWishes(lockfile);
+  requireWishes(lockfile, wishes);
   const omitted = leftOut(lockfile, wishes, selection);
   const { subjects, positions } = collectSubjects(lockfile, omitted);
   if (subjects.length > SUBJECTS_MAX) {
@@ -50,16 +52,13 @@ export async function verifyLockfile(
   }
 
   const edges = walkEdges(lockfile, wishes, (key) => releases.get(key)?.manifest, selection.omit);
-  // Without a single wish nothing can be said about who asks for what.
-  const isComparable = [...wishes.edges.values()].some((each) => each.length > 0);
   const reports = lockfile.entries.map((entry): SubjectReport => {
     const reason = omitted.get(entry.key);
     const report =
       reason === undefined
         ? reportEntry(entry, lockfile.file, resultOf(entry.key), verified?.isBundle)
         : reportOmitted(entry, lockfile.file, reason, isStillNeeded(entry, edges, selection));
-    const problem =
-      isComparable && reason === undefined ? edges.problems.get(entry.key) : undefined;
+    const problem = reason === undefined ? edges.problems.get(entry.key) : undefined;
     return withOrigin(
       problem === undefined ? report : withProblem(report, entry, lockfile.file, problem),
       entry,
@@ -72,6 +71,16 @@ export async function verifyLockfile(
       ? withoutLog(source, reports)
       : reportVerification(session, verified, source, reports);
   return { verification, releases, verified, folders: edges.folders };
+}
+
+// Yarn classic's lockfile does not say what the project asks for. Without a package.json, nothing would
+// tell what belongs in it: that must not end as "verified".
+function requireWishes({ path, file, entries }: Lockfile, wishes: ProjectWishes): void {
+  const isEmpty = [...wishes.edges.values()].every((edges) => edges.length === 0);
+  if (!wishes.isIncomplete || !isEmpty || entries.length === 0) return;
+  throw new CliError('BP9004', `${path}: no package.json beside it`, {
+    hints: [`put package.json beside ${file}: it says what the project asks for`],
+  });
 }
 
 function resultAt(
