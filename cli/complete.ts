@@ -19,8 +19,10 @@ export interface Completion {
   readonly files: boolean;
 }
 
-// No quote, space, dollar, backtick or bracket, and no dash or tilde in front where a word isn't a flag.
-const SAFE = /^(?:--?)?[A-Za-z0-9@][A-Za-z0-9@._/=+-]*$/;
+// No quote, space, dollar, backtick, bracket or tilde; a dash in front for our own flags only, because a
+// name like that would become one.
+const SAFE_NAME = /^[A-Za-z0-9@][A-Za-z0-9@._/=+-]*$/;
+const SAFE_FLAG = /^--[a-z][A-Za-z0-9@._/=+-]*$/;
 const WORDS_MAX = 2_000;
 const NOTHING: Completion = { words: [], files: false };
 const FILES: Completion = { words: [], files: true };
@@ -38,7 +40,9 @@ export async function complete(
   const current = words.at(-1) ?? '';
   const { command, pending, isPositional } = walk(program, words.slice(0, -1));
   const found = await candidates(command, pending, current, isPositional, sources);
-  const fitting = found.words.filter((word) => word.startsWith(current) && SAFE.test(word));
+  const isFlag = pending === undefined && !isPositional && current.startsWith('-');
+  const safe = isFlag ? SAFE_FLAG : SAFE_NAME;
+  const fitting = found.words.filter((word) => word.startsWith(current) && safe.test(word));
   return { words: [...new Set(fitting)].slice(0, WORDS_MAX), files: found.files };
 }
 
