@@ -9,6 +9,7 @@ import { EXIT } from '../output/exit-codes.ts';
 
 let fake: FakeLog;
 let alpha: Uint8Array;
+let delta: Uint8Array;
 let scripted: Uint8Array;
 const unlogged = new Uint8Array(64).fill(5);
 const exchanged = new Uint8Array(64).fill(6);
@@ -24,7 +25,7 @@ before(async () => {
   await fake.publish({ name: 'gamma', version: '1.0.0' });
   const scripts = { scripts: { postinstall: 'node x.js' } };
   scripted = await fake.publish({ name: 'gamma', version: '1.0.1', packageJson: scripts });
-  await fake.publish({ name: 'delta', version: '1.0.0' });
+  delta = await fake.publish({ name: 'delta', version: '1.0.0' });
   fake.log.withdraw('delta', '1.0.0', 'yanked', 'wrong main');
   await fake.publish({ name: 'epsilon', version: '1.0.0' });
   fake.log.withdraw('epsilon', '1.0.0', 'revoked', 'stolen laptop');
@@ -465,7 +466,19 @@ describe('install under a policy', () => {
     await lockWithUnlogged();
     await fake.configure({ exceptions: [EXCEPTION] });
     const report = await run('ci');
-    assert.notEqual(report.exit.code, 0);
-    assert.match(JSON.stringify(report.diagnostics), /internal/);
+    assert.deepEqual(report.exit, { code: EXIT.usage, reason: 'BP9005' });
+    assert.match(JSON.stringify(report.diagnostics), /not verified: internal@1\.0\.0/);
+    const asked = fake.replicas.flatMap(({ requests }) => requests);
+    assert.deepEqual(
+      asked.filter((line) => line.includes('/artifacts/')),
+      [],
+    );
+  });
+
+  it('adds no yanked release, but keeps one that is there', async () => {
+    const report = await run('install', 'delta@1.0.0');
+    assert.deepEqual(report.exit, { code: EXIT.withdrawn, reason: 'BP5002' });
+    await fake.lock([{ name: 'delta', version: '1.0.0', sha512: delta }]);
+    assert.equal((await run('ci')).exit.code, EXIT.verified);
   });
 });
