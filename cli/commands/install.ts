@@ -303,7 +303,8 @@ async function fetchAll(
   }
   const outcomes = new Map<string, FetchOutcome>();
   const failures: ReplicaFailure[] = [];
-  invocation.progress(`fetching ${needed.size} tarballs`);
+  const total = needed.size;
+  invocation.progress('fetching tarballs', { done: 0, total });
   await fetchArtifacts(
     [...needed.values()],
     {
@@ -320,6 +321,7 @@ async function fetchAll(
       } else {
         outcomes.set(outcome.release.purl, outcome);
       }
+      invocation.progress('fetching tarballs', { done: outcomes.size, total });
     },
   );
   return { outcomes, failures, installed };

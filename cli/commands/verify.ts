@@ -44,6 +44,7 @@ export async function verify(
   const signersMin = readSignersMin(options.requireMaintainers);
   const bundle =
     options.bundle === undefined ? undefined : await readBundle(context, options.bundle);
+  invocation.progress('verifying against the log');
   return await withSession(invocation, overrides, async (session) => {
     const files = session.config.policy;
     const demanded = signersMin === undefined ? files : withSigners(files, signersMin);
