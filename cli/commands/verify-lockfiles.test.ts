@@ -408,6 +408,9 @@ describe('verify: what the user leaves out', () => {
     assert.equal(report.summary['verified'], 1);
     assert.equal(report.summary['omitted'], 2);
     assert.equal((await verify('--only', 'nothing*')).exit.code, EXIT.nothing);
+    const both = await verify('--only', 'help*', '--omit', 'dev');
+    assert.equal(both.exit.code, EXIT.verified);
+    assert.equal(row(both, 'app-kit@1.0.0').verdict, 'omitted');
   });
 
   it('verifies only what changed since a commit', async () => {
@@ -433,6 +436,27 @@ describe('verify: what the user leaves out', () => {
       assert.equal((await verify('--since', ref)).exit.code, EXIT.usage, ref);
     }
   });
+
+  const unreadable: readonly (readonly [string, string, string])[] = [
+    ['version 1 of npm', 'package-lock.json', '{"lockfileVersion":1,"dependencies":{}}'],
+    ['a file that was cut off', 'package-lock.json', '{"lockfileVersion":3,"packages":{'],
+    ['version 5 of pnpm', 'pnpm-lock.yaml', 'lockfileVersion: 5.4\n'],
+    ['an unknown version of bun', 'bun.lock', '{"lockfileVersion": 7}'],
+    ['the binary format of bun', 'bun.lockb', '\0'],
+    ['what no Yarn wrote', 'yarn.lock', 'hello\n'],
+  ];
+  for (const [why, file, text] of unreadable) {
+    it(`exits 2 for ${why}, and asks nobody`, async () => {
+      await write({ 'package.json': ROOT, [file]: text });
+      for (const replica of fake.replicas) replica.requests.length = 0;
+      const report = await verify();
+      assert.equal(report.exit.code, EXIT.usage);
+      assert.equal(report.exit.reason, 'BP9005');
+      assert.deepEqual(report.subjects, []);
+      const asked = fake.replicas.flatMap(({ requests }) => requests);
+      assert.ok(!asked.some((request) => request.includes('evidence')), asked.join());
+    });
+  }
 
   it('exits 2 for a kind that does not exist', async () => {
     await npmProject(honest());

@@ -145,9 +145,15 @@ describe('scanInstalled', () => {
       [
         'link circle',
         'link d',
-        ...['package .bun/e@1/node_modules/e', 'package .pnpm/d@1/node_modules/d'],
-        ...['package @s/b', 'package a', 'package a/node_modules/c', 'program .bin/shim'],
-        ...['stray .hidden', 'stray .modules.yaml', 'stray stray.js'],
+        'package .bun/e@1/node_modules/e',
+        'package .pnpm/d@1/node_modules/d',
+        'package @s/b',
+        'package a',
+        'package a/node_modules/c',
+        'program .bin/shim',
+        'stray .hidden',
+        'stray .modules.yaml',
+        'stray stray.js',
       ],
     );
     const target = found.find((thing) => thing.kind === 'link' && thing.folder === 'd');

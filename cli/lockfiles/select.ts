@@ -31,6 +31,13 @@ export function parseOmit(texts: readonly string[]): OmittedKinds | undefined {
   return new Set(kinds.filter((kind) => kind !== undefined));
 }
 
+/** Why an entry is left out. */
+export interface LeftOut {
+  readonly reason: string;
+  /** By its kind of dependency: then nothing that is verified may need it. */
+  readonly isUnneeded: boolean;
+}
+
 /**
  * Why entries are left out, by key. The kind of a dependency is found by walking the graph: the `dev`
  * flags of a lockfile are anybody's word.
@@ -39,23 +46,26 @@ export function leftOut(
   lockfile: Lockfile,
   wishes: ProjectWishes,
   { omit, only, unchanged }: Selection,
-): ReadonlyMap<string, string> {
-  const reasons = new Map<string, string>();
+): ReadonlyMap<string, LeftOut> {
+  const reasons = new Map<string, LeftOut>();
   if (omit.size > 0) {
     const all = walkEdges(lockfile, wishes, () => undefined);
     const some = walkEdges(lockfile, wishes, () => undefined, omit);
     for (const { key } of lockfile.entries) {
       // What nothing at all asks for is no development dependency: it must be heard about.
       if (all.reached.has(key) && !some.reached.has(key)) {
-        reasons.set(key, `only needed for ${[...omit].join(', ')} dependencies`);
+        const reason = `only needed for ${[...omit].join(', ')} dependencies`;
+        reasons.set(key, { reason, isUnneeded: true });
       }
     }
   }
   const matchers = only.map(globMatcher);
   for (const { key, name } of lockfile.entries) {
     if (matchers.length > 0 && !matchers.some((matches) => matches(name))) {
-      reasons.set(key, `does not match ${only.join(', ')}`);
-    } else if (unchanged?.has(key) === true) reasons.set(key, 'unchanged');
+      reasons.set(key, { reason: `does not match ${only.join(', ')}`, isUnneeded: false });
+    } else if (unchanged?.has(key) === true) {
+      reasons.set(key, { reason: 'unchanged', isUnneeded: false });
+    }
   }
   return reasons;
 }

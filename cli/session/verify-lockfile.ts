@@ -6,7 +6,7 @@ import { CliError } from '../errors.ts';
 import { walkEdges, type EdgeCheck } from '../lockfiles/edges.ts';
 import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
 import { readProjectWishes, type ProjectWishes } from '../lockfiles/project.ts';
-import { leftOut, SELECT_ALL, type Selection } from '../lockfiles/select.ts';
+import { leftOut, SELECT_ALL, type LeftOut, type Selection } from '../lockfiles/select.ts';
 import { diagnostic, type SubjectReport, type Verification } from '../output/report.ts';
 import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
 import { blankSubject, reportRelease, reportVerification } from './report-subject.ts';
@@ -53,12 +53,12 @@ export async function verifyLockfile(
 
   const edges = walkEdges(lockfile, wishes, (key) => releases.get(key)?.manifest, selection.omit);
   const reports = lockfile.entries.map((entry): SubjectReport => {
-    const reason = omitted.get(entry.key);
+    const left = omitted.get(entry.key);
     const report =
-      reason === undefined
+      left === undefined
         ? reportEntry(entry, lockfile.file, resultOf(entry.key), verified?.isBundle)
-        : reportOmitted(entry, lockfile.file, reason, isStillNeeded(entry, edges, selection));
-    const problem = reason === undefined ? edges.problems.get(entry.key) : undefined;
+        : reportOmitted(entry, lockfile.file, left, edges);
+    const problem = left === undefined ? edges.problems.get(entry.key) : undefined;
     return withOrigin(
       problem === undefined ? report : withProblem(report, entry, lockfile.file, problem),
       entry,
@@ -95,7 +95,7 @@ function resultAt(
 // One question for each distinct release, however often the tree has it.
 function collectSubjects(
   lockfile: Lockfile,
-  omitted: ReadonlyMap<string, string>,
+  omitted: ReadonlyMap<string, LeftOut>,
 ): { subjects: readonly Subject[]; positions: ReadonlyMap<string, number> } {
   const subjects: Subject[] = [];
   const positions = new Map<string, number>();
@@ -114,11 +114,6 @@ function collectSubjects(
     positions.set(entry.key, at);
   }
   return { subjects, positions };
-}
-
-// A verified package may need what was left out as only needed for development.
-function isStillNeeded(entry: LockEntry, edges: EdgeCheck, { omit }: Selection): boolean {
-  return omit.size > 0 && edges.reached.has(entry.key);
 }
 
 function placeOf(entry: LockEntry, file: string): SubjectReport['location'] {
@@ -174,12 +169,13 @@ function reportEntry(
 function reportOmitted(
   entry: LockEntry,
   file: string,
-  reason: string,
-  isNeeded: boolean,
+  { reason, isUnneeded }: LeftOut,
+  { reached }: EdgeCheck,
 ): SubjectReport {
   const blank = blankSubject(entry.name, entry.version, placeOf(entry, file));
   const origin = { kind: entry.kind, notes: [reason] };
-  if (!isNeeded) return { ...blank, origin, verdict: 'omitted' };
+  // A verified package may need what was left out as only needed for development.
+  if (!isUnneeded || !reached.has(entry.key)) return { ...blank, origin, verdict: 'omitted' };
   const message = `${entry.name}: left out (${reason}), but a verified package needs it`;
   const problem = diagnostic('BP6007', message, {
     details: [['in', describePlace(entry, file)]],
