@@ -17,8 +17,8 @@ export const equivocatingLeader: Behaviour = {
     const { summary, index, random } = puppet;
     if (summary === undefined || index === undefined || !random.chance(0.5)) return;
     const votes = puppet.adversary.votesAt('prepare', summary.epoch, summary.height + 1);
-    const vote = votes.at(-1)?.vote;
-    if (vote === undefined || leaderOf(puppet, vote) !== index) return;
+    const vote = votes.findLast((known) => leaderOf(puppet, known.vote) === index)?.vote;
+    if (vote === undefined) return;
     const other = random.pick(batchesAt(puppet, vote.epoch, vote.height));
     if (other === undefined) return;
     const message = puppet.adversary.proposal(puppet.node, vote, other);

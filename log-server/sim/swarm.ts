@@ -116,7 +116,7 @@ export function drawWorld(wishes: Wishes): WorldOptions {
     faultTicks: drawFaultTicks(random, family),
     crash: drawCrash(random, family),
     powerLoss: chaos && random.chance(0.2) ? 0.005 : 0,
-    downTicks: random.between(5, 60),
+    downTicks: random.pick([1, 3, 20, 60]) ?? 20,
     diskFailure: chaos && random.chance(0.2) ? 0.003 : 0,
     stall: chaos && random.chance(0.3) ? 0.005 : 0,
     clockJumpMs: random.chance(0.7) ? 4_000 : 3_600_000,

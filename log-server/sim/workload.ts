@@ -18,7 +18,7 @@ export class Workload {
   readonly #random: Random;
   readonly #expected: SimRequest[] = [];
   /** Where each request was taken, since the last call of `finish`. */
-  readonly #taken = new Set<SimRequest>();
+  readonly #taken = new Map<SimRequest, Process>();
   #awaited: readonly SimRequest[] = [];
   #rostersLeft: number;
   #active = true;
@@ -83,7 +83,8 @@ export class Workload {
 
   async #submit(request: SimRequest, gateway: Process): Promise<void> {
     const taken = await gateway.submit(request);
-    if (taken && !this.#world.adversary.isTraitor(gateway.node.peer)) this.#taken.add(request);
+    if (taken && !this.#world.adversary.isTraitor(gateway.node.peer))
+      this.#taken.set(request, gateway);
     this.#world.trace.note(
       this.#world.now,
       gateway.node.name,
@@ -153,11 +154,13 @@ export class Workload {
     this.#awaited = [...this.#expected];
   }
 
-  /** Clients that were turned away everywhere so far ask at another gateway (Q7). */
+  /** Clients whom no present member has taken a request from ask at another one (Q7). */
   async retry(): Promise<void> {
     const gateways = this.#world.correctMembers.filter(({ isUp }) => isUp);
     for (const request of this.open) {
-      if (this.#taken.has(request)) continue;
+      // A gateway that is no member any more can do nothing for its clients.
+      const taken = this.#taken.get(request);
+      if (taken !== undefined && gateways.includes(taken)) continue;
       const gateway = this.#random.pick(gateways);
       if (gateway !== undefined) await this.#submit(request, gateway);
     }

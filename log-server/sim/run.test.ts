@@ -1,0 +1,106 @@
+// The simulator in small, for every run of the tests: the same seed is the same world; no invariant
+// breaks; a world with traitors, crashes and partitions of every kind comes to rest.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { BEHAVIOURS } from './behaviours.ts';
+import { replayCommand } from './report.ts';
+import { runSeed } from './run.ts';
+import { type Wishes, drawWorld } from './swarm.ts';
+
+/** How many seeds are tried. All together: about a minute on an idle core. */
+const SEEDS_OF_FOUR = 120;
+const SEEDS_OF_SEVEN = 30;
+
+async function requireNoViolation(wishes: Wishes): Promise<number> {
+  const result = await runSeed(wishes);
+  const { violation } = result;
+  assert.equal(violation, undefined, `${violation?.message}; see it: ${replayCommand(wishes)}`);
+  return result.height;
+}
+
+describe('runSeed', () => {
+  it('gives the same run for the same seed (I15)', async () => {
+    for (const seed of [3, 4, 5, 6]) {
+      const [one, two] = [
+        await runSeed({ seed, members: 4 }),
+        await runSeed({ seed, members: 4 }, true),
+      ];
+      assert.equal(one.fingerprint, two.fingerprint, `seed ${seed}`);
+      assert.equal(one.messages, two.messages, `seed ${seed}`);
+      assert.ok(one.lines.length === 0 && two.lines.length > 0, 'a transcript only when asked for');
+    }
+  });
+
+  it('gives another run for another seed', async () => {
+    const prints = new Set<string>();
+    for (const seed of [11, 12, 13, 14])
+      prints.add((await runSeed({ seed, members: 4 })).fingerprint);
+    assert.equal(prints.size, 4);
+  });
+
+  it(`keeps all invariants with four replicas in ${SEEDS_OF_FOUR} worlds`, async () => {
+    let heights = 0;
+    for (let seed = 1; seed <= SEEDS_OF_FOUR; seed++) {
+      heights += await requireNoViolation({ seed, members: 4 });
+    }
+    // A simulator in which nothing is ever committed finds nothing either.
+    assert.ok(heights > 20 * SEEDS_OF_FOUR, `${heights} heights`);
+  });
+
+  it(`keeps all invariants with seven replicas in ${SEEDS_OF_SEVEN} worlds`, async () => {
+    for (let seed = 1; seed <= SEEDS_OF_SEVEN; seed++) {
+      await requireNoViolation({ seed, members: 7 });
+    }
+  });
+
+  it('keeps all invariants under each behaviour alone', async () => {
+    assert.ok(BEHAVIOURS.length >= 14, 'the catalogue of RELIABILITY R3');
+    for (const { name } of BEHAVIOURS) {
+      for (const seed of [1001, 1002]) {
+        await requireNoViolation({ seed, members: 4, behaviours: [name], family: 'chaos' });
+      }
+    }
+  });
+
+  it('keeps all invariants with twins', async () => {
+    for (let seed = 2001; seed <= 2010; seed++) {
+      await requireNoViolation({ seed, members: 4, behaviours: ['twins'], family: 'phases' });
+    }
+  });
+
+  it('keeps all invariants with real Ed25519 signatures', async () => {
+    for (const seed of [3001, 3002]) {
+      await requireNoViolation({ seed, members: 4, realSignatures: true });
+    }
+  });
+});
+
+describe('drawWorld', () => {
+  it('never draws traitors and lost disks of more weight than may be faulty', () => {
+    let traitors = 0;
+    for (let seed = 1; seed <= 500; seed++) {
+      const { members, faultyWeight, treasons, lostDisks } = drawWorld({ seed });
+      const bad = [...treasons.map(({ node }) => node), ...lostDisks];
+      const weight = bad.reduce((sum, node) => sum + (members[node]?.weight ?? 0), 0);
+      assert.ok(weight <= faultyWeight, `seed ${seed}: ${weight} of ${faultyWeight}`);
+      traitors += treasons.length;
+    }
+    assert.ok(traitors > 200, `${traitors} traitors`);
+  });
+
+  it('draws every behaviour and every family', () => {
+    const names = new Set<string>();
+    const families = new Set<string>();
+    for (let seed = 1; seed <= 500; seed++) {
+      const { treasons, family } = drawWorld({ seed });
+      families.add(family);
+      for (const { behaviours, twins } of treasons) {
+        for (const name of behaviours) names.add(name);
+        if (twins) names.add('twins');
+      }
+    }
+    assert.equal(names.size, BEHAVIOURS.length + 1);
+    assert.deepEqual([...families].sort(), ['calm', 'chaos', 'crowded', 'phases', 'slow']);
+  });
+});
