@@ -5,6 +5,7 @@ import { Argument, Command, Option } from 'commander';
 import type { Invocation } from './context.ts';
 import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
 import type { Report } from './output/report.ts';
+import { addInspecting } from './program-inspecting.ts';
 
 /**
  * Runs a command with its flags read, and reports.
@@ -107,6 +108,7 @@ export function buildProgram(version: string, run: Run): Command {
       }),
     );
 
+  addInspecting(program, run);
   addInit(program, run);
   addPolicy(program, run);
   addBundle(program, run);

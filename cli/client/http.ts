@@ -37,6 +37,8 @@ export interface Exchange {
 /** An answer within its bounds. */
 export interface Answer {
   readonly status: number;
+  /** The server's clock when it answered, Unix seconds, as it says; strangers' word. */
+  readonly dateSeconds: number | undefined;
   readonly body: Uint8Array;
 }
 
@@ -125,13 +127,19 @@ export class HttpClient {
         ...(remote === undefined ? {} : { remote }),
       });
     }
-    return { status, body: new Uint8Array(Buffer.concat(chunks)) };
+    const dateSeconds = readDate(headers['date']);
+    return { status, dateSeconds, body: new Uint8Array(Buffer.concat(chunks)) };
   }
 
   /** Ends all connections, also those with an exchange under way. */
   async close(): Promise<void> {
     await this.#agent.destroy();
   }
+}
+
+function readDate(header: string | string[] | undefined): number | undefined {
+  const ms = typeof header === 'string' ? Date.parse(header) : Number.NaN;
+  return Number.isFinite(ms) ? Math.floor(ms / 1000) : undefined;
 }
 
 const TIMEOUTS: ReadonlySet<string> = new Set([

@@ -60,7 +60,14 @@ export class ReplicaClient {
 
   /** The newest checkpoint note that it has. */
   async checkpoint(signal: AbortSignal): Promise<SignedNote> {
-    const { body } = await this.#http.exchange({
+    return (await this.glance(signal)).note;
+  }
+
+  /** The newest checkpoint note that it has, and what its clock says, Unix seconds. */
+  async glance(
+    signal: AbortSignal,
+  ): Promise<{ readonly note: SignedNote; readonly dateSeconds: number | undefined }> {
+    const { body, dateSeconds } = await this.#http.exchange({
       method: 'GET',
       url: `${this.url}/checkpoint`,
       bytesMax: CHECKPOINT_BYTES_MAX,
@@ -68,7 +75,7 @@ export class ReplicaClient {
       statuses: [200],
       signal,
     });
-    return parseNote(decodeUtf8(body));
+    return { note: parseNote(decodeUtf8(body)), dateSeconds };
   }
 
   /** All rosters from epoch 0 on. */

@@ -3,12 +3,10 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
-import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeBase64, encodeHex, parseUint } from '../../verifier/encoding.ts';
 import { parseEntry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseEvidence } from '../../verifier/evidence/format.ts';
-import { ForkError } from '../../verifier/evidence/trust.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { formatNote } from '../../verifier/note.ts';
 import { releasePurl } from '../../verifier/npm/purl.ts';
@@ -16,6 +14,7 @@ import { parseRelease } from '../../verifier/statements/release.ts';
 import { formatTlogProof } from '../../verifier/tlog-proof.ts';
 import { withAccess, type Access, type AccessOptions } from '../audit/access.ts';
 import { describeEntry, entryText } from '../audit/describe-entry.ts';
+import { forkAmong } from '../audit/compare-views.ts';
 import { ageOf, ageWarnings, headData, headLines } from '../audit/head-report.ts';
 import { fetchEntry, type ProvenEntry } from '../audit/inclusion.ts';
 import { openView, type LogView } from '../audit/log-view.ts';
@@ -91,29 +90,6 @@ async function headsOfAll(invocation: Invocation, access: Access): Promise<Repor
     ...ageWarnings(newest, access, invocation),
     ...failureWarnings(failures),
   ]);
-}
-
-// Two roots of one size, each cosigned by a quorum, whoever shows them.
-function forkAmong(views: readonly LogView[]): ForkError | undefined {
-  for (const [i, first] of views.entries()) {
-    for (const second of views.slice(i + 1)) {
-      const [a, b] = [first.checkpoint.checkpoint, second.checkpoint.checkpoint];
-      if (a.size !== b.size || equalBytes(a.root, b.root)) continue;
-      const newer = first.envelopes.length > second.envelopes.length ? first : second;
-      return new ForkError(
-        {
-          origin: a.origin,
-          size: a.size,
-          rosters: newer.envelopes,
-          first: formatNote(first.note),
-          second: formatNote(second.note),
-        },
-        encodeHex(b.root),
-        encodeHex(a.root),
-      );
-    }
-  }
-  return undefined;
 }
 
 /** `log entry <index>`: an entry, proven to be in the log. */

@@ -22,6 +22,7 @@ import { diagnoseFailures, isFinal } from '../output/diagnose.ts';
 import { loadConfig, type Config } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
 import { TrustStore } from '../trust/trust-store.ts';
+import { describeClock, judgeClock } from './clock.ts';
 import { keepForkEvidence } from './fork-file.ts';
 import { requireReach, unreachableMessage, type ReachRule } from './reach.ts';
 
@@ -98,6 +99,8 @@ export class LogSession {
   /** Addresses of the configuration, the one to ask first in front. */
   #order: readonly string[];
   #isReadinessKnown = false;
+  /** How far this clock is ahead of each replica's, seconds. */
+  readonly #clocks = new Map<string, number>();
 
   readonly #reach: ReachRule;
 
@@ -200,7 +203,7 @@ export class LogSession {
     const stop = new AbortController();
     const signal = AbortSignal.any([this.#invocation.context.signal, stop.signal]);
     const askNote = (url: string): Promise<SignedNote> => {
-      const asked = notes.get(url) ?? this.replica(url).checkpoint(signal);
+      const asked = notes.get(url) ?? this.#glance(url, signal);
       notes.set(url, asked);
       return asked;
     };
@@ -229,6 +232,12 @@ export class LogSession {
     } finally {
       stop.abort();
     }
+  }
+
+  async #glance(url: string, signal: AbortSignal): Promise<SignedNote> {
+    const { note, dateSeconds } = await this.replica(url).glance(signal);
+    if (dateSeconds !== undefined) this.#clocks.set(url, this.#nowSeconds() - dateSeconds);
+    return note;
   }
 
   async #askEvidence(
@@ -303,7 +312,12 @@ export class LogSession {
     const answered = failures.filter(({ error }) => error instanceof VerifyError).length;
     const message = unreachableMessage(answered, total, `${needed} needed`);
     const found = diagnoseFailures(message, failures, answered >= needed);
-    return new CliError(found.code, found.message, { details: found.details, hints: found.hints });
+    const isAboutTime = found.code === 'BP4001' || found.code === 'BP4007';
+    const clock = describeClock(judgeClock([...this.#clocks.values()], total));
+    return new CliError(found.code, found.message, {
+      details: isAboutTime ? [['clock', clock], ...found.details] : found.details,
+      hints: isAboutTime ? [...found.hints, 'bftpkg doctor'] : found.hints,
+    });
   }
 
   /**

@@ -1,0 +1,225 @@
+// `bftpkg diff`: two releases, or a release and a tarball, side by side: who signed, what runs, what is
+// asked for, and which files differ. Releases are verified first; a tarball at hand is only checked to be
+// safe to look at, and is marked as what it is.
+import { join, resolve } from 'node:path';
+
+import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarball.ts';
+import { equalBytes } from '../../verifier/bytes.ts';
+import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import { canonicalJson, type JsonObject } from '../../verifier/json.ts';
+import { gunzip } from '../../verifier/node/gunzip.ts';
+import { formatSri } from '../../verifier/npm/integrity.ts';
+import type { Invocation } from '../context.ts';
+import { CliError } from '../errors.ts';
+import { ArtifactStore } from '../npm/artifact-store.ts';
+import { fetchArtifacts } from '../npm/fetch.ts';
+import { diagnoseFailures } from '../output/diagnose.ts';
+import { doneReport, type Report } from '../output/report.ts';
+import { readArtifact } from '../release/artifact.ts';
+import { withSession, type LogSession } from '../session/log-session.ts';
+import { cacheFolder } from '../trust/folders.ts';
+import { parseSpec } from './spec.ts';
+
+// Files named for people; JSON has all.
+const FILES_SHOWN_MAX = 50;
+
+interface Side {
+  readonly label: string;
+  readonly integrity: string;
+  readonly size: number;
+  readonly listing: ArchiveListing;
+  /** What the log says; `undefined` for a tarball at hand. */
+  readonly release: VerifiedRelease | undefined;
+}
+
+interface FileChange {
+  readonly kind: 'added' | 'removed' | 'changed';
+  readonly path: string;
+  /** Bytes before and after. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/** `diff <from> <to>`; each is name@version or a tarball. */
+export async function diff(invocation: Invocation, from: string, to: string): Promise<Report> {
+  const isFile = (target: string): boolean => /\.(?:tgz|tar\.gz)$/.test(target);
+  const specs = [from, to].filter((target) => !isFile(target)).map(parseSpec);
+  const releases = await readReleases(invocation, specs);
+  const open = async (target: string): Promise<Side> => {
+    const known = releases.get(target);
+    if (known !== undefined) return known;
+    const file = await readArtifact(resolve(invocation.context.cwd, target));
+    const { bytes, sha512, checked } = file;
+    return {
+      label: `${target} (not verified)`,
+      integrity: formatSri(sha512),
+      size: bytes.length,
+      listing: checked,
+      release: undefined,
+    };
+  };
+  return compare(await open(from), await open(to));
+}
+
+async function readReleases(
+  invocation: Invocation,
+  specs: readonly { readonly name: string; readonly version: string }[],
+): Promise<ReadonlyMap<string, Side>> {
+  if (specs.length === 0) return new Map();
+  return await withSession(invocation, { reach: 'current' }, async (session) => {
+    const distinct = new Map(specs.map((spec) => [`${spec.name}@${spec.version}`, spec]));
+    const subjects = [...distinct.values()].map((spec): Subject => ({ kind: 'release', ...spec }));
+    const verified = await session.verify(subjects);
+    const releases = verified.evidence.subjects.map((result, i) => {
+      const label = [...distinct.keys()][i] ?? '';
+      if (result.kind === 'refused') throw result.error;
+      if (result.kind === 'verified') return result.release;
+      throw new CliError('BP5003', `${label}: not in the log`);
+    });
+    return await fetchSides(invocation, session, releases);
+  });
+}
+
+async function fetchSides(
+  { context }: Invocation,
+  session: LogSession,
+  releases: readonly VerifiedRelease[],
+): Promise<ReadonlyMap<string, Side>> {
+  const sides = new Map<string, Side>();
+  await fetchArtifacts(
+    releases,
+    {
+      replicas: await session.readyFirst(),
+      missed: new Map(),
+      store: new ArtifactStore(join(cacheFolder(context.env), 'artifacts')),
+      signal: context.signal,
+      // Whoever sent other bytes was passed over; here the right ones are what matters.
+      onFailure: () => undefined,
+    },
+    async (outcome) => {
+      const { release } = outcome;
+      const label = `${release.name}@${release.version}`;
+      if (outcome.kind === 'refused') throw outcome.error;
+      if (outcome.kind === 'unreachable') {
+        const what = `${label}: no replica could be reached for its tarball`;
+        const found = diagnoseFailures(what, outcome.failures, false);
+        throw new CliError(found.code, found.message, { details: found.details });
+      }
+      const listing = await checkTarball(outcome.bytes, gunzip, release);
+      const integrity = formatSri(release.sha512);
+      sides.set(label, { label, integrity, size: release.size, listing, release });
+    },
+  );
+  return sides;
+}
+
+function compare(from: Side, to: Side): Report {
+  const files = compareFiles(from.listing, to.listing);
+  const manifest = compareManifests(from.listing.manifest, to.listing.manifest);
+  const facts = [
+    ['digest', from.integrity, to.integrity],
+    ['bytes', String(from.size), String(to.size)],
+    ['files', String(from.listing.files.length), String(to.listing.files.length)],
+    ['signed by', signersOf(from), signersOf(to)],
+    ['needed', requiredOf(from), requiredOf(to)],
+  ] as const;
+  const shown = files.slice(0, FILES_SHOWN_MAX).map((file) => `  ${fileLine(file)}`);
+  const more = files.length - shown.length;
+  const isEqual = from.integrity === to.integrity;
+  return doneReport('diff', {
+    data: {
+      from: sideData(from),
+      to: sideData(to),
+      equal: isEqual,
+      files: files.map((file) => ({ ...file })),
+      manifest: manifest.map((change) => ({ ...change })),
+    },
+    lines: [
+      `${from.label} → ${to.label}`,
+      ...(isEqual ? ['the same bytes'] : []),
+      ...facts.flatMap(([name, a, b]) =>
+        a === b ? [`  ${name}: ${a}`] : [`- ${name}: ${a}`, `+ ${name}: ${b}`],
+      ),
+      ...manifest.flatMap(({ field, before, after }) => [
+        ...(before === null ? [] : [`- ${field}: ${before}`]),
+        ...(after === null ? [] : [`+ ${field}: ${after}`]),
+      ]),
+      ...shown,
+      ...(more > 0 ? [`  … and ${more} more files (--json)`] : []),
+    ],
+  });
+}
+
+function sideData({ label, integrity, size, release }: Side): JsonObject {
+  return {
+    label,
+    integrity,
+    size,
+    verified: release !== undefined,
+    signers: release?.signers.map(({ name, keyId }) => ({ name, keyId })) ?? [],
+    required: release?.required ?? null,
+  };
+}
+
+function signersOf({ release }: Side): string {
+  if (release === undefined) return 'unknown';
+  // Names are labels that anybody can choose; the keys are who it was.
+  return release.signers.map(({ name, keyId }) => `${name} (${keyId.slice(0, 8)})`).join(', ');
+}
+
+function requiredOf({ release }: Side): string {
+  return release === undefined ? 'unknown' : `${release.required} signatures`;
+}
+
+function contentOf({ archive, files }: ArchiveListing): ReadonlyMap<string, Uint8Array> {
+  return new Map(
+    files.map(({ path, offset, size }) => [path, archive.subarray(offset, offset + size)]),
+  );
+}
+
+function compareFiles(from: ArchiveListing, to: ArchiveListing): readonly FileChange[] {
+  const [before, after] = [contentOf(from), contentOf(to)];
+  const paths = [...new Set([...before.keys(), ...after.keys()])].toSorted();
+  return paths.flatMap((path): FileChange[] => {
+    const [a, b] = [before.get(path), after.get(path)];
+    const sizes = { path, from: a?.length ?? 0, to: b?.length ?? 0 };
+    if (a === undefined) return [{ kind: 'added', ...sizes }];
+    if (b === undefined) return [{ kind: 'removed', ...sizes }];
+    return equalBytes(a, b) ? [] : [{ kind: 'changed', ...sizes }];
+  });
+}
+
+function fileLine({ kind, path, from, to }: FileChange): string {
+  if (kind === 'added') return `added    ${path}  ${to} bytes`;
+  if (kind === 'removed') return `removed  ${path}  ${from} bytes`;
+  return `changed  ${path}  ${from} → ${to} bytes`;
+}
+
+interface ManifestChange {
+  readonly field: string;
+  readonly before: string | null;
+  readonly after: string | null;
+}
+
+// One row for each member of each table of the manifest: a script, a dependency, a program.
+function compareManifests(from: JsonObject, to: JsonObject): readonly ManifestChange[] {
+  const [before, after] = [flatten(from), flatten(to)];
+  const fields = [...new Set([...before.keys(), ...after.keys()])].toSorted();
+  return fields.flatMap((field) => {
+    const [a, b] = [before.get(field) ?? null, after.get(field) ?? null];
+    return a === b ? [] : [{ field, before: a, after: b }];
+  });
+}
+
+function flatten(manifest: JsonObject): ReadonlyMap<string, string> {
+  const rows = new Map<string, string>();
+  for (const [name, value] of Object.entries(manifest)) {
+    const isTable = typeof value === 'object' && value !== null && !Array.isArray(value);
+    const members = isTable ? Object.entries(value) : [['', value] as const];
+    for (const [key, member] of members) {
+      const text = typeof member === 'string' ? member : canonicalJson(member);
+      rows.set(key === '' ? name : `${name}.${key}`, text);
+    }
+  }
+  return rows;
+}
