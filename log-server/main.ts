@@ -136,8 +136,21 @@ function report(error: unknown): number {
     return name === 'DatabaseError' ? EXIT.usage : EXIT.damaged;
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (isMissingDatabase(error, code)) {
+    process.stderr.write(`bftpkg-log: error: better-sqlite3 is not installed or was not built\n`);
+    process.stderr.write(`bftpkg-log: hint: a replica needs it: npm rebuild better-sqlite3\n`);
+    return EXIT.usage;
+  }
   const isSetupTrouble = typeof code === 'string' && SETUP_TROUBLES.has(code);
   const detail = error instanceof Error && !isSetupTrouble ? error.stack : undefined;
   process.stderr.write(`bftpkg-log: error: ${detail ?? describeError(error)}\n`);
   return isSetupTrouble ? EXIT.usage : EXIT.internal;
+}
+
+// It is an optional dependency with an install script: clients do without it, and many people turn
+// install scripts off.
+function isMissingDatabase(error: unknown, code: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (code === 'ERR_MODULE_NOT_FOUND') return error.message.includes("'better-sqlite3'");
+  return error.message.startsWith('Could not locate the bindings file');
 }
