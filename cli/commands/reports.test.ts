@@ -11,6 +11,7 @@ import { projectRoot } from '../../fixtures/tree.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { FORMATS, type Format } from '../output/formats.ts';
 import { VERIFY_JSON_SCHEMA } from '../output/schema.ts';
+import { runCli } from '../run.ts';
 
 let fake: FakeLog;
 let alpha: Uint8Array;
@@ -193,9 +194,46 @@ describe('--ascii', () => {
     // oxlint-disable-next-line no-control-regex -- ASCII, as it is
     assert.match(stdout + stderr, /^[\u0000-\u007f]*$/);
     assert.match(stdout, /^FAIL error\[BP1003\]/m);
-    const facts = ['--json', '--reproducible'];
-    const plain = await run(['verify', ...facts]);
-    assert.equal((await run(['verify', '--ascii', ...facts])).stdout, plain.stdout);
+    // A folder without a configuration: the hint has an ellipsis.
+    const elsewhere = ['-C', fake.home, 'verify', '--json', '--reproducible'];
+    const plain = await run(elsewhere);
+    assert.match(plain.stdout, /…/);
+    assert.equal((await run([...elsewhere, '--ascii'])).stdout, plain.stdout);
+  });
+});
+
+describe('--format ndjson', () => {
+  async function stream(flags: readonly string[]): Promise<string> {
+    let stdout = '';
+    let nowMs = (fake.log.time + 1) * 1000;
+    await runCli(['verify', '--format', 'ndjson', ...flags], '1.2.3', {
+      cwd: fake.project,
+      env: { HOME: fake.home },
+      // A machine on which everything takes a second.
+      nowMs: () => (nowMs += 1000),
+      terminal: {
+        writeOut: (text) => void (stdout += text),
+        writeErr: () => undefined,
+        outIsTty: false,
+        errIsTty: false,
+        ask: undefined,
+      },
+    });
+    return stdout;
+  }
+
+  it('says how far it is while it works', async () => {
+    const lines = (await stream([])).trim().split('\n');
+    assert.match(lines[0] ?? '', /^\{"type":"start"/);
+    assert.match(lines[1] ?? '', /^\{"type":"progress","text":"verifying against the log"/);
+    consume('ndjson', `${lines.join('\n')}\n`);
+  });
+
+  it('leaves that out where it would differ from run to run', async () => {
+    const first = await stream(['--reproducible']);
+    assert.doesNotMatch(first, /"type":"progress"/);
+    await rm(join(fake.home, '.local'), { recursive: true, force: true });
+    assert.equal(await stream(['--reproducible']), first);
   });
 });
 
@@ -233,6 +271,6 @@ describe('progress', () => {
     const erase = '\r\u001b[2K';
     const bar = stderr.lastIndexOf(`${erase}verifying`);
     assert.ok(stderr.indexOf(erase, bar + 1) > bar, 'erased after it was drawn last');
-    assert.doesNotMatch(stderr, /\u001b\[\?25l/, 'the cursor was never hidden');
+    assert.ok(!stderr.includes('\u001b[?25l'), 'the cursor was never hidden');
   });
 });

@@ -11,6 +11,7 @@ describe('wantsColor', () => {
     ['a pipe gets none', {}, false],
     ['--color always beats NO_COLOR', { flag: 'always', env: { NO_COLOR: '1' } }, true],
     ['--color never beats FORCE_COLOR', { flag: 'never', env: { FORCE_COLOR: '1' } }, false],
+    ['the short report gets colour too', { format: 'concise', isTty: true }, true],
     ['other formats get none', { format: 'json', isTty: true, env: { FORCE_COLOR: '1' } }, false],
     ['NO_COLOR switches off', { isTty: true, env: { NO_COLOR: '1' } }, false],
     ['an empty NO_COLOR says nothing', { isTty: true, env: { NO_COLOR: '' } }, true],

@@ -17,7 +17,7 @@ export function wantsColor(input: ColorInput): boolean {
   const { env } = input;
   if (input.flag === 'always') return true;
   if (input.flag === 'never') return false;
-  if (input.format !== 'human') return false;
+  if (input.format !== 'human' && input.format !== 'concise') return false;
   if ((env['NO_COLOR'] ?? '') !== '') return false;
   const force = env['FORCE_COLOR'];
   const cliForce = env['CLICOLOR_FORCE'];
