@@ -2,7 +2,6 @@
 // with other folders, clocks and terminals.
 
 import type { Format } from './output/formats.ts';
-import type { ProgressCount } from './output/progress.ts';
 
 /** The two output streams and whether somebody is looking. */
 export interface Terminal {
@@ -53,6 +52,12 @@ export interface Globals {
   readonly input: boolean;
   /** Whether no server may be asked. */
   readonly offline: boolean;
+}
+
+/** How far something has come. */
+export interface ProgressCount {
+  readonly done: number;
+  readonly total: number;
 }
 
 /** What a command gets. */

@@ -1,14 +1,8 @@
 // What is going on, on stderr: a bar on a terminal for work that takes longer than half a second, and
 // a line each ten seconds elsewhere, so that build servers do not take a long silence for a hang. Logs
 // never get anything that moves. The cursor is never hidden, so nothing can leave it so.
-import type { Terminal } from '../context.ts';
+import type { ProgressCount, Terminal } from '../context.ts';
 import { printable } from './sanitize.ts';
-
-/** How far something has come. */
-export interface ProgressCount {
-  readonly done: number;
-  readonly total: number;
-}
 
 export type ProgressMode = 'bar' | 'lines' | 'none';
 
