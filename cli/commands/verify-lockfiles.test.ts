@@ -223,7 +223,10 @@ describe('verify: lock, log and bytes are bound together', () => {
     await npmProject({ ...honest(), 'node_modules/helper': entry('helper', '2.0.0') }, root);
     const report = await verify();
     assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report.subjects, null, 1));
-    assert.ok(row(report, 'helper@2.0.0').origin?.notes.includes('overridden by the project'));
+    assert.match(
+      row(report, 'helper@2.0.0').origin?.notes.join() ?? '',
+      /overridden by the project/,
+    );
   });
 
   it('accepts an alias that package.json asks for, and says so', async () => {
@@ -234,7 +237,7 @@ describe('verify: lock, log and bytes are bound together', () => {
     );
     const report = await verify();
     assert.equal(report.exit.code, EXIT.verified);
-    assert.ok(row(report, 'evil@1.0.0').origin?.notes.includes('alias pad'));
+    assert.match(row(report, 'evil@1.0.0').origin?.notes.join() ?? '', /alias pad/);
   });
 
   it('gives every entry a row, whatever it is', async () => {
