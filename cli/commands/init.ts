@@ -47,7 +47,7 @@ interface PlannedFile {
 
 /** `init`. */
 export async function init(invocation: Invocation, options: InitOptions): Promise<Report> {
-  const { globals, progress } = invocation;
+  const { globals } = invocation;
   const path = join(globals.project, CONFIG_NAME);
   const before = await readIfThere(path);
   if (before !== undefined && options.force !== true) {
@@ -94,7 +94,9 @@ export async function init(invocation: Invocation, options: InitOptions): Promis
       ...files.flatMap((file) => shorten(diffLines(file.path, file.before, file.after))),
     ];
     const isWritten = await write(invocation, options, files, lines);
-    if (isWritten) progress('next: bftpkg verify');
+    const outcome = isWritten
+      ? [...files.map((file) => `${file.path} written`), 'next: bftpkg verify']
+      : ['nothing was written'];
     return doneReport('init', {
       data: {
         files: files.map((file) => file.path),
@@ -107,7 +109,7 @@ export async function init(invocation: Invocation, options: InitOptions): Promis
         baseline: withBaseline ? today.baseline.count : null,
         refused: today === undefined ? null : today.refused(withBaseline),
       },
-      lines: isWritten || options.dryRun === true ? lines : [...lines, 'nothing was written'],
+      lines: [...lines, ...outcome],
     });
   } finally {
     await rm(trial, { recursive: true, force: true });
@@ -213,7 +215,7 @@ interface Today {
 }
 
 async function lookAtToday(invocation: Invocation, lockfile: string): Promise<Today> {
-  const found = await findNeeds(invocation, { lockfile });
+  const found = await findNeeds(invocation, { lockfile }, 'baseline');
   const text = formatBaseline(found.needs);
   const countWith = (baseline: string): number =>
     found
@@ -248,7 +250,7 @@ function describeToday(today: Today | undefined, template: string): readonly str
 }
 
 async function write(
-  { context, globals, progress }: Invocation,
+  { context, globals }: Invocation,
   { dryRun = false, yes = false }: InitOptions,
   files: readonly PlannedFile[],
   lines: readonly string[],
@@ -263,7 +265,6 @@ async function write(
   for (const { path, after } of files) {
     await mkdir(dirname(path), { recursive: true });
     await replaceFile(path, after, 0o644);
-    progress(`${path} written`);
   }
   return true;
 }

@@ -47,9 +47,9 @@ export async function baselineCreate(
       },
     );
   }
-  const needs = await findNeeds(invocation, options);
+  const needs = await findNeeds(invocation, options, 'baseline');
   const { files, left } = await planBaseline(project, path, before, needs);
-  return await finish(invocation, 'policy baseline create', { files, left, needs }, options);
+  return await finish('policy baseline create', { files, left, needs }, options);
 }
 
 /** A file to be written. */
@@ -94,13 +94,13 @@ export async function baselinePrune(
   const { baseline } = await readConfigFiles(invocation.context, invocation.globals);
   if (baseline === undefined) throw configError('the project has no baseline');
   const before = await readFile(baseline.path, 'utf8');
-  const needs = await findNeeds(invocation, options);
+  const needs = await findNeeds(invocation, options, 'baseline');
   const kept = baseline.packages.flatMap((line) => stillNeeded(line, needs.needs));
   const files = [{ path: baseline.path, before, after: formatBaseline(kept) }];
   const left = needs
     .withBaseline({ ...baseline, packages: kept })
     .filter(({ verdict }) => verdict === 'rejected' || verdict === 'inconclusive');
-  return await finish(invocation, 'policy baseline prune', { files, left, needs }, options);
+  return await finish('policy baseline prune', { files, left, needs }, options);
 }
 
 function stillNeeded(
@@ -131,7 +131,6 @@ export async function baselineList({ context, globals }: Invocation): Promise<Re
 }
 
 async function finish(
-  { progress }: Invocation,
   command: string,
   { files, left, needs }: Planned & { readonly needs: ProjectNeeds },
   { dryRun = false }: BaselineOptions,
@@ -139,10 +138,7 @@ async function finish(
   const changed = files.filter(({ before, after }) => before !== after);
   if (!dryRun) {
     // The baseline first: a configuration that names a file which is not there refuses everything.
-    for (const { path, after } of changed) {
-      await replaceFile(path, after, 0o644);
-      progress(`${path} written`);
-    }
+    for (const { path, after } of changed) await replaceFile(path, after, 0o644);
   }
   const [file] = files;
   const count = file === undefined ? 0 : parseBaseline(file.after, file.path).packages.length;
@@ -152,6 +148,7 @@ async function finish(
     `${needs.verified} verified, ${count} in the baseline, ${left.length} still refused`,
     ...names.slice(0, LISTED_MAX).map((name) => `  refused: ${name}`),
     ...(names.length > 0 ? ['see why: bftpkg verify'] : []),
+    ...(dryRun ? ['nothing was written'] : changed.map(({ path }) => `${path} written`)),
   ];
   const data = {
     files: changed.map(({ path }) => path),

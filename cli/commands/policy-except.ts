@@ -36,7 +36,7 @@ export async function exceptAdd(
   );
   const path = [...configRoot(project.path), 'exceptions', same];
   const after = editJson(text, path, exceptionJson(exception));
-  return await write(invocation, 'policy except add', project.path, text, after, options);
+  return await write('policy except add', project.path, text, after, options);
 }
 
 /** `policy except list`: all exceptions, of the project and of the user. */
@@ -65,7 +65,7 @@ export async function exceptPrune(
   options: NeedsOptions & { readonly dryRun?: boolean },
 ): Promise<Report> {
   const { project, text } = await readProject(invocation);
-  const { needs } = await findNeeds(invocation, options);
+  const { needs } = await findNeeds(invocation, options, 'exceptions and baseline');
   const today = dayOf(invocation.context.nowMs());
   const isNeeded = (exception: Exception): boolean =>
     exception.expires >= today &&
@@ -79,7 +79,7 @@ export async function exceptPrune(
     if (exception === undefined || isNeeded(exception)) continue;
     after = editJson(after, [...configRoot(project.path), 'exceptions', i], undefined);
   }
-  return await write(invocation, 'policy except prune', project.path, text, after, options);
+  return await write('policy except prune', project.path, text, after, options);
 }
 
 async function readProject({
@@ -126,7 +126,6 @@ function exceptionJson(exception: Exception): {
 }
 
 async function write(
-  { progress }: Invocation,
   command: string,
   path: string,
   before: string,
@@ -138,11 +137,11 @@ async function write(
   const parse = configRoot(path).length > 0 ? parsePackageJsonConfig : parseProject;
   parse(after, path);
   const isWritten = lines.length > 0 && !dryRun;
-  if (isWritten) {
-    await replaceFile(path, after, 0o644);
-    progress(`${path} written`);
-  }
-  const shown = lines.length === 0 ? ['nothing to change'] : lines;
+  if (isWritten) await replaceFile(path, after, 0o644);
+  const shown =
+    lines.length === 0
+      ? ['nothing to change']
+      : [...lines, isWritten ? `${path} written` : 'nothing was written'];
   return doneReport(command, {
     data: { file: path, written: isWritten, diff: lines },
     lines: shown,

@@ -353,6 +353,21 @@ describe('policy baseline', () => {
     assert.equal((await run('verify')).exit.code, EXIT.notLogged);
   });
 
+  it('need not have what an exception covers', async () => {
+    await lockWithUnlogged();
+    await run('policy', 'baseline', 'create');
+    await fake.configure({ baseline: 'bftpkg-baseline.json', exceptions: [EXCEPTION] });
+    assert.deepEqual(
+      (await run('verify')).diagnostics.map(({ code }) => code),
+      ['BP6010'],
+    );
+    assert.equal((await run('policy', 'baseline', 'prune')).result['baseline'], 0);
+    const report = await run('verify');
+    assert.deepEqual([report.exit.code, report.diagnostics], [EXIT.verified, []]);
+    await run('policy', 'except', 'prune');
+    assert.equal((await run('verify')).exit.code, EXIT.verified, 'the exception is needed');
+  });
+
   it('that is not there permits nothing', async () => {
     await lockWithUnlogged();
     await run('policy', 'baseline', 'create');

@@ -19,6 +19,12 @@ export interface NeedsOptions {
   readonly bundle?: string;
 }
 
+/**
+ * Whose permissions are looked away from: the baseline's, or the project's exceptions as well. Exceptions
+ * go first, so a baseline need not have what one of them covers.
+ */
+export type Without = 'baseline' | 'exceptions and baseline';
+
 /** What the verification of a lockfile left to a policy. */
 export interface ProjectNeeds {
   readonly lockfile: Lockfile;
@@ -35,6 +41,7 @@ export interface ProjectNeeds {
 export async function findNeeds(
   invocation: Invocation,
   { lockfile: named, bundle }: NeedsOptions,
+  without: Without,
 ): Promise<ProjectNeeds> {
   const { context, globals } = invocation;
   const path = named === undefined ? undefined : resolve(context.cwd, named);
@@ -46,7 +53,7 @@ export async function findNeeds(
     const { verification } = await verifyLockfile(session, lockfile, ask);
     const scope = { lockText: lockfile.text, isWhole: false };
     const { policy } = session.config;
-    const strict = withoutPermissions(policy);
+    const strict = withoutPermissions(policy, without);
     const bare = run.judge(verification.subjects, scope, strict).subjects;
     const judge = (baseline: Baseline): readonly SubjectReport[] =>
       run.judge(verification.subjects, scope, { ...policy, baseline }).subjects;
@@ -61,7 +68,8 @@ export async function findNeeds(
 }
 
 // The user's own exceptions hold whatever the project says, so nobody else has to permit the same.
-function withoutPermissions(policy: Policy): Policy {
+function withoutPermissions(policy: Policy, without: Without): Policy {
+  if (without === 'baseline') return { ...policy, baseline: undefined };
   const layers = policy.layers.map((layer) =>
     layer.origin === 'project' ? { ...layer, exceptions: [] } : layer,
   );
