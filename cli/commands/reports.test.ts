@@ -187,6 +187,19 @@ describe('--format github', () => {
   });
 });
 
+describe('paths in reports', () => {
+  it('lead to the lockfile that was found further up', async () => {
+    await lock(beta);
+    const app = join(fake.project, 'packages', 'app');
+    await mkdir(app, { recursive: true });
+    const env = { GITHUB_WORKSPACE: fake.home };
+    const { stdout } = await run(['-C', app, 'verify', '--format', 'sarif'], { env });
+    const [uri] = /"uri": "[^"]*"/.exec(stdout) ?? [];
+    const folder = fake.project.slice(fake.home.length + 1);
+    assert.equal(uri, `"uri": "${folder}/package-lock.json"`);
+  });
+});
+
 describe('--ascii', () => {
   it('writes no character outside ASCII of its own, and leaves documents alone', async () => {
     await lock(beta);

@@ -93,7 +93,9 @@ async function verifyTargets(
     reportRelease(each, verified.evidence.subjects[i], verified.isBundle),
   );
   const source = targets.length === 1 ? (targets[0] ?? '') : `${targets.length} releases`;
-  const verification = reportVerification(session, verified, source, reports);
+  // Tarballs are reported as they were typed.
+  const folder = invocation.context.cwd;
+  const verification = { ...reportVerification(session, verified, source, reports), folder };
   return policy.report('verify', verification, { lockText: undefined, isWhole: false });
 }
 

@@ -37,7 +37,7 @@ export async function deliver(
   const facts: RunFacts = {
     ...run,
     reproducible: globals.reproducible,
-    folder: await repositoryFolder(globals.project, env),
+    folder: await repositoryFolder(made.verification?.folder ?? globals.project, env),
   };
   let report = globals.simpleExit ? simplifyExit(made) : made;
   report = withDiagnostics(report, await writeFiles(report, globals, facts));

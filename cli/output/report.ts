@@ -102,6 +102,8 @@ export interface PolicyReport {
 export interface Verification {
   /** The lockfile, tarball or command line that named the subjects. */
   readonly source: string;
+  /** What the places of subjects are relative to, absolute; the project where it isn't known. */
+  readonly folder?: string;
   readonly policy: PolicyReport | null;
   readonly checkpoint: CheckpointReport | null;
   readonly subjects: readonly SubjectReport[];

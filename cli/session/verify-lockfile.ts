@@ -1,5 +1,7 @@
 // A lockfile against the log: every entry gets a row, none is skipped, and what the signed manifests ask
 // for is compared with what the lockfile has.
+import { dirname } from 'node:path';
+
 import { encodeHex } from '../../verifier/encoding.ts';
 import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { CliError } from '../errors.ts';
@@ -70,7 +72,8 @@ export async function verifyLockfile(
     verified === undefined
       ? withoutLog(source, reports)
       : reportVerification(session, verified, source, reports);
-  return { verification, releases, verified, folders: edges.folders };
+  const folder = dirname(lockfile.path);
+  return { verification: { ...verification, folder }, releases, verified, folders: edges.folders };
 }
 
 // Yarn classic's lockfile does not say what the project asks for. Without a package.json, nothing would
