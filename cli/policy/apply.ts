@@ -1,6 +1,7 @@
 // A policy applied to what was verified: proven releases are judged, refusals that an exception or the
 // baseline allows are taken back. Nothing here can turn a refusal that is not exceptable into anything
 // else, and nothing that is only allowed is ever called verified.
+import type { SubjectResult, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import type { VerifiedEvidence } from '../../verifier/evidence/verify.ts';
 import {
   diagnostic,
@@ -64,7 +65,8 @@ class PolicyJudge {
   readonly #input: PolicyCase;
   readonly #today: string;
   readonly #bindingOf: BindingOf;
-  readonly #releases: ReadonlyMap<string, ReturnType<typeof releaseOf>>;
+  readonly #releases: ReadonlyMap<string, VerifiedRelease>;
+  readonly #results: ReadonlyMap<string, readonly SubjectResult[]>;
   readonly #baseline: ReadonlyMap<string, readonly BaselinePackage[]>;
   readonly #usedExceptions = new Set<Exception>();
   readonly #usedBaseline = new Set<BaselinePackage>();
@@ -81,7 +83,8 @@ class PolicyJudge {
         return release === undefined ? [] : [[`${release.name}@${release.version}`, release]];
       }),
     );
-    this.#baseline = groupByName(input.policy);
+    this.#results = groupBy(results, ({ subject }) => subject.name);
+    this.#baseline = groupBy(input.policy.baseline?.packages ?? [], ({ name }) => name);
   }
 
   decide(subject: SubjectReport): SubjectReport {
@@ -131,7 +134,7 @@ class PolicyJudge {
       return { ...subject, verdict: 'rejected', diagnostics: [...subject.diagnostics, problem] };
     }
     const predecessor = needsPredecessor(policy, release.name)
-      ? predecessorOf(release, evidence.subjects, known)
+      ? predecessorOf(release, this.#results.get(release.name) ?? [], known)
       : ({ kind: 'none' } as const);
     const refusals = judgeRelease(policy, {
       release,
@@ -259,18 +262,16 @@ class PolicyJudge {
   }
 }
 
-function releaseOf(
-  result: VerifiedEvidence['subjects'][number],
-): Extract<VerifiedEvidence['subjects'][number], { kind: 'verified' }>['release'] | undefined {
+function releaseOf(result: SubjectResult): VerifiedRelease | undefined {
   return result.kind === 'verified' ? result.release : undefined;
 }
 
-function groupByName({ baseline }: Policy): ReadonlyMap<string, readonly BaselinePackage[]> {
-  const groups = new Map<string, BaselinePackage[]>();
-  for (const line of baseline?.packages ?? []) {
-    const group = groups.get(line.name);
-    if (group === undefined) groups.set(line.name, [line]);
-    else group.push(line);
+function groupBy<T>(items: readonly T[], nameOf: (item: T) => string): Map<string, readonly T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(nameOf(item));
+    if (group === undefined) groups.set(nameOf(item), [item]);
+    else group.push(item);
   }
   return groups;
 }

@@ -49,15 +49,14 @@ export function candidatesBefore(
  * The release before one: the highest lower version that is proven. Revoked ones don't count: what they
  * look like is no standard for others.
  *
- * @param results everything that the evidence answered, this package's record among it
+ * @param own everything that the evidence answered about this package, its record among it
  */
 export function predecessorOf(
   release: VerifiedRelease,
-  results: readonly SubjectResult[],
+  own: readonly SubjectResult[],
   known: KnownVersions,
 ): Predecessor {
   const { name, version } = release;
-  const own = results.filter(({ subject }) => subject.name === name);
   const lower = own
     .flatMap((result) => (result.kind === 'verified' ? [result.release] : []))
     .filter((each) => compareVersions(each.version, version) < 0)
