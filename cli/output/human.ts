@@ -67,7 +67,9 @@ function findingLines(findings: readonly Finding[], layout: Layout): readonly st
   const byCode = new Map<string, Finding[]>();
   for (const found of findings) {
     const key = `${found.diagnostic.severity} ${found.diagnostic.code}`;
-    byCode.set(key, [...(byCode.get(key) ?? []), found]);
+    const group = byCode.get(key);
+    if (group === undefined) byCode.set(key, [found]);
+    else group.push(found);
   }
   return [...byCode.values()].flatMap((group) => {
     // One more is named as quickly as it is counted.
