@@ -52,9 +52,9 @@ export async function keepForkEvidence(error: ForkError, folder: string): Promis
         ['root B', error.found ?? ''],
         ['signed both', `${both.join(' ')}   (provably faulty)`],
         ['evidence', kept],
+        ['note', 'nothing was installed and the saved trust state was not advanced'],
       ],
       hints: [
-        'Nothing was installed and the saved trust state was not advanced.',
         ...(isKept ? [`anybody can check it: bftpkg evidence verify ${kept}`] : []),
         'keep the file, publish it, and send it to the operators and auditors of the log',
       ],
