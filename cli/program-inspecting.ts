@@ -47,6 +47,50 @@ export function addInspecting(program: Command, run: Run): void {
   addCache(program, run);
 }
 
+// A monitor runs until it is stopped.
+const MONITOR_TIMEOUT = '3650d';
+
+/** Adds the commands for auditors that follow a log. */
+export function addMonitor(program: Command, run: Run): void {
+  const parent = program
+    .command('monitor')
+    .description('follow a log, check every step of it, and tell what you asked to be told');
+  parent
+    .command('run')
+    .description('watch what --config <monitor.json> names, until it is stopped')
+    .option('--once', 'make one round')
+    .option('--interval <duration>', 'pause between two rounds', '1m')
+    .option('--state <folder>', 'where it keeps how far it got (default: your state folder)')
+    .option('--webhook <url>', 'post notices there as well')
+    .option('--from-start', 'tell about what is in the log at the first round, too')
+    .action(
+      (options: {
+        once?: boolean;
+        interval: string;
+        state?: string;
+        webhook?: string;
+        fromStart?: boolean;
+      }) =>
+        run(
+          'monitor run',
+          async (invocation) => {
+            const { monitorRun } = await import('./commands/monitor.ts');
+            return await monitorRun(invocation, options);
+          },
+          options.once === true ? undefined : MONITOR_TIMEOUT,
+        ),
+    );
+  parent
+    .command('check-config')
+    .description('read --config <monitor.json>, and say what is wrong with it')
+    .action(() =>
+      run('monitor check-config', async (invocation) => {
+        const { monitorCheckConfig } = await import('./commands/monitor.ts');
+        return await monitorCheckConfig(invocation);
+      }),
+    );
+}
+
 function addTrust(program: Command, run: Run): void {
   const parent = program.command('trust').description('what this machine has accepted of the log');
   parent

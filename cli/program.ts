@@ -5,7 +5,7 @@ import { Argument, Command, Option } from 'commander';
 import type { Invocation } from './context.ts';
 import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
 import type { Report } from './output/report.ts';
-import { addInspecting } from './program-inspecting.ts';
+import { addInspecting, addMonitor } from './program-inspecting.ts';
 
 /**
  * Runs a command with its flags read, and reports.
@@ -122,6 +122,7 @@ export function buildProgram(version: string, run: Run): Command {
   program.commandsGroup('For auditors of the log:');
   addLog(program, run);
   addEvidence(program, run);
+  addMonitor(program, run);
   return program;
 }
 

@@ -17,6 +17,9 @@ import { buildProgram } from './program.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 type Action = (invocation: Invocation) => Promise<Report>;
 
+/** The longest that a timer of Node can be set to: 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** What is left for a command to clean up after its time is spent. */
 const GRACE_MS = 3_000;
 
@@ -172,17 +175,20 @@ async function openStream(
 // One wall clock for everything, and signals, as one AbortSignal.
 class Budget {
   readonly #abort = new AbortController();
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout | undefined;
   readonly #onInterrupt = (): void => this.#stop(EXIT.interrupted);
   readonly #onTerminate = (): void => this.#stop(EXIT.terminated);
   isSpent = false;
   signalExit: ExitCode | undefined;
 
   constructor(timeoutMs: number) {
-    this.#timer = setTimeout(() => {
-      this.isSpent = true;
-      this.#abort.abort();
-    }, timeoutMs);
+    // A longer timer would ring at once, and nobody waits that long for a command that ends.
+    if (timeoutMs <= TIMER_MS_MAX) {
+      this.#timer = setTimeout(() => {
+        this.isSpent = true;
+        this.#abort.abort();
+      }, timeoutMs);
+    }
     process.once('SIGINT', this.#onInterrupt);
     process.once('SIGTERM', this.#onTerminate);
   }

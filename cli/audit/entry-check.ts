@@ -42,6 +42,11 @@ export interface EntryCheckRequest {
   /** Where an earlier check ended, if there was one. */
   readonly earlier: EarlierCheck | undefined;
   readonly progress: (text: string) => void;
+  /**
+   * Told each new entry, once it is known to be the tree's and before its batch is judged, with the
+   * state before that batch.
+   */
+  readonly onEntry?: (index: number, data: Uint8Array, before: MemoryLedger) => Promise<void>;
 }
 
 /** What a check of entries did. */
@@ -160,7 +165,9 @@ export class EntryCheck {
     if (!this.replayed) return;
     const fresh = entries.slice(Math.max(0, from - start));
     await this.#signatures.foresee(fresh.flatMap(envelopeOf));
-    for (const data of fresh) {
+    for (const [i, data] of fresh.entries()) {
+      const index = start + entries.length - fresh.length + i;
+      await this.#request.onEntry?.(index, data, this.ledger);
       try {
         const batch = await this.#replay.add(data);
         if (batch === undefined) continue;
