@@ -6,16 +6,10 @@ import { dirname, join } from 'node:path';
 import type { Invocation } from '../context.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
 import { doneReport, type Report, type SubjectReport } from '../output/report.ts';
-import {
-  BASELINE_NAME,
-  formatBaseline,
-  parseBaseline,
-  sameBinding,
-  type Baseline,
-  type BaselinePackage,
-} from '../policy/baseline.ts';
+import { BASELINE_NAME, formatBaseline, parseBaseline, sameBinding } from '../policy/baseline.ts';
 import type { ConfigFile } from '../policy/config-file.ts';
 import { configRoot, diffLines, editJson } from '../policy/edit.ts';
+import type { Baseline, BaselinePackage } from '../policy/policy.ts';
 import { findNeeds, type NeedsOptions, type ProjectNeeds } from '../session/policy-needs.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
 import { readConfigFiles } from '../trust/config.ts';

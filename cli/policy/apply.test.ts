@@ -12,8 +12,8 @@ import type { DiagnosticCode } from '../output/codes.ts';
 import { diagnostic, type SubjectReport } from '../output/report.ts';
 import { blankSubject } from '../session/report-subject.ts';
 import { applyPolicy, type PolicyCase } from './apply.ts';
-import { bindingsOf, type Baseline } from './baseline.ts';
-import type { Exception, Layer, Origin, Policy, Rule } from './policy.ts';
+import { bindingsOf } from './baseline.ts';
+import type { Baseline, Exception, Layer, Origin, Policy, Rule } from './policy.ts';
 import { NOBODY_ASKED, type KnownVersions } from './predecessor.ts';
 
 const LOGGED = 1_800_000_000;

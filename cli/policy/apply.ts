@@ -9,7 +9,7 @@ import {
   type PolicyDecision,
   type SubjectReport,
 } from '../output/report.ts';
-import { bindingsOf, sameBinding, type BaselinePackage, type BindingOf } from './baseline.ts';
+import { bindingsOf, sameBinding, type BindingOf } from './baseline.ts';
 import { insistersOnLog, judgeRelease, type Insister, type Refusal } from './judge.ts';
 import {
   covers,
@@ -17,6 +17,7 @@ import {
   EXCEPTABLE,
   exceptionTarget,
   needsPredecessor,
+  type BaselinePackage,
   type Exception,
   type Layer,
   type Policy,

@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import {
-  bindingsOf,
-  formatBaseline,
-  parseBaseline,
-  sameBinding,
-  type BaselinePackage,
-} from './baseline.ts';
+import { bindingsOf, formatBaseline, parseBaseline, sameBinding } from './baseline.ts';
+import type { BaselinePackage } from './policy.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 
 const SRI = formatSri(new Uint8Array(64).fill(3));

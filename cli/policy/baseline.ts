@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto';
 import { ObjectReader, readString, type JsonValue } from '../../verifier/json.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { parseSri } from '../../verifier/npm/integrity.ts';
-import type { DiagnosticCode } from '../output/codes.ts';
+import type { Baseline, BaselinePackage, Binding } from './policy.ts';
 import { readExceptableCode, requireKnown } from './read-policy.ts';
 
 /** Name of the file that `policy baseline create` writes. */
@@ -19,26 +19,6 @@ const PACKAGES_MAX = 20_000;
 const CODES_MAX = 8;
 // Names and versions of lockfiles, old ones included.
 const TEXT_LENGTH_MAX = 4096;
-
-/** What a line is tied to: the digest, or the lockfile's words about it. */
-export type Binding =
-  | { readonly kind: 'integrity'; readonly sri: string }
-  | { readonly kind: 'entry'; readonly sha256: string };
-
-/** One package that was there before. */
-export interface BaselinePackage {
-  readonly name: string;
-  readonly version: string | null;
-  readonly binding: Binding;
-  /** What it is allowed to be refused for. */
-  readonly codes: readonly DiagnosticCode[];
-}
-
-/** A baseline file. */
-export interface Baseline {
-  readonly path: string;
-  readonly packages: readonly BaselinePackage[];
-}
 
 /**
  * Reads the text of a baseline.

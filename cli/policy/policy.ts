@@ -2,7 +2,6 @@
 // package applies, and a rule has no value that permits anything: so adding rules, from whichever file,
 // can only make a policy stricter. Only exceptions and the baseline loosen, and those say whose rules
 // they may loosen (judge.ts).
-import type { Baseline } from './baseline.ts';
 import type { DiagnosticCode } from '../output/codes.ts';
 import { matchesPattern } from './pattern.ts';
 
@@ -48,6 +47,26 @@ export interface Layer {
   readonly checkpointAgeMaxSeconds: number | undefined;
   readonly rules: readonly Rule[];
   readonly exceptions: readonly Exception[];
+}
+
+/** What a line is tied to: the digest, or the lockfile's words about it. */
+export type Binding =
+  | { readonly kind: 'integrity'; readonly sri: string }
+  | { readonly kind: 'entry'; readonly sha256: string };
+
+/** One package that was there before. */
+export interface BaselinePackage {
+  readonly name: string;
+  readonly version: string | null;
+  readonly binding: Binding;
+  /** What it is allowed to be refused for. */
+  readonly codes: readonly DiagnosticCode[];
+}
+
+/** A baseline file. */
+export interface Baseline {
+  readonly path: string;
+  readonly packages: readonly BaselinePackage[];
 }
 
 /** Everything that decides about a run. */

@@ -6,14 +6,14 @@ import { dirname, join, resolve } from 'node:path';
 
 import type { Context, Globals } from '../context.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
-import { BASELINE_BYTES_MAX, parseBaseline, type Baseline } from '../policy/baseline.ts';
+import { BASELINE_BYTES_MAX, parseBaseline } from '../policy/baseline.ts';
 import {
   CONFIG_FORMAT,
   parseConfigText,
   parsePackageJsonConfig,
   type ConfigFile,
 } from '../policy/config-file.ts';
-import type { Layer, Origin, Policy } from '../policy/policy.ts';
+import type { Baseline, Layer, Origin, Policy } from '../policy/policy.ts';
 import { configFolder } from './folders.ts';
 
 /** Name of the project's file. */
