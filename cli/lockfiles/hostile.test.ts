@@ -12,7 +12,7 @@ import { walkEdges } from './edges.ts';
 import { findLockfile, loadLockfile } from './load.ts';
 import { LOCKFILE_BYTES_MAX, type Lockfile } from './lockfile.ts';
 import { readProjectWishes } from './project.ts';
-import { globMatcher } from './select.ts';
+import { globMatcher } from './glob.ts';
 
 // Generous for two cores that others use too; what is quadratic takes minutes at these sizes.
 const TIME_MAX_MS = 10_000;

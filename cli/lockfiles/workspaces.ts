@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { systemCode } from '../errors.ts';
 import { asStrings, asTable, isPlainPath, type Table } from './classify.ts';
-import { globMatcher } from './select.ts';
+import { globMatcher } from './glob.ts';
 
 // Deeper than any monorepo is laid out; `**` would walk everything otherwise.
 const DEPTH_MAX = 8;
