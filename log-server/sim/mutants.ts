@@ -13,6 +13,10 @@ import { Violation } from './violation.ts';
  */
 export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'double-vote': { family: 'chaos', behaviours: ['equivocating-leader'] },
+  'lowest-prepared-wins': { family: 'phases', members: 4 },
+  'any-prepared-wins': { family: 'phases', members: 4 },
+  'nv-unchecked': { family: 'phases', behaviours: ['two-new-views'] },
+  'view-change-certificate-unchecked': { family: 'phases', behaviours: ['lying-view-change'] },
   'mandate-ignored': { family: 'phases', behaviours: ['mandate-breaker'] },
   'epoch-unchecked': { family: 'chaos', behaviours: ['epoch-forger'] },
   'artifact-check-skipped': { behaviours: ['withholder'] },

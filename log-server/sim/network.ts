@@ -150,7 +150,9 @@ export class Network {
   #passes(from: number, phase: string): boolean {
     let reach = this.#reach.get(phase);
     if (reach === undefined) {
-      const lost = this.#random.chance(0.6) ? this.#random.below(this.#count) : -1;
+      const lost = this.#random.chance(this.options.phases === 'few' ? 0.85 : 0.4)
+        ? this.#random.below(this.#count)
+        : -1;
       reach = new Set(Array.from({ length: this.#count }, (_, i) => i).filter((i) => i !== lost));
       this.#reach.set(phase, reach);
     }
@@ -162,8 +164,10 @@ export class Network {
     const machines = Array.from({ length: this.#count }, (_, i) => i);
     if (this.options.phases === 'few') {
       // Certificates in few hands, decisions in fewer; views open for nearly all.
-      if (phase.startsWith('prepare'))
-        return new Set([random.below(this.#count), random.below(this.#count)]);
+      if (phase.startsWith('prepare')) {
+        const one = random.below(this.#count);
+        return new Set(random.chance(0.7) ? [one] : [one, random.below(this.#count)]);
+      }
       if (phase.startsWith('commit'))
         return random.chance(0.6) ? 'none' : new Set([random.below(this.#count)]);
       if (phase.startsWith('batches')) return random.chance(0.5) ? 'none' : 'all';

@@ -14,27 +14,59 @@ export interface SimRequest extends Request {
   readonly roster: Roster | undefined;
 }
 
+/** Where the numbers of the traitors' requests begin. */
+const FOREIGN_SERIALS = 1_000_000;
+
+/** What a new request is about. */
+export interface RequestKind {
+  readonly artifact?: boolean;
+  readonly roster?: Roster;
+  /** By a client of the traitors, who need not go on with what it began. */
+  readonly foreign?: boolean;
+  /** Pads the request, so that some are larger. */
+  readonly bytesMin?: number;
+}
+
+/** What requests look like: as the ledger in use wants them. */
+export interface RequestFormat {
+  make(serial: number, kind: RequestKind): { readonly id: Digest; readonly bytes: Uint8Array };
+  /** The request that an entry carries; undefined for what is none. */
+  idOf(entry: Uint8Array): Digest | undefined;
+}
+
+/** Requests of the toy ledger: a line of text each. */
+export const textFormat: RequestFormat = {
+  make(serial, { artifact = false, roster, bytesMin = 0 }) {
+    const text = `request ${serial}${artifact ? ' artifact' : ''}${roster ? ` roster ${roster.hash}` : ''}`;
+    const bytes = utf8(text.padEnd(bytesMin, '.'));
+    return { id: requestId(bytes), bytes };
+  },
+  idOf: requestId,
+};
+
 /** All requests that somebody with the right to do so has signed. */
 export class RequestRegister {
   readonly #requests = new Map<Digest, SimRequest>();
+  readonly #format: RequestFormat;
   #serial = 0;
+  #foreign = 0;
+
+  constructor(format: RequestFormat) {
+    this.#format = format;
+  }
 
   get count(): number {
     return this.#serial;
   }
 
-  /**
-   * Signs a new request.
-   *
-   * @param bytesMin pads the request, for batches that are limited by bytes
-   */
-  issue(kind: { artifact?: boolean; roster?: Roster; bytesMin?: number } = {}): SimRequest {
-    this.#serial += 1;
-    const { artifact = false, roster, bytesMin = 0 } = kind;
-    const text = `request ${this.#serial}${artifact ? ' artifact' : ''}${roster ? ` roster ${roster.hash}` : ''}`;
-    const bytes = utf8(text.padEnd(bytesMin, '.'));
-    const request = { id: requestId(bytes), bytes, serial: this.#serial, artifact, roster };
-    this.#requests.set(request.id, request);
+  /** Signs a new request. */
+  issue(kind: RequestKind = {}): SimRequest {
+    const { artifact = false, roster, foreign = false } = kind;
+    const apart = foreign || roster !== undefined;
+    const serial = apart ? ++this.#foreign + FOREIGN_SERIALS : ++this.#serial;
+    const { id, bytes } = this.#format.make(serial, kind);
+    const request = { id, bytes, serial, artifact, roster };
+    this.#requests.set(id, request);
     return request;
   }
 
@@ -45,7 +77,8 @@ export class RequestRegister {
 
   /** The request that an entry is; undefined for a forged one. */
   ofEntry(entry: Uint8Array): SimRequest | undefined {
-    return this.#requests.get(requestId(entry));
+    const id = this.#format.idOf(entry);
+    return id === undefined ? undefined : this.#requests.get(id);
   }
 }
 

@@ -111,7 +111,7 @@ export function drawWorld(wishes: Wishes): WorldOptions {
     network: drawNetwork(random, family),
     healed: { ...CALM, encoded: random.chance(0.1), ...(family === 'slow' ? SLOW : {}) },
     paces: drawPaces(random, count + 2, family),
-    limits: drawLimits(random, family),
+    limits: drawLimits(random, family, wishes.ledger === 'real'),
     timing: drawTiming(random, family),
     faultTicks: drawFaultTicks(random, family),
     crash: drawCrash(random, family),
@@ -183,7 +183,7 @@ function drawNetwork(random: Random, family: Family): NetworkOptions {
   if (family === 'calm') return { ...CALM, delayMax: random.between(4, 40) };
   if (family === 'crowded') return CALM;
   if (family === 'phases') {
-    const phases = random.pick(['some', 'few'] as const) ?? 'few';
+    const phases = random.pick(['some', 'few', 'few'] as const) ?? 'few';
     return { ...CALM, delayMax: 5, phases, phaseWindow: random.between(300, 3000) };
   }
   if (family === 'slow') return { ...CALM, ...SLOW };
@@ -216,15 +216,16 @@ function drawPaces(random: Random, count: number, family: Family): readonly Pace
   }));
 }
 
-function drawLimits(random: Random, family: Family): Limits {
+/** @param large whether requests are whole statements */
+function drawLimits(random: Random, family: Family, large: boolean): Limits {
   return {
     batchRequestsMax: family === 'calm' ? 4 : random.between(2, family === 'crowded' ? 3 : 6),
     // Far above what the entries need: whether a batch is full is then a matter of their number.
     batchBytesMax: 150_000,
     poolRequestsMax: family === 'crowded' ? 16 : 40,
-    poolBytesMax: 4_000,
+    poolBytesMax: large ? 200_000 : 4_000,
     laneRequestsMax: random.between(4, 12),
-    laneBytesMax: 1_000,
+    laneBytesMax: large ? 60_000 : 1_000,
     bodiesMax: random.between(4, 8),
     leaderLagMax: random.between(1, 4),
     clockSkewMaxMs: 10_000,

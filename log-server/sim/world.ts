@@ -15,7 +15,8 @@ import { simNode, simRoster } from './nodes.ts';
 import { Process, type Surroundings } from './process.ts';
 import { Puppet, type Stage } from './puppet.ts';
 import { Random } from './random.ts';
-import { RequestRegister } from './requests.ts';
+import { RealLedger, statementFormat } from './real-ledger.ts';
+import { RequestRegister, textFormat } from './requests.ts';
 import { RegisteredSignatures, type Signatures, realSignatures } from './signatures.ts';
 import type { WorldOptions } from './swarm.ts';
 import { ToyLedger } from './toy-ledger.ts';
@@ -46,7 +47,7 @@ export interface Sending {
 /** A simulated world. */
 export class World implements Surroundings, Stage {
   readonly options: WorldOptions;
-  readonly register: RequestRegister = new RequestRegister();
+  readonly register: RequestRegister;
   readonly signatures: Signatures;
   readonly monitor: Monitor;
   readonly network: Network;
@@ -74,6 +75,9 @@ export class World implements Surroundings, Stage {
     this.options = options;
     this.trace = new Trace(verbose);
     this.signatures = options.realSignatures ? realSignatures : new RegisteredSignatures();
+    this.register = new RequestRegister(
+      options.ledger === 'real' ? statementFormat(this.signatures) : textFormat,
+    );
     this.limits = options.limits;
     this.timing = options.timing;
     this.mutants = options.mutants;
@@ -108,7 +112,9 @@ export class World implements Surroundings, Stage {
   }
 
   #newLedger(roster: Roster): SimLedger {
-    return new ToyLedger(this.register, roster);
+    return this.options.ledger === 'real'
+      ? new RealLedger(roster, this.register, this.signatures)
+      : new ToyLedger(this.register, roster);
   }
 
   #register(process: Process): void {
@@ -243,7 +249,7 @@ export class World implements Surroundings, Stage {
   }
 
   ownRequest(artifact = false): Request {
-    return this.register.issue({ artifact });
+    return this.register.issue({ artifact, foreign: true });
   }
 
   restartWith(process: Process, disk: 'empty' | 'backup'): void {
