@@ -23,9 +23,8 @@ import {
 const PRESENT = parseRoster(rosterEnvelope(4).payload);
 const NOTHING: RosterChange = { add: [], remove: [], weights: new Map(), moves: new Map() };
 
-function addition(i: number): string {
+function addition(i: number, name = `replica-${i}`): string {
   const { vote, cosign } = replicaKeys(i);
-  const name = `replica-${i}`;
   const vkey = formatVerifierKey(makeVerifierKey(name, KEY_TYPE_COSIGNATURE, cosign.publicKey));
   const urls = `https://replica-${i}.example,https://peer-${i}.example`;
   return `${name}=${vkey},${publicKeyHex(vote.publicKey)},${urls},1`;
@@ -74,11 +73,15 @@ describe('nextRoster', () => {
     ['a weight of nobody', () => ({ ...NOTHING, weights: new Map([['replica-9', 2]]) })],
     [
       'an addition under the name of one that is there',
-      () => ({ ...NOTHING, add: [parseAddition(addition(3))] }),
+      () => ({ ...NOTHING, add: [parseAddition(addition(7, 'replica-3'))] }),
     ],
     [
       'new keys under the name of one that leaves',
-      () => ({ ...NOTHING, remove: ['replica-3'], add: [parseAddition(addition(3))] }),
+      () => ({
+        ...NOTHING,
+        remove: ['replica-3'],
+        add: [parseAddition(addition(7, 'replica-3'))],
+      }),
     ],
     ['no change', () => NOTHING],
     [

@@ -127,6 +127,12 @@ const DAMAGES: readonly (readonly [string, string, 'early' | 'late'])[] = [
     'UPDATE entries SET data = flip(data) WHERE leaf_index = (SELECT max(leaf_index) FROM entries)',
     'early',
   ],
+  [
+    'the last statement',
+    'UPDATE entries SET data = flip(data) WHERE leaf_index = (SELECT max(leaf_index) - 1 FROM entries)',
+    'early',
+  ],
+  ['the hash of a commit entry', 'UPDATE batches SET commit_leaf = flip(commit_leaf)', 'early'],
   ['a tile', 'UPDATE tiles SET hashes = flip(hashes) WHERE level = 0', 'early'],
   ['a cut tile', 'UPDATE tiles SET hashes = substr(hashes, 33) WHERE level = 0', 'early'],
   ['a missing tile', 'DELETE FROM tiles WHERE level = 0', 'early'],

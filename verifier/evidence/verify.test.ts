@@ -799,6 +799,22 @@ describe('verifyEvidence, epochs', () => {
       verify({ ...early, rosters }, { ...with_(log), subjects }),
       refusedAs('ROSTER_CHAIN_BROKEN'),
     );
+    // Neither when the place where it would be logged is not shown.
+    const hidden = new SyntheticLog();
+    hidden.maintain('p', THREE);
+    hidden.release({ name: 'p', version: '1.0.0' });
+    hidden.maintain('q', THREE);
+    const size = hidden.commit();
+    hidden.changeRoster({ weights: [1, 1, 1, 1, 1] });
+    const { rosters: chain } = hidden.evidence(subjects);
+    assert.equal(chain.length, 2);
+    await assert.rejects(
+      verify(
+        { ...hidden.evidence(subjects, { size, epoch: 1 }), rosters: chain },
+        { pin: hidden.pin, nowSeconds: hidden.time, subjects },
+      ),
+      refusedAs('ROSTER_CHAIN_BROKEN'),
+    );
   });
 
   it('refuses a log that the replaced roster goes on with', async () => {
