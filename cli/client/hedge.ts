@@ -7,8 +7,10 @@ import { UnreachableError } from '../errors.ts';
 /** How long one server may think before another one is asked as well, milliseconds. */
 export const HEDGE_DELAY_MS = 1_500;
 // A server that was sent a small question together with another one, which has answered it since, gets
-// as long again and this much more before it is taken for silent: less than anybody notices.
-const SILENCE_MARGIN_MS = 20;
+// as long again (up to a bound) and a bit more before it is taken for silent: less than anybody notices.
+// Taken for silent wrongly, it costs one question more, to a server that was faster.
+const SILENCE_AGAIN_MS_MAX = 30;
+const SILENCE_MARGIN_MS = 10;
 
 /** A good answer, whose it is, and who failed before. */
 export interface Hedged<T> {
@@ -157,7 +159,7 @@ function hedgeTimers(
   if (waiting.size === 0) return [];
   const whenSilent = async (): Promise<'later'> => {
     const tookMs = await waiting.firstSign;
-    await pause(tookMs + SILENCE_MARGIN_MS, signal);
+    await pause(Math.min(tookMs, SILENCE_AGAIN_MS_MAX) + SILENCE_MARGIN_MS, signal);
     const isSilent = waiting.hasWell && !running.some((url) => waiting.isWell(url));
     return isSilent ? 'later' : await new Promise(() => undefined);
   };
