@@ -1,8 +1,6 @@
 // Envelopes with several signatures: DSSE v1 (github.com/secure-systems-lab/dsse, protocol.md and
 // envelope.md). The set of signatures is malleable (anyone may add, drop or repeat lines), so nothing
 // is ever identified by its envelope: identity is the hash of the payload.
-import { sha256 } from '@noble/hashes/sha2.js';
-
 import { concat, utf8 } from './bytes.ts';
 import { SIGNATURE_LENGTH, keyId, type PublicKey } from './ed25519.ts';
 import { encodeBase64, encodeHex } from './encoding.ts';
@@ -15,6 +13,7 @@ import {
   type JsonValue,
 } from './json.ts';
 import { readingAs } from './refusals.ts';
+import { sha256 } from './sha256.ts';
 import type { SignatureJob, SignaturePlan } from './signatures.ts';
 
 /**

@@ -8,10 +8,9 @@
 //      (the equation without the cofactor, RFC 8032 section 5.1.7).
 // portable.ts (noble) and node/ed25519.ts (OpenSSL) both follow it; fixtures/vectors/ed25519-*.json
 // pin that they agree. A batch equation would need the cofactor and is therefore not an option.
-import { sha256 } from '@noble/hashes/sha2.js';
-
 import { encodeHex } from './encoding.ts';
 import { VerifyError } from './errors.ts';
+import { sha256 } from './sha256.ts';
 
 declare const brand: unique symbol;
 

@@ -1,11 +1,10 @@
 // Verifier keys, the text form of public keys in the C2SP world: name+hash+base64(type || key).
 // See https://c2sp.org/signed-note, "Verifier keys", and https://c2sp.org/tlog-cosignature.
-import { sha256 } from '@noble/hashes/sha2.js';
-
 import { concat, utf8 } from './bytes.ts';
 import { type PublicKey, parsePublicKey } from './ed25519.ts';
 import { decodeBase64, encodeBase64, encodeHex } from './encoding.ts';
 import { VerifyError, quote } from './errors.ts';
+import { sha256 } from './sha256.ts';
 import { isWellFormed } from './text.ts';
 
 /** Plain Ed25519 over the note's text. */

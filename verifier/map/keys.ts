@@ -1,8 +1,7 @@
 // Where a package and a release stand in the map (DESIGN section 4.6). Hashing spreads the keys
 // evenly, so that no choice of names can make the trie deep for others.
-import { sha256 } from '@noble/hashes/sha2.js';
-
 import { utf8 } from '../bytes.ts';
+import { sha256 } from '../sha256.ts';
 
 /** The key of a package's record: SHA-256 of `package/<name>`. */
 export function packageKey(name: string): Uint8Array {

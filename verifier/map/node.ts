@@ -7,11 +7,10 @@
 // An inner node exists only where two keys part, and `bit` is the first bit in which they do (bit 0
 // is the most significant one of the first byte). So the shape, and with it the root, depends on
 // the set of pairs alone, never on the order in which they came.
-import { sha256 } from '@noble/hashes/sha2.js';
-
 import { concat } from '../bytes.ts';
 import { VerifyError } from '../errors.ts';
 import { HASH_LENGTH, type Hash } from '../merkle/hash.ts';
+import { sha256 } from '../sha256.ts';
 import { ByteCursor, encodeUvarint } from './uvarint.ts';
 
 /** Keys are SHA-256 hashes (keys.ts): all of one length, so that none is a prefix of another. */

@@ -1,11 +1,12 @@
 // The bytes of headers, bodies, votes, certificates and view changes: what is hashed, signed, sent and
 // kept (CONSENSUS.md M5). Big-endian, fixed layout, one encoding per value.
-import { sha256 } from '@noble/hashes/sha2.js';
+import { sha256 as portableSha256 } from '@noble/hashes/sha2.js';
 
 import { REPLICA_COUNT_MAX } from '../roster.ts';
 import { utf8 } from '../bytes.ts';
 import { encodeHex } from '../encoding.ts';
 import { EMPTY_ROOT } from '../merkle/hash.ts';
+import { sha256 } from '../sha256.ts';
 import type {
   Body,
   Certificate,
@@ -79,7 +80,7 @@ export function headerDigest(header: Header): Digest {
  */
 export function bodyHash(
   body: Body,
-  create: () => IncrementalHash = () => sha256.create(),
+  create: () => IncrementalHash = () => portableSha256.create(),
 ): Digest {
   const hash = create();
   hash.update(utf8(DOMAINS.entries));
