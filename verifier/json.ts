@@ -81,8 +81,36 @@ export function parseCanonicalJson(source: Uint8Array | string, lengthMax: numbe
   } catch (cause) {
     throw malformed('not JSON', cause);
   }
-  if (canonicalJson(value) !== text) throw malformed('not in canonical form');
+  if (!isCanonical(value, text)) throw malformed('not in canonical form');
   return value;
+}
+
+// Whether `canonicalJson(value)` is `text`, without making that text for what is plainly canonical
+// already: the engine's own writer is several times as fast. It agrees with RFC 8785 about a value whose
+// keys come in order and whose text has no escaped surrogates; everything else goes the long way.
+function isCanonical(value: JsonValue, text: string): boolean {
+  if (isOrdered(value, 0) && !text.includes('\\ud') && JSON.stringify(value) === text) return true;
+  return canonicalJson(value) === text;
+}
+
+// Whether keys are in canonical order throughout, numbers are plain and the depth is bounded (JSON.stringify
+// recurses). `false` decides nothing.
+function isOrdered(value: JsonValue, depth: number): boolean {
+  if (depth > JSON_DEPTH_MAX) return false;
+  if (typeof value === 'number') return Number.isSafeInteger(value);
+  if (value === null || typeof value !== 'object') return true;
+  if (Array.isArray(value)) {
+    return (value as readonly JsonValue[]).every((item) => isOrdered(item, depth + 1));
+  }
+  const object = value as JsonObject;
+  let before: string | undefined;
+  for (const key of Object.keys(object)) {
+    if (key === '__proto__' || (before !== undefined && before >= key)) return false;
+    const member = object[key];
+    if (member === undefined || !isOrdered(member, depth + 1)) return false;
+    before = key;
+  }
+  return true;
 }
 
 /**

@@ -1,8 +1,7 @@
 // The port through which Ed25519 verification is done. Callers collect all the checks that a task
 // needs and ask once, so that a driver can spread them over cores; the rule itself is in ed25519.ts.
 import { equalBytes } from './bytes.ts';
-import type { PublicKey } from './ed25519.ts';
-import { encodeHex } from './encoding.ts';
+import { SIGNATURE_LENGTH, type PublicKey } from './ed25519.ts';
 import { VerifyError, assert } from './errors.ts';
 
 /** One question: did the holder of `publicKey` sign exactly `message`? */
@@ -81,6 +80,14 @@ async function ask(
   return answers;
 }
 
+function isSameJob(a: SignatureJob, b: SignatureJob): boolean {
+  return (
+    equalBytes(a.publicKey, b.publicKey) &&
+    equalBytes(a.signature, b.signature) &&
+    equalBytes(a.message, b.message)
+  );
+}
+
 /** A list of jobs without the repetitions that evidence for many releases is full of. */
 class DistinctJobs {
   readonly jobs: SignatureJob[] = [];
@@ -88,12 +95,16 @@ class DistinctJobs {
 
   /** @returns the position of the job, or of the same one added earlier */
   add(job: SignatureJob): number {
-    const id = encodeHex(job.publicKey) + encodeHex(job.signature);
+    // A look-up only, so one character per byte will do; what is the same is compared.
+    const id = String.fromCharCode(
+      ...job.publicKey,
+      ...job.signature.subarray(0, SIGNATURE_LENGTH),
+    );
     const position = this.#positions.get(id);
     const earlier = position === undefined ? undefined : this.jobs[position];
     // Compared with one earlier job only: a stranger who repeats one signature under a thousand
     // messages gets a thousand verifications, not a million comparisons.
-    if (position !== undefined && earlier && equalBytes(earlier.message, job.message)) {
+    if (position !== undefined && earlier && isSameJob(earlier, job)) {
       return position;
     }
     this.jobs.push(job);

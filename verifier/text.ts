@@ -7,6 +7,9 @@ declare class TextDecoder {
   decode(bytes: Uint8Array): string;
 }
 
+// Without `stream`, each call stands alone; making one costs more than decoding an entry.
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /**
  * Decodes UTF-8. Over-long forms, surrogates and truncated sequences are refused; a byte order mark
  * stays part of the text, so that what is read is what was signed.
@@ -15,7 +18,7 @@ declare class TextDecoder {
  */
 export function decodeUtf8(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return UTF8.decode(bytes);
   } catch (cause) {
     throw new VerifyError('ENCODING_MALFORMED', 'not well-formed UTF-8', { cause });
   }
