@@ -9,6 +9,13 @@ import { runPlan } from '../../verifier/signatures.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { CosignedCheckpoint } from '../consensus/types.ts';
 
+/** A note that clients accept. */
+export interface CheckpointNote {
+  readonly note: string;
+  /** Unix seconds. */
+  readonly certifiedTime: number;
+}
+
 /**
  * Assembles the note.
  *
@@ -16,13 +23,16 @@ import type { CosignedCheckpoint } from '../consensus/types.ts';
  * asks here. The core collects verified ones only; the whole note is checked once more, exactly as a
  * client does, before it is served. That costs a few signatures per checkpoint.
  *
+ * The time that it certifies is a client's (DESIGN 7.3), not the oldest in it: each signer writes the
+ * time that it likes, and a faulty one that wrote 1970 would make every replica look stale.
+ *
  * @throws {VerifyError} when a client would refuse it
  */
 export async function makeCheckpointNote(
   cosigned: CosignedCheckpoint,
   roster: Roster,
   verifier: SignatureVerifier,
-): Promise<string> {
+): Promise<CheckpointNote> {
   const { size, root } = cosigned;
   const text = formatCheckpoint({ origin: roster.origin, size, root: decodeHex(root, 32) });
   const signatures = [...cosigned.cosignatures]
@@ -33,6 +43,6 @@ export async function makeCheckpointNote(
       return makeCosignature(replica.cosignKey, time, signature);
     });
   const note = formatNote({ text, signatures });
-  await runPlan(verifier, planCheckpoint(parseNote(note), roster));
-  return note;
+  const { certifiedTime } = await runPlan(verifier, planCheckpoint(parseNote(note), roster));
+  return { note, certifiedTime };
 }

@@ -16,7 +16,7 @@ export interface PublisherParts {
   readonly verifier: SignatureVerifier;
   /** The roster of an epoch; `undefined` when it is no longer the present one. */
   readonly rosterOf: (epoch: number) => Roster | undefined;
-  /** A note of this size is being served. */
+  /** A note of this size, which certifies this time, is being served. */
   readonly published: (size: number, timeSeconds: number) => void;
   readonly log: Log;
 }
@@ -47,11 +47,10 @@ export class CheckpointPublisher {
       this.#next = undefined;
       const { cosigned, roster } = next;
       try {
-        const note = await makeCheckpointNote(cosigned, roster, verifier);
+        const { note, certifiedTime } = await makeCheckpointNote(cosigned, roster, verifier);
         await lane.run(() => store.putCheckpoint(note, cosigned.size));
-        const times = cosigned.cosignatures.map(({ time }) => time);
-        published(cosigned.size, Math.min(...times));
-        const signers = times.length;
+        published(cosigned.size, certifiedTime);
+        const signers = cosigned.cosignatures.length;
         log.debug('checkpoint_published', { size: cosigned.size, signers });
       } catch (error) {
         // The note before it goes on being served; the next cosignature brings the next try. A failing

@@ -12,9 +12,12 @@ import { runPlan } from '../../verifier/signatures.ts';
 import { signedRoster } from '../cluster.ts';
 import type { CosignedCheckpoint } from '../consensus/types.ts';
 import { generateKeys } from '../key-file.ts';
+import { silentLog } from '../log.ts';
 import { makeCheckpointNote } from './checkpoint-note.ts';
+import { CheckpointPublisher } from './checkpoint-publisher.ts';
 import { healthChecks, readinessChecks } from './health.ts';
 import type { Vitals } from './health.ts';
+import { Lane } from './lane.ts';
 import { TickClock } from './tick-clock.ts';
 
 const KEYS = [0, 1, 2, 3].map((i) => generateKeys(`r${i}`));
@@ -34,7 +37,11 @@ const ROSTER = parseRoster(
 );
 const ROOT = new Uint8Array(32).fill(7);
 
-function cosigned(signers: readonly number[], badSigner?: number): CosignedCheckpoint {
+function cosigned(
+  signers: readonly number[],
+  badSigner?: number,
+  times: readonly number[] = [1000, 1001, 1002, 1003],
+): CosignedCheckpoint {
   const text = formatCheckpoint({ origin: 'log.example', size: 5, root: ROOT });
   return {
     epoch: 0,
@@ -42,7 +49,7 @@ function cosigned(signers: readonly number[], badSigner?: number): CosignedCheck
     size: 5,
     root: encodeHex(ROOT),
     cosignatures: signers.map((signer) => {
-      const time = 1000 + signer;
+      const time = times[signer] ?? 0;
       const key = KEYS[signer === badSigner ? (signer + 1) % 4 : signer]?.cosign;
       const signature = key?.sign(cosignatureMessage(text, time)) ?? new Uint8Array(64);
       return { signer, time, signature };
@@ -52,13 +59,41 @@ function cosigned(signers: readonly number[], badSigner?: number): CosignedCheck
 
 describe('makeCheckpointNote', () => {
   it('makes a note that a client accepts', async () => {
-    const note = await makeCheckpointNote(cosigned([2, 0, 3]), ROSTER, nativeVerifier);
+    const { note } = await makeCheckpointNote(cosigned([2, 0, 3]), ROSTER, nativeVerifier);
     const verified = await runPlan(nativeVerifier, planCheckpoint(parseNote(note), ROSTER));
     assert.equal(verified.weight, 3);
     assert.deepEqual(
       verified.cosignatures.map(({ replica }) => replica),
       [0, 2, 3],
     );
+  });
+
+  const times: readonly [string, readonly number[], number][] = [
+    ['the second newest when one is faulty', [1000, 1001, 1002, 1003], 1002],
+    ['no older one because a replica wrote the beginning of time', [1000, 0, 1001, 1001], 1001],
+    ['no newer one because a replica wrote its end', [1000, 2 ** 53 - 1, 1001, 1001], 1001],
+  ];
+  for (const [why, written, expected] of times) {
+    it(`certifies ${why}`, async () => {
+      const checkpoint = cosigned([0, 1, 2, 3], undefined, written);
+      const { certifiedTime } = await makeCheckpointNote(checkpoint, ROSTER, nativeVerifier);
+      assert.equal(certifiedTime, expected);
+    });
+  }
+
+  it('is published with the time that it certifies', async () => {
+    const published: (readonly [number, number])[] = [];
+    const publisher = new CheckpointPublisher({
+      store: { putCheckpoint: async () => undefined },
+      lane: new Lane(),
+      verifier: nativeVerifier,
+      rosterOf: () => ROSTER,
+      published: (size, time) => published.push([size, time]),
+      log: silentLog,
+    });
+    publisher.publish(cosigned([0, 1, 2, 3], undefined, [1000, 0, 1001, 1001]));
+    while (published.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(published, [[5, 1001]]);
   });
 
   const refused: readonly [string, CosignedCheckpoint][] = [
