@@ -3,7 +3,6 @@
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import type { Roster } from '../../verifier/roster.ts';
 import type {
-  Digest,
   Input,
   Limits,
   PeerId,
@@ -53,7 +52,6 @@ export class Monitor implements ProcessMonitor {
   cosignedHeight = 0;
   /** Why correct replicas wished for another view. */
   readonly wishes: Map<string, number> = new Map();
-  /** What the core reported against whom, each verified. */
   readonly #epochs = new Map<number, EpochOracle>();
   readonly #certificates: CertificateChecker;
   readonly #isTraitor: (peer: PeerId) => boolean;
@@ -327,10 +325,4 @@ function describeSignature(request: SignRequest, time: number): string {
 /** Peers of a roster. */
 export function peersOf(roster: Roster): readonly PeerId[] {
   return roster.replicas.map(({ voteKey }) => publicKeyHex(voteKey));
-}
-
-/** Heights and digests, to compare replicas. */
-export interface Tip {
-  readonly height: number;
-  readonly digest: Digest | undefined;
 }

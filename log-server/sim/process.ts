@@ -45,6 +45,20 @@ const UNIT_MS = 2;
 /** Wall clock at the beginning of every world. */
 const START_MS = Date.UTC(2026, 0, 1);
 
+/** Every so many messages one is received twice. */
+const REPLAY_EVERY = 16;
+/** What must have no effect the second time. STATUS, FORWARD and GET may be answered again. */
+const REPLAYED: ReadonlySet<Message['kind']> = new Set([
+  'pre-prepare',
+  'prepare',
+  'commit',
+  'cosign',
+  'view-change',
+  'new-view',
+  'body',
+  'batches',
+] as const);
+
 /** How fast a machine is; delays in units, drawn evenly from 0 to these. */
 export interface Pace {
   readonly diskUnits: number;
@@ -75,6 +89,7 @@ export interface ProcessMonitor {
   signing(process: Process, request: SignRequest, time: number): void;
   durable(process: Process, request: PersistRequest): void;
   crashed(process: Process): void;
+  replayed(process: Process, input: Input, before: string, ready: Ready, after: string): void;
 }
 
 /** Takes part in the traffic of a faulty machine; see byzantine.ts. */
@@ -124,6 +139,7 @@ export class Process {
   #wallMsMax = 0;
   #failed = false;
   #effectCount = 0;
+  #received = 0;
 
   constructor(world: Surroundings, node: SimNode, disk: Disk, pace: Pace) {
     this.#world = world;
@@ -264,8 +280,24 @@ export class Process {
       return;
     }
     const delay = this.#draw(this.pace.verificationUnits);
-    if (delay === 0) this.step({ kind: 'receive', message: verified });
-    else this.#later(delay, () => this.step({ kind: 'receive', message: verified }));
+    if (delay === 0) this.#take(verified);
+    else this.#later(delay, () => this.#take(verified));
+  }
+
+  #take(message: VerifiedMessage): void {
+    this.step({ kind: 'receive', message });
+    this.#received += 1;
+    if (this.#received % REPLAY_EVERY === 0) this.#replay(message);
+  }
+
+  /** R6, I14: the same once more. Only the effects are looked at, none is carried out. */
+  #replay(message: VerifiedMessage): void {
+    const replica = this.#replica;
+    if (replica === undefined || !REPLAYED.has(message.message.kind)) return;
+    const input: Input = { kind: 'receive', message };
+    const before = JSON.stringify(replica.summary);
+    const ready = replica.step(input);
+    this.#world.monitor.replayed(this, input, before, ready, JSON.stringify(replica.summary));
   }
 
   #verify(replica: Replica, from: PeerId, message: Message): VerifiedMessage | undefined {

@@ -39,10 +39,18 @@ export async function runSeed(wishes: Wishes, verbose = false): Promise<RunResul
   return runWorld(options, verbose);
 }
 
-/** Runs a world. */
-export async function runWorld(options: WorldOptions, verbose = false): Promise<RunResult> {
+/**
+ * Runs a world.
+ *
+ * @param prepare may interfere once all machines have been started
+ */
+export async function runWorld(
+  options: WorldOptions,
+  verbose = false,
+  prepare: (world: World) => void = () => undefined,
+): Promise<RunResult> {
   const world = new World(options, verbose);
-  const run = new Run(world);
+  const run = new Run(world, prepare);
   let violation: Violation | undefined;
   try {
     await run.all();
@@ -72,11 +80,13 @@ export async function runWorld(options: WorldOptions, verbose = false): Promise<
 
 class Run {
   readonly #world: World;
+  readonly #prepare: (world: World) => void;
   #healedAt = 0;
   #viewsAtHealing = 0;
 
-  constructor(world: World) {
+  constructor(world: World, prepare: (world: World) => void) {
     this.#world = world;
+    this.#prepare = prepare;
   }
 
   get convergenceTicks(): number {
@@ -95,6 +105,7 @@ class Run {
     const world = this.#world;
     const { options } = world;
     for (const process of world.processes) process.start();
+    this.#prepare(world);
     const nemesis = new Nemesis(world);
     const workload = new Workload(world);
     await world.run(options.faultTicks * TICK_UNITS);

@@ -230,14 +230,6 @@ export class SignatureLedger {
     );
     if (complete.length > 1) throw new Violation('I2', `two checkpoints of size ${size}`);
   }
-
-  /** Who signed which COMMITs at a height. */
-  commitsAt(
-    epoch: number,
-    height: number,
-  ): readonly { vote: Vote; signers: ReadonlySet<PeerId> }[] {
-    return [...this.#groupsAt('commit', epoch, height).values()];
-  }
 }
 
 /** I8: whether a VIEW-CHANGE says nothing of a COMMIT that its signer gave before. */
