@@ -108,6 +108,11 @@ export class HttpClient {
     }
     const expected = wanted.statuses.includes(status);
     const bytesMax = expected ? wanted.bytesMax : ERROR_BODY_BYTES_MAX;
+    // The answer to HEAD announces what GET would send.
+    if (expected && wanted.method !== 'HEAD' && Number(headers['content-length']) > bytesMax) {
+      body.destroy();
+      throw new TransportError('TOO_LARGE', `announced more than ${bytesMax} bytes`, { status });
+    }
     const chunks: Uint8Array[] = [];
     let length = 0;
     for await (const chunk of body as AsyncIterable<Uint8Array>) {

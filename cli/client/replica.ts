@@ -14,6 +14,10 @@ import type { HttpClient } from './http.ts';
 const MEBIBYTE = 1024 * 1024;
 /** As large as evidence may be; the parser has the same bound. */
 const EVIDENCE_BYTES_MAX = 64 * MEBIBYTE;
+// So that one subject can't cost what ten thousand may: a chain of rosters of the longest length and
+// packages with thousands of maintainer sets, and for each subject an entry of the largest size.
+const EVIDENCE_BASE_BYTES = 24 * MEBIBYTE;
+const EVIDENCE_SUBJECT_BYTES = MEBIBYTE / 16;
 /** A note has at most 64 lines of at most some hundred bytes. */
 const CHECKPOINT_BYTES_MAX = 64 * 1024;
 const STATUS_BYTES_MAX = 16 * 1024;
@@ -102,7 +106,10 @@ export class ReplicaClient {
       url: `${this.url}/v1/evidence`,
       contentType: 'application/json',
       body: canonicalJson({ roster: query.pin, since: query.since, subjects: query.subjects }),
-      bytesMax: EVIDENCE_BYTES_MAX,
+      bytesMax: Math.min(
+        EVIDENCE_BYTES_MAX,
+        EVIDENCE_BASE_BYTES + query.subjects.length * EVIDENCE_SUBJECT_BYTES,
+      ),
       timeoutMs: EVIDENCE_TIMEOUT_MS,
       statuses: [200],
       signal,
