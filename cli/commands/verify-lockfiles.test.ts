@@ -45,7 +45,10 @@ before(async () => {
     name: 'bundler',
     version: '1.0.0',
     files: { 'node_modules/inner/package.json': '{"name":"inner","version":"1.0.0"}' },
-    packageJson: { dependencies: { inner: '1.0.0' }, bundleDependencies: ['inner'] },
+    packageJson: {
+      dependencies: { inner: '1.0.0', helper: '^1.0.0' },
+      bundleDependencies: ['inner'],
+    },
   });
 });
 after(async () => {
@@ -89,6 +92,20 @@ function honest(): Record<string, object> {
     'node_modules/app-kit': entry('app-kit', '1.0.0', { dependencies: { helper: '^1.0.0' } }),
     'node_modules/helper': entry('helper', '1.0.0'),
     'node_modules/tester': entry('tester', '1.0.0', { dev: true }),
+  };
+}
+
+const INNER = { version: '1.0.0', inBundle: true };
+
+/** The entries of bundler, as npm writes them. */
+function bundling(fields: object = {}): Record<string, object> {
+  const usual = {
+    bundleDependencies: ['inner'],
+    dependencies: { inner: '1.0.0', helper: '^1.0.0' },
+  };
+  return {
+    'node_modules/bundler': entry('bundler', '1.0.0', { ...usual, ...fields }),
+    'node_modules/bundler/node_modules/inner': INNER,
   };
 }
 
@@ -192,6 +209,35 @@ describe('verify: lock, log and bytes are bound together', () => {
     [
       'calls a package bundled that its owner does not bundle',
       () => ({ 'node_modules/app-kit/node_modules/evil': { version: '1.0.0', inBundle: true } }),
+    ],
+    [
+      'hides a package among those that its owner bundles',
+      () => ({ ...bundling(), 'node_modules/bundler/node_modules/evil': INNER }),
+      { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } },
+    ],
+    [
+      'says that an owner bundles more than it does',
+      () => ({
+        ...bundling({ bundleDependencies: ['inner', 'evil'] }),
+        'node_modules/bundler/node_modules/evil': INNER,
+      }),
+      { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } },
+    ],
+    [
+      'calls a dependency of an owner bundled, because of one that is',
+      () => ({
+        ...bundling(),
+        'node_modules/bundler/node_modules/inner': { ...INNER, dependencies: { helper: '1.0.0' } },
+        'node_modules/bundler/node_modules/helper': { ...INNER, version: '1.2.0' },
+      }),
+      { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } },
+      'helper@1.2.0',
+    ],
+    [
+      'hides from npm that a package is bundled, so that it is fetched',
+      () => bundling({ bundleDependencies: undefined }),
+      { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } },
+      'inner@1.0.0',
     ],
     [
       'lets a bundled package ask for more',
@@ -611,15 +657,7 @@ describe('verify --installed', () => {
 
   it('knows what is bundled by the tarball around it, and compares it too', async () => {
     const root = { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } };
-    const inner = { version: '1.0.0', inBundle: true };
-    await npmProject(
-      {
-        ...honest(),
-        'node_modules/bundler': entry('bundler', '1.0.0'),
-        'node_modules/bundler/node_modules/inner': inner,
-      },
-      root,
-    );
+    await npmProject({ ...honest(), ...bundling() }, root);
     await install({ 'node_modules/bundler': 'bundler@1.0.0' });
     assert.equal((await verify('--installed')).exit.code, EXIT.verified);
     await write({ 'node_modules/bundler/node_modules/inner/evil.js': 'evil()' });

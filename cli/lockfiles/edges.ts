@@ -79,7 +79,8 @@ export function walkEdges(
       }
     }
   }
-  judgeUnreached(lockfile, reached, manifests, problems);
+  judgeBundled(lockfile, manifests, problems);
+  judgeUnreached(lockfile, reached, problems);
   return { problems, reached, overridden, folders };
 }
 
@@ -111,20 +112,72 @@ function resolveEdge(
 function judgeUnreached(
   { entries }: Lockfile,
   reached: ReadonlySet<string>,
+  problems: Map<string, string>,
+): void {
+  for (const { key, kind } of entries) {
+    if (kind === 'local' || kind === 'refused' || kind === 'bundled') continue;
+    if (reached.has(key) || problems.has(key)) continue;
+    problems.set(key, 'neither the project nor a verified package asks for it');
+  }
+}
+
+// An entry that says "bundled" is never checked against the log, and npm fetches it all the same, without
+// a digest, when the tarball lacks it or the lockfile's list of the owner does (both tried). So the owner's
+// signed manifest has to bundle it as well as that list, or something that is bundled has to ask for it.
+function judgeBundled(
+  { entries, graph }: Lockfile,
   manifests: (key: string) => JsonObject | undefined,
   problems: Map<string, string>,
 ): void {
-  for (const entry of entries) {
-    if (entry.kind === 'local' || entry.kind === 'refused' || problems.has(entry.key)) continue;
-    if (entry.kind === 'bundled') {
-      // An entry that says "bundled" is never checked against the log. Only a signed manifest may say so.
-      const owner = manifests(entry.owner);
-      if (owner === undefined || asStrings(owner['bundleDependencies']).length > 0) continue;
-      problems.set(entry.key, `${quote(entry.owner)} bundles nothing, says its signed manifest`);
-    } else if (!reached.has(entry.key)) {
-      problems.set(entry.key, 'neither the project nor a verified package asks for it');
+  const owners = new Map<string, string>();
+  for (const entry of entries) if (entry.kind === 'bundled') owners.set(entry.key, entry.owner);
+  const justified = new Set<string>();
+  const queue: string[] = [];
+  const follow = (node: string, names: Iterable<string>, owner: string): void => {
+    for (const name of names) {
+      const target = graph.resolve(node, { name, range: null, kind: 'required' });
+      const key = target === undefined ? undefined : graph.entryOf(target);
+      if (key === undefined || owners.get(key) !== owner || justified.has(key)) continue;
+      justified.add(key);
+      queue.push(key);
     }
+  };
+  // What an owner asks for besides what it bundles is not in its tarball, whoever else asks for it too.
+  const outside = new Map<string, ReadonlySet<string>>();
+  for (const owner of new Set(owners.values())) {
+    const manifest = manifests(owner);
+    const listed = graph.bundles?.(owner) ?? namesOf(graph.stated(owner));
+    // Of an owner that isn't verified, its own row says so; nothing below it may be fetched either.
+    const names = manifest === undefined ? listed : asStrings(manifest['bundleDependencies']);
+    const both = names.filter((name) => graph.bundles === undefined || listed.includes(name));
+    const asked = namesOf(
+      manifest === undefined ? graph.stated(owner) : statedEdges(manifest, false),
+    );
+    outside.set(owner, new Set(asked.filter((name) => !both.includes(name))));
+    follow(owner, both, owner);
   }
+  for (let key = queue.pop(); key !== undefined; key = queue.pop()) {
+    const owner = owners.get(key) ?? '';
+    const names = namesOf(graph.stated(key));
+    const besides = outside.get(owner);
+    follow(key, besides === undefined ? names : names.filter((name) => !besides.has(name)), owner);
+  }
+  for (const [key, owner] of owners) {
+    if (problems.has(key) || justified.has(key) || isBelow(key, justified)) continue;
+    problems.set(key, `${quote(owner)} does not bundle it, by its signed manifest or the lockfile`);
+  }
+}
+
+function namesOf(edges: readonly Edge[]): readonly string[] {
+  return edges.map(({ name }) => name);
+}
+
+// In the folder of something bundled: package managers leave that alone.
+function isBelow(key: string, keys: ReadonlySet<string>): boolean {
+  for (let at = key.lastIndexOf('/'); at > 0; at = key.lastIndexOf('/', at - 1)) {
+    if (keys.has(key.slice(0, at))) return true;
+  }
+  return false;
 }
 
 type Judgement =

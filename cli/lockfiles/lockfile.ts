@@ -112,6 +112,8 @@ export interface LockGraph {
   readonly resolve: (node: string, edge: Edge) => string | undefined;
   /** Key of a node's entry; `undefined` for the user's own packages. */
   readonly entryOf: (node: string) => string | undefined;
+  /** Names that a node bundles, where the lockfile has a list that the package manager goes by. */
+  readonly bundles?: (node: string) => readonly string[];
 }
 
 /** @throws {CliError} BP9005: this file can't be checked, so nothing is said about what it names */

@@ -2,7 +2,15 @@
 // binds name, version and digest.
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson, type ForeignJson } from '../../verifier/foreign-json.ts';
-import { asTable, asTexts, classifyRegistry, isPlainPath, refuse, type Table } from './classify.ts';
+import {
+  asStrings,
+  asTable,
+  asTexts,
+  classifyRegistry,
+  isPlainPath,
+  refuse,
+  type Table,
+} from './classify.ts';
 import {
   bounded,
   fileNameOf,
@@ -136,6 +144,10 @@ function classifyLink(place: LockPlace, entry: Table, packages: Table): LockEntr
 }
 
 function classifyBundled(place: LockPlace, entry: Table, packages: Table): LockEntry {
+  // npm writes neither for what is bundled, and fetches from there when it finds nothing in the tarball.
+  if (entry['resolved'] !== undefined || entry['integrity'] !== undefined) {
+    return classifyFetched(place, entry);
+  }
   // The owner is the nearest package around it that is not bundled itself.
   let at = place.key.lastIndexOf(`/${MODULES}`);
   while (at > 0) {
@@ -171,6 +183,7 @@ function graphOf({ packages, targets }: Scope): LockGraph {
     stated: (node) => statedEdges(asTable(packages[node]), projects.has(node)),
     resolve: (node, { name }) => lookUp(node, name, packages),
     entryOf: (node) => (projects.has(node) ? undefined : node),
+    bundles: (node) => asStrings(asTable(packages[node])?.['bundleDependencies']),
   };
 }
 
