@@ -1,0 +1,147 @@
+// The client as its users start it: whole processes, from nothing to the exit code.
+import { spawn } from 'node:child_process';
+import { once as event } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+import { cleanEnvironment } from '../fixtures/e2e/process.ts';
+import { projectRoot } from '../fixtures/tree.ts';
+import { encodeBase64 } from '../verifier/encoding.ts';
+import type { WireRelease } from './gateway.ts';
+import { median, processMemory } from './measure.ts';
+import type { Figure, Section } from './report.ts';
+
+const PROGRAM = join(projectRoot, 'dist/cli/main.js');
+
+/** How often a running process's memory is looked at. */
+const MEMORY_EVERY_MS = 5;
+
+/** What the client is run against. */
+export interface ClientBenchOptions {
+  /** An existing folder; projects are made below it. */
+  readonly directory: string;
+  readonly pin: string;
+  readonly urls: readonly string[];
+  /** Packages of the lockfile, each once. */
+  readonly releases: readonly WireRelease[];
+  readonly runs: number;
+}
+
+interface Run {
+  readonly cpuMs: number;
+  readonly wallMs: number;
+  readonly peakMb: number;
+}
+
+/** Times the commands that people wait for. */
+export async function benchClient(options: ClientBenchOptions): Promise<Section> {
+  const { releases, runs } = options;
+  const project = makeProject(options);
+  let homes = 0;
+  const home = (): string => join(options.directory, `home-${homes++}`);
+  const [warm, offline] = [home(), home()];
+  const start = async (args: readonly string[], where: string): Promise<Run> =>
+    timed([...args], project, where);
+
+  const node = await repeat(runs, () => start(['-e', '0'], warm));
+  const version = await repeat(runs, () => start([PROGRAM, '--version'], warm));
+  const cold = await repeat(runs, () => start([PROGRAM, 'verify'], home()));
+  await start([PROGRAM, 'verify'], warm);
+  const again = await repeat(runs, () => start([PROGRAM, 'verify'], warm));
+  await start([PROGRAM, 'verify', '--save-bundle', 'evidence.json'], offline);
+  const bundled = await repeat(runs, () =>
+    start([PROGRAM, 'verify', '--bundle', 'evidence.json'], offline),
+  );
+  const count = releases.length;
+  const rows: readonly (readonly [what: string, run: Run, base: Run | undefined])[] = [
+    ['bare node', node, undefined],
+    ['bftpkg --version', version, node],
+    [`bftpkg verify, ${count} packages, first contact`, cold, node],
+    [`bftpkg verify, ${count} packages, again`, again, node],
+    [`bftpkg verify --bundle, ${count} packages, no network`, bundled, node],
+  ];
+  const figures = rows.flatMap(([what, { cpuMs, wallMs, peakMb }, base]): Figure[] => [
+    { what, value: cpuMs, unit: 'ms CPU', ...(base && { floor: base.cpuMs }) },
+    { what: `${what}: wall`, value: wallMs, unit: 'ms', ...(base && { floor: base.wallMs }) },
+    { what: `${what}: peak memory`, value: peakMb, unit: 'MB' },
+  ]);
+  const about =
+    `Whole processes, medians of ${runs}, beside a node that does nothing; a lockfile of ${count} packages, each ` +
+    'with a maintainer set, two signatures of f + 1 = 2. CPU time has the kernel’s resolution of 10 ms.';
+  return { name: 'cli', about, figures };
+}
+
+function makeProject({ directory, pin, urls, releases }: ClientBenchOptions): string {
+  const project = join(directory, 'project');
+  mkdirSync(project);
+  const root = {
+    name: 'bench-app',
+    version: '1.0.0',
+    dependencies: Object.fromEntries(releases.map(({ name, version }) => [name, version])),
+  };
+  const packages = Object.fromEntries(
+    releases.map(({ name, version, sha512 }) => [
+      `node_modules/${name}`,
+      {
+        version,
+        integrity: `sha512-${encodeBase64(sha512)}`,
+      },
+    ]),
+  );
+  const lock = { ...root, lockfileVersion: 3, requires: true, packages: { '': root, ...packages } };
+  const config = { format: 'bftpkg-config/v1', pin, replicas: urls };
+  const documents = { 'package.json': root, 'package-lock.json': lock, 'bftpkg.json': config };
+  for (const [file, content] of Object.entries(documents)) {
+    writeFileSync(join(project, file), `${JSON.stringify(content, null, 2)}\n`);
+  }
+  return project;
+}
+
+async function repeat(runs: number, run: () => Promise<Run>): Promise<Run> {
+  const all: Run[] = [];
+  for (let i = 0; i < runs; i++) all.push(await run());
+  return {
+    cpuMs: all.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / runs,
+    wallMs: median(all.map(({ wallMs }) => wallMs)),
+    peakMb: Math.max(...all.map(({ peakMb }) => peakMb)),
+  };
+}
+
+/** Runs node to its end. Anything but exit code 0 is a broken benchmark. */
+async function timed(args: readonly string[], cwd: string, home: string): Promise<Run> {
+  const before = reapedCpuMs();
+  const started = performance.now();
+  const child = spawn(process.execPath, args, {
+    cwd,
+    env: cleanEnvironment({
+      HOME: home,
+      XDG_CONFIG_HOME: join(home, 'config'),
+      XDG_STATE_HOME: join(home, 'state'),
+      XDG_CACHE_HOME: join(home, 'cache'),
+    }),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let told = '';
+  child.stdout.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  let peakMb = 0;
+  const watch = setInterval(() => {
+    try {
+      peakMb = Math.max(peakMb, processMemory(child.pid ?? 0).peakMb || 0);
+    } catch {
+      // It has just ended.
+    }
+  }, MEMORY_EVERY_MS);
+  const [code] = (await event(child, 'close')) as [number | null];
+  clearInterval(watch);
+  const wallMs = performance.now() - started;
+  if (code !== 0) throw new Error(`node ${args.join(' ')} ended with ${code}:\n${told}`);
+  return { cpuMs: reapedCpuMs() - before, wallMs, peakMb };
+}
+
+/** CPU time of all ended children, milliseconds, in steps of 10 (Linux only). */
+function reapedCpuMs(): number {
+  const stat = readFileSync('/proc/self/stat', 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[13]) + Number(fields[14])) * 10;
+}

@@ -1,0 +1,152 @@
+// Publishing and reading at real replicas with as little as possible on this side: connections are kept,
+// statements and tarballs are made beforehand.
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { Agent, request } from 'undici';
+
+import { formatEnvelope } from '../verifier/dsse.ts';
+import { encodeHex } from '../verifier/encoding.ts';
+import { EMPTY_ROOT } from '../verifier/merkle/hash.ts';
+import type { Observed } from '../verifier/statements/observed.ts';
+import { Publisher, type PreparedRelease } from '../fixtures/publisher.ts';
+
+/** As many uploads as a replica takes at one time. */
+const UPLOADS_PER_GATEWAY = 4;
+
+/** Pause before what a busy gateway put off is sent again. */
+const RETRY_PAUSE_MS = 20;
+
+/** How long a submission waits for its checkpoint, seconds. */
+const WAIT_SECONDS = 20;
+
+/** An answer later than this is a broken benchmark. */
+const TIMEOUT_MS = 60_000;
+
+const RETRIED: readonly number[] = [202, 429, 503];
+
+/** A release ready for the wire. */
+export interface WireRelease {
+  readonly name: string;
+  readonly version: string;
+  readonly sha512: Uint8Array;
+  readonly tarball: Uint8Array;
+  readonly envelope: string;
+}
+
+/** Maintainers with their statements, signed. */
+export class Press {
+  readonly #publisher: Publisher;
+  readonly #observed: Observed;
+
+  constructor(origin: string) {
+    this.#publisher = new Publisher(origin);
+    // The empty log is a head that every log has gone through: no replica has to be asked.
+    this.#observed = new Map([[origin, { size: 0, root: EMPTY_ROOT }]]);
+  }
+
+  claim(name: string): string {
+    return formatEnvelope(this.#publisher.claim(name, this.#observed));
+  }
+
+  release(name: string, version: string): WireRelease {
+    const made: PreparedRelease = this.#publisher.release(name, version, this.#observed);
+    const { tarball, sha512 } = made;
+    return { name, version, sha512, tarball, envelope: formatEnvelope(made.envelope) };
+  }
+}
+
+/** Connections to all replicas. */
+export class Gateways {
+  readonly urls: readonly string[];
+  readonly #agent: Agent;
+
+  constructor(urls: readonly string[], connections = 128) {
+    this.urls = urls;
+    this.#agent = new Agent({ connections, headersTimeout: TIMEOUT_MS, bodyTimeout: TIMEOUT_MS });
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.close();
+  }
+
+  /** @returns the body; anything but 2xx is a broken benchmark, but for what says "later" */
+  async exchange(
+    method: 'GET' | 'POST' | 'PUT',
+    url: string,
+    body?: string | Uint8Array,
+  ): Promise<Uint8Array> {
+    for (;;) {
+      const answer = await request(url, { method, body: body ?? null, dispatcher: this.#agent });
+      const bytes = await answer.body.bytes();
+      if (RETRIED.includes(answer.statusCode)) {
+        await sleep(RETRY_PAUSE_MS);
+        continue;
+      }
+      if (answer.statusCode >= 300) {
+        throw new Error(`${url}: ${answer.statusCode} ${Buffer.from(bytes).toString()}`);
+      }
+      return bytes;
+    }
+  }
+
+  /** Submits a statement and waits until it is under a checkpoint. */
+  async submit(turn: number, envelope: string): Promise<void> {
+    await this.exchange('POST', `${this.#url(turn)}/v1/entries?wait=${WAIT_SECONDS}`, envelope);
+  }
+
+  /**
+   * Publishes everything, artifacts and statements, as fast as the replicas take it.
+   *
+   * @param underWay submissions that wait for their checkpoint at one time
+   * @returns how long each submission took from upload to checkpoint, milliseconds
+   */
+  async publishAll(releases: readonly WireRelease[], underWay: number): Promise<readonly number[]> {
+    const latencies: number[] = [];
+    const waiting = new Set<Promise<void>>();
+    let next = 0;
+    const lane = async (gateway: number): Promise<void> => {
+      for (;;) {
+        const release = releases[next++];
+        if (release === undefined) return;
+        while (waiting.size >= underWay) await Promise.race(waiting);
+        const started = performance.now();
+        await this.#upload(gateway, release);
+        const done = this.submit(gateway, release.envelope).then(() => {
+          latencies.push(performance.now() - started);
+        });
+        waiting.add(done);
+        await Promise.race([done.finally(() => waiting.delete(done)), Promise.resolve()]);
+      }
+    };
+    const lanes = this.urls.flatMap((_, i) => Array.from({ length: UPLOADS_PER_GATEWAY }, () => i));
+    await Promise.all(lanes.map(lane));
+    await Promise.all(waiting);
+    return latencies;
+  }
+
+  /** Publishes at an even pace. @returns latencies, milliseconds */
+  async publishPaced(
+    releases: readonly WireRelease[],
+    perSecond: number,
+  ): Promise<readonly number[]> {
+    const started = performance.now();
+    return Promise.all(
+      releases.map(async (release, i) => {
+        await sleep((i * 1000) / perSecond);
+        const due = started + (i * 1000) / perSecond;
+        await this.#upload(i, release);
+        await this.submit(i, release.envelope);
+        // From when it was due: a generator that lags must not hide what a publisher would wait.
+        return performance.now() - due;
+      }),
+    );
+  }
+
+  async #upload(turn: number, { sha512, tarball }: WireRelease): Promise<void> {
+    await this.exchange('PUT', `${this.#url(turn)}/v1/artifacts/${encodeHex(sha512)}`, tarball);
+  }
+
+  #url(turn: number): string {
+    return this.urls[turn % this.urls.length] ?? '';
+  }
+}

@@ -1,0 +1,76 @@
+// `npm run bench [-- [--json] [--quick] [verify|publish|read|memory|cli …]]`: each figure beside its floor,
+// all measured in this run. Writes bench/RESULTS.md when everything was run.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, cpus, loadavg, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+
+import { projectRoot } from '../fixtures/tree.ts';
+import { benchLog } from './log-world.ts';
+import { renderMarkdown, type Circumstances, type Section } from './report.ts';
+import { benchVerify } from './verify.ts';
+
+const SECTIONS = ['verify', 'publish', 'read', 'memory', 'cli'] as const;
+
+/** Sections that need a log of real replicas; publishing fills it. */
+const ON_A_LOG: readonly string[] = ['publish', 'read', 'memory', 'cli'];
+
+const args = process.argv.slice(2);
+const flags = new Set(args.filter((arg) => arg.startsWith('--')));
+const named = args.filter((arg) => !arg.startsWith('--'));
+const unknown = [
+  ...[...flags].filter((flag) => !['--json', '--quick'].includes(flag)),
+  ...named.filter((name) => !SECTIONS.some((section) => section === name)),
+];
+if (unknown.length > 0) {
+  throw new Error(`usage: npm run bench -- [--json] [--quick] [${SECTIONS.join('|')}]`);
+}
+const wanted = new Set<string>(named.length > 0 ? named : SECTIONS);
+const isQuick = flags.has('--quick');
+
+const circumstances = look();
+const sections: Section[] = [];
+if (wanted.has('verify')) {
+  const counts = isQuick ? [1, 100, 514] : [1, 100, 514, 2_000];
+  sections.push(await benchVerify({ counts, budgetMs: isQuick ? 300 : 1_500 }));
+}
+if (ON_A_LOG.some((name) => wanted.has(name))) sections.push(...(await onALog()));
+const document = renderMarkdown(sections, circumstances);
+const json = `${JSON.stringify({ circumstances, sections }, null, 2)}\n`;
+process.stdout.write(flags.has('--json') ? json : document);
+// A part of the figures, or hasty ones, must not pass for the results.
+if (wanted.size === SECTIONS.length && !isQuick) {
+  writeFileSync(join(projectRoot, 'bench/RESULTS.md'), document);
+}
+
+async function onALog(): Promise<readonly Section[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'bftpkg-bench-'));
+  try {
+    return await benchLog({
+      directory,
+      replicas: 4,
+      packages: 514,
+      releases: isQuick ? 1_028 : 3_084,
+      pacedReleases: isQuick ? 200 : 1_000,
+      reads: isQuick ? 300 : 2_000,
+      runs: isQuick ? 3 : 7,
+      wanted,
+    });
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function look(): Circumstances {
+  const cores = availableParallelism();
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: projectRoot, encoding: 'utf8' }).trim();
+  const isClean = git('status', '--porcelain', '--', 'verifier', 'log-server', 'cli') === '';
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    machine: `${cpus()[0]?.model ?? 'unknown'}, ${cores} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
+    versions: `node ${process.versions.node}, OpenSSL ${process.versions.openssl}, commit ${git('rev-parse', '--short', 'HEAD')}${isClean ? '' : ' with changes'}`,
+    load: loadavg()[0] ?? 0,
+    cores,
+  };
+}
