@@ -19,6 +19,14 @@ describe('parseNpmrc', () => {
     ['scripts switched on', 'ignore-scripts=false'],
     ['git dependencies switched on', 'allow-git=all'],
     ['another configuration', 'userconfig=./x'],
+    ['a git in JSON', '"gi\\u0074"=./pwn.sh'],
+    ['a git in two kinds of quotes', `'"git"'=./pwn.sh`],
+    ['a git before a comment', 'git;x=./pwn.sh'],
+    ['a git before another comment', 'git # x = ./pwn.sh'],
+    ['a git with a variable that is not there', 'gi${NOBODY?}t=./pwn.sh'],
+    ['scripts switched on before a comment', 'ignore-scripts=false ; really'],
+    ['scripts switched on with a number', 'ignore-scripts=0'],
+    ['scripts switched on with a variable', 'ignore-scripts=${NOBODY?}false'],
   ];
   for (const [why, text] of refused) {
     it(`refuses ${why}`, () => {

@@ -33,7 +33,7 @@ const DANGEROUS = new Set([
   'http-proxy',
   'replace-registry-host',
 ]);
-const DANGEROUS_IF = new Map([['ignore-scripts', 'false']]);
+const HARMLESS_ONLY_AS = new Map([['ignore-scripts', 'true']]);
 
 // Settings about what the tree looks like. Only these reach our npm.
 const PASSED_ON = new Set([
@@ -83,7 +83,9 @@ export function parseNpmrc(text: string, path: string): NpmrcResult {
     const line = raw.trim();
     if (line === '' || line.startsWith('#') || line.startsWith(';')) continue;
     const { key, value } = splitLine(line);
-    if (DANGEROUS.has(key) || DANGEROUS_IF.get(key) === value) {
+    // npm puts environment variables into keys too; whatever comes out is not for a project to choose.
+    const isDangerous = DANGEROUS.has(key) || key.includes('${') || isSwitchedOn(key, value);
+    if (isDangerous) {
       throw new CliError('BP6003', `${path}:${at + 1}: sets ${quote(key)}`, {
         hints: ['remove the line, or move it into your own ~/.npmrc'],
       });
@@ -94,14 +96,35 @@ export function parseNpmrc(text: string, path: string): NpmrcResult {
   return { flags, ignored };
 }
 
-// As the ini reader of npm: quotes may be around keys and values, `[]` marks lists, a key alone is
-// true, and environment variables are put in, which is why a `${` in a key makes it unknown and so
-// ignored, but never safe.
+// Anything but the one harmless value: npm reads `0`, `false` and what variables give alike.
+function isSwitchedOn(key: string, value: string): boolean {
+  const harmless = HARMLESS_ONLY_AS.get(key);
+  return harmless !== undefined && value !== harmless;
+}
+
+// As the ini reader of npm: a comment may follow, `[]` marks lists, a key alone is true.
 function splitLine(line: string): { readonly key: string; readonly value: string } {
   const at = line.indexOf('=');
-  const unquote = (text: string): string => text.trim().replace(/^(["'])(.*)\1$/s, '$2');
   const key = unquote(at < 0 ? line : line.slice(0, at))
     .replace(/\[\]$/, '')
     .toLowerCase();
   return { key, value: at < 0 ? 'true' : unquote(line.slice(at + 1)) };
+}
+
+// Keys are read like values: `"gi\u0074"`, `git;x` and `'"git"'` are all `git` to npm.
+function unquote(text: string): string {
+  const plain = text.trim();
+  const isQuoted = /^(?:".*"|'.*')$/s.test(plain) || plain === '"' || plain === "'";
+  if (!isQuoted) return withoutComment(plain);
+  const inner = plain.startsWith("'") ? plain.slice(1, -1) : plain;
+  try {
+    return String(JSON.parse(inner)).trim();
+  } catch {
+    return inner;
+  }
+}
+
+function withoutComment(text: string): string {
+  const [before = ''] = /^(?:\\.|[^\\;#])*\\?/s.exec(text) ?? [];
+  return before.replace(/\\([\\;#])/g, '$1').trim();
 }
