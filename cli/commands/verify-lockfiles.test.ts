@@ -462,6 +462,15 @@ describe('verify: what the user leaves out', () => {
     assert.equal(row(both, 'app-kit@1.0.0').verdict, 'omitted');
   });
 
+  it('does not leave out the tarball around what it hears about', async () => {
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, bundler: '1.0.0' } };
+    const evil = { ...INNER, name: 'evil' };
+    const packages = { ...honest(), ...bundling({ bundleDependencies: ['inner', 'evil'] }) };
+    await npmProject({ ...packages, 'node_modules/bundler/node_modules/evil': evil }, root);
+    const report = await verify('--only', 'evil', '--only', 'helper');
+    assert.equal(report.exit.reason, 'BP6007', JSON.stringify(report, null, 1));
+  });
+
   it('verifies only what changed since a commit', async () => {
     const git = (...argv: string[]): void => {
       const env = { PATH: process.env['PATH'], HOME: fake.home, GIT_CONFIG_NOSYSTEM: '1' };

@@ -68,6 +68,10 @@ export function leftOut(
       reasons.set(key, { reason: 'unchanged', isUnneeded: false });
     }
   }
+  // What is bundled is worth what the tarball around it is, so that can't be left out alone.
+  for (const entry of lockfile.entries) {
+    if (entry.kind === 'bundled' && !reasons.has(entry.key)) reasons.delete(entry.owner);
+  }
   return reasons;
 }
 
