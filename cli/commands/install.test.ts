@@ -219,6 +219,17 @@ describe('ci', () => {
     );
   });
 
+  // npm looks upwards for a project that has its folder as a workspace, and would install there instead.
+  it('is not drawn out of its private folder by a pattern of workspaces', async () => {
+    await lockBoth();
+    const path = join(fake.project, 'package.json');
+    const root = JSON.parse(await readFile(path, 'utf8')) as object;
+    await writeFile(path, JSON.stringify({ ...root, workspaces: ['.bftpkg-*'] }));
+    const { code, stdout, stderr } = await fake.run(['ci']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+  });
+
   it('is not moved by settings in the environment and in the project', async () => {
     await lockBoth();
     const env = {

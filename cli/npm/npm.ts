@@ -80,6 +80,8 @@ export async function runNpm(run: NpmRun): Promise<ChildResult> {
   const [user, global] = [join(home, 'user.npmrc'), join(home, 'global.npmrc')];
   await Promise.all([writeFile(user, ''), writeFile(global, '')]);
   const flags = [
+    // Said outright: npm would look upwards for a project that has this folder as a workspace.
+    `--prefix=${run.cwd}`,
     `--userconfig=${user}`,
     `--globalconfig=${global}`,
     `--cache=${run.cache}`,
