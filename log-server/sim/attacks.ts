@@ -179,9 +179,25 @@ const twoWishes: Attack = async (mutants) => {
   return script;
 };
 
+/**
+ * Q3: the leader is silent and one machine alone has a request. Its FORWARDs get through, so that in the
+ * end all of them wait for an answer of the leader.
+ */
+const oneRequest: Attack = async (mutants) => {
+  const script = await Script.start({ traitor: 0, mutants });
+  await script.submit(1);
+  for (let ticks = 0; ticks < 60; ticks++) {
+    await script.ticks(1);
+    await script.deliver({ kind: 'forward' });
+  }
+  await script.reachView(1);
+  return script;
+};
+
 /** What each attack is for, and the planted bugs that it finds. */
 export const ATTACKS: readonly (readonly [string, Attack, readonly MutantName[]])[] = [
   ['commits pooled over five views', pooledCommits, ['commit-votes-pooled']],
   ['a vote at the base of a view', belowTheBase, ['vote-at-base']],
   ['wishes of a weak quorum', twoWishes, ['wishes-not-amplified']],
+  ['a request of one alone', oneRequest, ['relay-missing']],
 ];

@@ -177,7 +177,9 @@ export class Monitor implements ProcessMonitor {
   #checkBounds(process: Process): void {
     const summary = process.replica?.summary;
     if (summary === undefined) return;
-    const members = this.#rosters.get(summary.epoch)?.replicas.length ?? 0;
+    // A core is in its next epoch a moment before that is durable and known here.
+    const members = this.#rosters.get(summary.epoch)?.replicas.length;
+    if (members === undefined) return;
     const { bodiesMax, poolRequestsMax, laneRequestsMax, batchRequestsMax } = this.#limits;
     const bounds: { readonly [name in keyof StateSummary['sizes']]: number } = {
       bodies: bodiesMax + 1,

@@ -27,6 +27,7 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['epoch-unchecked', 5],
   ['wish-not-resent', 5],
   ['wishes-not-amplified', 1],
+  ['relay-missing', 1],
   ['lanes-ignored', 3],
 ];
 

@@ -17,13 +17,15 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'any-prepared-wins': { family: 'phases', members: 4 },
   'nv-unchecked': { family: 'phases', behaviours: ['two-new-views'] },
   'view-change-certificate-unchecked': { family: 'phases', behaviours: ['lying-view-change'] },
+  'duplicate-signers-counted': { weighted: false, behaviours: ['duplicate-signers'] },
+  'two-f-plus-one': { members: 6, weighted: false },
   'mandate-ignored': { family: 'phases', behaviours: ['mandate-breaker'] },
   'epoch-unchecked': { family: 'chaos', behaviours: ['epoch-forger'] },
   'artifact-check-skipped': { behaviours: ['withholder'] },
   'parent-unchecked': { behaviours: ['bad-batches'] },
   'clock-unchecked': { behaviours: ['time-liar'] },
   'starvation-blind': { behaviours: ['censor'] },
-  'relay-missing': { behaviours: ['silent', 'censor'] },
+  'relay-missing': { scripted: true },
   'lanes-ignored': { family: 'crowded' },
   'early-proposal-dropped': { family: 'calm' },
   'wishes-not-amplified': { scripted: true },
@@ -34,6 +36,7 @@ export interface Ground {
   readonly family?: Family;
   readonly members?: number;
   readonly behaviours?: readonly string[];
+  readonly weighted?: boolean;
   /** First seed. */
   readonly seed?: number;
   /** Chance finds it too rarely: it is left to the scripted attacks. */

@@ -33,6 +33,8 @@ export interface Wishes {
   /** Only these behaviours, for studies of one. */
   readonly behaviours?: readonly string[] | undefined;
   readonly family?: Family | undefined;
+  /** Whether members weigh differently; drawn when absent. */
+  readonly weighted?: boolean | undefined;
 }
 
 /** A traitor and what it does. */
@@ -88,7 +90,8 @@ export function drawWorld(wishes: Wishes): WorldOptions {
   const random = new Random(`world ${wishes.seed}`);
   const family = wishes.family ?? drawFamily(random);
   const count = wishes.members ?? random.pick([4, 4, 4, 4, 5, 6, 7, 7, 7, 10]) ?? 4;
-  const weighted = random.chance(0.3);
+  const drawnWeighted = random.chance(0.3);
+  const weighted = wishes.weighted ?? drawnWeighted;
   const members = Array.from({ length: count }, (_, node) => ({
     node,
     weight: weighted ? random.between(1, 4) : 1,
