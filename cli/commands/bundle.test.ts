@@ -10,6 +10,7 @@ import { after, before, beforeEach, describe, it, mock } from 'node:test';
 
 import { FakeLog } from '../../fixtures/fake-log.ts';
 import { flipBit } from '../../fixtures/synthetic-log.ts';
+import { canonicalJson } from '../../verifier/json.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
 let fake: FakeLog;
@@ -103,6 +104,22 @@ describe('offline verification', () => {
     await run('bundle', 'verify', bundle);
     await assert.rejects(readFile(trust), 'a file is no first contact');
   });
+
+  // Whoever got the keys of a replaced roster can sign any size.
+  const rosters: readonly (readonly [string, object, string])[] = [
+    ['a roster that was replaced', { epoch: 1, rosterHash: 'ab'.repeat(32) }, 'BP4002'],
+    ['another roster of the epoch', { rosterHash: 'ab'.repeat(32) }, 'BP3003'],
+  ];
+  for (const [why, known, code] of rosters) {
+    it(`does not believe ${why} because the file is larger`, async () => {
+      const bundle = file('old-keys.json');
+      await run('bundle', 'create', '--out', bundle);
+      const trust = join(fake.home, '.local', 'state', 'bftpkg', `${fake.log.pin}.json`);
+      const state = JSON.parse(await readFile(trust, 'utf8')) as { readonly size: number };
+      await writeFile(trust, canonicalJson({ ...state, size: state.size - 1, ...known }));
+      assert.equal((await run('bundle', 'verify', bundle)).exit.reason, code);
+    });
+  }
 });
 
 describe('bundle verify', () => {

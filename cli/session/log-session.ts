@@ -361,6 +361,7 @@ export class LogSession {
     const verified = await this.#check(evidence, subjects, undefined);
     const trusted = await this.#trust.read();
     const { size, root, origin } = verified.checkpoint.checkpoint;
+    if (trusted !== undefined) requireKnownRoster(evidence, verified, trusted);
     if (trusted !== undefined && size < trusted.size) {
       throw new VerifyError(
         'CHECKPOINT_ROLLBACK',
@@ -394,6 +395,29 @@ export class LogSession {
   async close(): Promise<void> {
     await Promise.all([this.http.close(), this.#verifier.close()]);
   }
+}
+
+// A larger size is no proof that a bundle is newer: keys of a replaced roster may have leaked since, and
+// their quorum could sign any. The chain from the pin has to go through the roster that was accepted.
+function requireKnownRoster(
+  { rosters }: Evidence,
+  { roster }: VerifiedEvidence,
+  { epoch, rosterHash }: TrustState,
+): void {
+  if (rosters.some(({ payload }) => statementHash(payload) === rosterHash)) return;
+  const facts = { found: `epoch ${roster.epoch}`, expected: `the roster of epoch ${epoch}` };
+  if (roster.epoch < epoch) {
+    throw new VerifyError(
+      'CHECKPOINT_ROLLBACK',
+      `the bundle is of epoch ${roster.epoch}, this machine has accepted epoch ${epoch}`,
+      { ...facts, hint: 'make a new bundle: bftpkg verify --save-bundle <file>' },
+    );
+  }
+  throw new VerifyError(
+    'ROSTER_CHAIN_BROKEN',
+    `the bundle does not lead through the roster of epoch ${epoch} that this machine has accepted`,
+    facts,
+  );
 }
 
 // More than two thirds: a quorum of n = 3f + 1 equal replicas.
