@@ -74,7 +74,7 @@ describe('thresholds', () => {
     ['NaN faulty weight', ones(4), Number.NaN],
     ['infinite faulty weight', ones(4), Number.POSITIVE_INFINITY],
     ['faulty weight whose triple is not exact', ones(4), 2 ** 53 - 1],
-    ['a list with a hole', Object.assign([], { 1: 1, length: 2 }) as number[], 0],
+    ['a list with a hole', Object.assign<number[], object>([], { 1: 1, length: 2 }), 0],
   ];
   for (const [why, weights, faulty] of refused) {
     it(`refuses ${why}`, () => {

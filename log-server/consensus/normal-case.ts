@@ -245,7 +245,12 @@ export function noticeDecision(core: Core): boolean {
     const signers = new Set(votes.map(({ signer }) => signer));
     votes.push(...core.votes.allPast('commit').filter(({ signer }) => !signers.has(signer)));
   }
-  const certificate = assembleCertificate(core.members, 'commit', votes, countsAs(pooled || core.mutant('epoch-unchecked')));
+  const certificate = assembleCertificate(
+    core.members,
+    'commit',
+    votes,
+    countsAs(pooled || core.mutant('epoch-unchecked')),
+  );
   if (certificate === undefined) return false;
   core.decision = { digest: certificate.vote.digest, certificate };
   return true;
