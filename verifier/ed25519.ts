@@ -47,9 +47,16 @@ export function parsePublicKey(bytes: Uint8Array): PublicKey {
   const y = Uint8Array.from(bytes);
   y[31] = (y[31] ?? 0) & 0x7f;
   if (!isBelowFieldPrime(y)) throw malformed('not a canonical encoding');
-  if (SMALL_ORDER_Y.has(encodeHex(y))) throw malformed('point of small order');
+  if (isSmallOrder(y)) throw malformed('point of small order');
   // A copy: the key must not change with a buffer that it was cut from.
   return Uint8Array.from(bytes) as PublicKey;
+}
+
+// Few keys begin like one of the five: the others need no text made of them.
+const SMALL_ORDER_FIRST: ReadonlySet<number> = new Set([0x00, 0x01, 0xec, 0x26, 0xc7]);
+
+function isSmallOrder(y: Uint8Array): boolean {
+  return SMALL_ORDER_FIRST.has(y[0] ?? 0) && SMALL_ORDER_Y.has(encodeHex(y));
 }
 
 /** Whether little-endian `y` (bit 255 clear) is below 2^255 - 19 = 7fff…ffed. */
@@ -63,12 +70,27 @@ function malformed(detail: string): VerifyError {
   return new VerifyError('KEY_MALFORMED', `malformed Ed25519 public key: ${detail}`);
 }
 
+// Both texts of a key are asked for wherever it is looked up, many times for a maintainer of many packages.
+// They live as long as the key does.
+const keyIds = new WeakMap<PublicKey, string>();
+const keyTexts = new WeakMap<PublicKey, string>();
+
 /** The identity of a key in our formats: lower-case hex of SHA-256 over its 32 bytes. */
 export function keyId(key: PublicKey): string {
-  return encodeHex(sha256(key));
+  let id = keyIds.get(key);
+  if (id === undefined) {
+    id = encodeHex(sha256(key));
+    keyIds.set(key, id);
+  }
+  return id;
 }
 
 /** The key itself in lower-case hex, as our JSON formats spell it. */
 export function publicKeyHex(key: PublicKey): string {
-  return encodeHex(key);
+  let text = keyTexts.get(key);
+  if (text === undefined) {
+    text = encodeHex(key);
+    keyTexts.set(key, text);
+  }
+  return text;
 }

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
 import { parseEntry } from '../entry.ts';
 import { VerifyError } from '../errors.ts';
-import { parseMaintainerSet } from '../statements/maintainers.ts';
+import { openMaintainerSet } from '../statements/maintainers.ts';
 import { setInForceAt } from './chain.ts';
 import type { ShownSet } from './shown-log.ts';
 
@@ -18,7 +18,7 @@ describe('setInForceAt', () => {
   const sets = [first, second].map((index): ShownSet => {
     const entry = parseEntry(log.entries[index] ?? new Uint8Array(0));
     assert.ok(entry.kind === 'maintainers');
-    return { index, entry, set: parseMaintainerSet(entry.envelope.payload) };
+    return { index, opened: openMaintainerSet(entry.envelope) };
   });
 
   const cases: readonly (readonly [why: string, index: number, sequence: number | undefined])[] = [

@@ -1,6 +1,5 @@
 // Step 6, maintainers: the chain of a package's maintainer sets from sequence 0 to the one in force,
 // complete, in order, and each signed as DESIGN section 4.4 demands.
-import { statementHash } from '../dsse.ts';
 import { VerifyError } from '../errors.ts';
 import type { PackageRecord } from '../map/records.ts';
 import type { SignaturePlan } from '../signatures.ts';
@@ -59,7 +58,7 @@ export function setInForceAt(sets: readonly ShownSet[], index: number): Maintain
       `entry ${index} is older than the first maintainer set of its package`,
     );
   }
-  return shown.set;
+  return shown.opened.statement;
 }
 
 /**
@@ -73,12 +72,9 @@ export function planChain(
   sets: readonly ShownSet[],
 ): SignaturePlan<readonly VerifiedMaintainerSet[]> {
   return planAll(
-    sets.map(({ entry }, i) => {
-      const before = sets[i - 1];
-      return planMaintainerSet(
-        entry.envelope,
-        before && { set: before.set, hash: statementHash(before.entry.envelope.payload) },
-      );
+    sets.map(({ opened }, i) => {
+      const before = sets[i - 1]?.opened;
+      return planMaintainerSet(opened, before && { set: before.statement, hash: before.hash });
     }),
   );
 }

@@ -7,14 +7,14 @@ import { VerifyError } from '../errors.ts';
 import { openPrunedMap, type PrunedMap } from '../map/pruned-map.ts';
 import { leafHash } from '../merkle/hash.ts';
 import { rootFromPrunedTree } from '../merkle/pruned-tree.ts';
-import { parseMaintainerSet, type MaintainerSet } from '../statements/maintainers.ts';
+import { openMaintainerSet, type MaintainerSet } from '../statements/maintainers.ts';
+import type { OpenedStatement } from '../statements/payload.ts';
 import type { Evidence } from './format.ts';
 
 /** A maintainer set shown with its place in the log. Its signatures are not checked yet. */
 export interface ShownSet {
   readonly index: number;
-  readonly entry: StatementEntry;
-  readonly set: MaintainerSet;
+  readonly opened: OpenedStatement<MaintainerSet>;
 }
 
 type Parsed =
@@ -118,19 +118,20 @@ function groupSets(entries: ReadonlyMap<number, Parsed>): Map<string, ShownSet[]
   for (const [index, parsed] of entries) {
     if (parsed.kind !== 'entry' || parsed.entry.kind !== 'maintainers') continue;
     const { entry } = parsed;
-    const set = readSet(entry);
-    if (set === undefined) continue;
-    const group = groups.get(set.package) ?? [];
-    group.push({ index, entry, set });
-    groups.set(set.package, group);
+    const opened = readSet(entry);
+    if (opened === undefined) continue;
+    const { statement } = opened;
+    const group = groups.get(statement.package) ?? [];
+    group.push({ index, opened });
+    groups.set(statement.package, group);
   }
   return groups;
 }
 
 // A set that can't be read belongs to no package here; the chain that needs it will have a gap.
-function readSet(entry: StatementEntry): MaintainerSet | undefined {
+function readSet(entry: StatementEntry): OpenedStatement<MaintainerSet> | undefined {
   try {
-    return parseMaintainerSet(entry.envelope.payload);
+    return openMaintainerSet(entry.envelope);
   } catch (error) {
     if (!(error instanceof VerifyError)) throw error;
     return undefined;

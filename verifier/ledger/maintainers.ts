@@ -30,7 +30,7 @@ export function checkMaintainers(
   requireObserved(view, set.observed);
   requireRate(view, name, timeSeconds);
   const plan = planMaintainerSet(
-    envelope,
+    { envelope, statement: set, hash: id },
     before === undefined ? undefined : { set: before.set, hash: before.hash },
     view.roster.admission,
   );

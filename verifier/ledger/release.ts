@@ -30,7 +30,8 @@ export function checkRelease(
   for (const name of new Set(release.subjects.map((subject) => subject.name))) {
     requireRate(view, name, timeSeconds);
   }
-  const plan = planRelease(envelope, (purl) => view.maintainerSet(parsePurl(purl).name)?.set);
+  const opened = { envelope, statement: release, hash: id };
+  const plan = planRelease(opened, (purl) => view.maintainerSet(parsePurl(purl).name)?.set);
   return {
     plan,
     effect: {

@@ -30,7 +30,7 @@ const TRANSITIONS: Readonly<
  */
 export function checkWithdrawal(
   view: LedgerView,
-  { envelope, withdrawal }: WithdrawalSubmission,
+  { envelope, withdrawal, id }: WithdrawalSubmission,
   timeSeconds: number,
 ): CheckedSubmission {
   const { name } = parsePurl(withdrawal.package);
@@ -40,7 +40,7 @@ export function checkWithdrawal(
   const inForce = view.maintainerSet(name);
   assert(inForce !== undefined, 'a package that has releases has a maintainer set');
   return {
-    plan: planWithdrawal(envelope, inForce.set),
+    plan: planWithdrawal({ envelope, statement: withdrawal, hash: id }, inForce.set),
     effect: { kind: 'withdrawal', name, version: withdrawal.version, status },
     artifacts: [],
   };

@@ -13,6 +13,7 @@ import {
   formatStatement,
   malformed,
   openStatement,
+  type OpenedStatement,
   readPackage,
   readStatement,
 } from './payload.ts';
@@ -161,6 +162,18 @@ export function formatMaintainerSet(set: MaintainerSet): Uint8Array {
 }
 
 /**
+ * Reads the maintainer set in an envelope. No signature is checked yet.
+ *
+ * @throws {VerifyError} `STATEMENT_MALFORMED` for another payload type, and what `parseMaintainerSet`
+ *         throws
+ */
+export function openMaintainerSet(
+  source: Envelope | OpenedStatement<MaintainerSet>,
+): OpenedStatement<MaintainerSet> {
+  return openStatement(source, MAINTAINERS_PAYLOAD_TYPE, parseMaintainerSet);
+}
+
+/**
  * Plans the check of a maintainer set.
  *
  * Sequence 0 has to be signed by every key in it, and by f + 1 registrars where admission says so.
@@ -174,15 +187,12 @@ export function formatMaintainerSet(set: MaintainerSet): Uint8Array {
  *         `MAINTAINER_CHAIN_BROKEN`; when finishing `MAINTAINER_SIGNATURES_MISSING`
  */
 export function planMaintainerSet(
-  envelope: Envelope,
+  source: Envelope | OpenedStatement<MaintainerSet>,
   previous: { readonly set: MaintainerSet; readonly hash: string } | undefined,
   admission?: Admission,
 ): SignaturePlan<VerifiedMaintainerSet> {
-  const { statement: set, hash } = openStatement(
-    envelope,
-    MAINTAINERS_PAYLOAD_TYPE,
-    parseMaintainerSet,
-  );
+  const opened = openMaintainerSet(source);
+  const { envelope, statement: set, hash } = opened;
   requireFollows(set, previous);
   const members = [...(previous === undefined ? [] : maintainerKeys(previous.set))];
   members.push(...maintainerKeys(set));

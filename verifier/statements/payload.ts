@@ -45,22 +45,35 @@ export function formatStatement(
 }
 
 /**
- * Reads an envelope's payload as one kind of statement.
+ * An envelope with its statement read and hashed. Whoever needs the statement before its signatures are
+ * planned hands this on, so that nothing is parsed or hashed twice.
+ */
+export interface OpenedStatement<T> {
+  readonly envelope: Envelope;
+  /** What the payload of `envelope` says. */
+  readonly statement: T;
+  /** `statementHash` of that payload. */
+  readonly hash: string;
+}
+
+/**
+ * Reads an envelope's payload as one kind of statement; what was opened already is returned as it is.
  *
- * @returns the statement and its identity, `statementHash` of the payload
  * @throws {VerifyError} `STATEMENT_MALFORMED` for another payload type, and what `parse` throws
  */
 export function openStatement<T>(
-  envelope: Envelope,
+  source: Envelope | OpenedStatement<T>,
   payloadType: string,
   parse: (payload: Uint8Array) => T,
-): { readonly statement: T; readonly hash: string } {
+): OpenedStatement<T> {
+  const envelope = 'envelope' in source ? source.envelope : source;
   // The type is signed with the payload: without this check a statement of one kind could be read
   // as another.
   if (envelope.payloadType !== payloadType) {
     throw malformed(`payload type ${quote(envelope.payloadType)} instead of ${payloadType}`);
   }
-  return { statement: parse(envelope.payload), hash: statementHash(envelope.payload) };
+  if ('envelope' in source) return source;
+  return { envelope, statement: parse(envelope.payload), hash: statementHash(envelope.payload) };
 }
 
 /**

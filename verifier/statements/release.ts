@@ -11,7 +11,13 @@ import { packagePurl, parsePurl } from '../npm/purl.ts';
 import type { SignaturePlan } from '../signatures.ts';
 import { maintainerKeys, maintainerThreshold, type MaintainerSet } from './maintainers.ts';
 import { observedJson, readObserved, type Observed } from './observed.ts';
-import { formatStatement, malformed, openStatement, readStatement } from './payload.ts';
+import {
+  formatStatement,
+  malformed,
+  openStatement,
+  readStatement,
+  type OpenedStatement,
+} from './payload.ts';
 
 /** DSSE payload type of a release statement. */
 export const RELEASE_PAYLOAD_TYPE = 'application/vnd.in-toto+json';
@@ -183,10 +189,11 @@ export function formatRelease(release: {
  *         statement says; when finishing `MAINTAINER_SIGNATURES_MISSING`
  */
 export function planRelease(
-  envelope: Envelope,
+  source: Envelope | OpenedStatement<Release>,
   sets: (packagePurl: string) => MaintainerSet | undefined,
 ): SignaturePlan<VerifiedReleaseStatement> {
-  const { statement: release, hash } = openStatement(envelope, RELEASE_PAYLOAD_TYPE, parseRelease);
+  const opened = openStatement(source, RELEASE_PAYLOAD_TYPE, parseRelease);
+  const { envelope, statement: release, hash } = opened;
   const setOf = new Map<string, MaintainerSet>();
   for (const subject of release.subjects) {
     const set = setOf.get(subject.package) ?? findSet(subject.package, sets);

@@ -7,7 +7,13 @@ import type { SignaturePlan } from '../signatures.ts';
 import { requirePrintable } from './labels.ts';
 import { maintainerKeys, maintainerThreshold, type MaintainerSet } from './maintainers.ts';
 import { observedJson, readObserved, type Observed } from './observed.ts';
-import { formatStatement, openStatement, readPackage, readStatement } from './payload.ts';
+import {
+  formatStatement,
+  openStatement,
+  readPackage,
+  readStatement,
+  type OpenedStatement,
+} from './payload.ts';
 
 /** DSSE payload type of a withdrawal. */
 export const WITHDRAWAL_PAYLOAD_TYPE = 'application/vnd.bftpkg.withdrawal+json';
@@ -110,14 +116,11 @@ export function formatWithdrawal(withdrawal: Withdrawal): Uint8Array {
  *         `MAINTAINER_SIGNATURES_MISSING`
  */
 export function planWithdrawal(
-  envelope: Envelope,
+  source: Envelope | OpenedStatement<Withdrawal>,
   set: MaintainerSet,
 ): SignaturePlan<VerifiedWithdrawal> {
-  const { statement: withdrawal, hash } = openStatement(
-    envelope,
-    WITHDRAWAL_PAYLOAD_TYPE,
-    parseWithdrawal,
-  );
+  const opened = openStatement(source, WITHDRAWAL_PAYLOAD_TYPE, parseWithdrawal);
+  const { envelope, statement: withdrawal, hash } = opened;
   const purl = withdrawal.package;
   // The maintainers of one package must not be able to withdraw another's releases.
   if (set.package !== purl) {
