@@ -10,8 +10,12 @@ import { describeError } from '../log.ts';
 import type { ArtifactStore } from '../store/artifact-store.ts';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
 
-/** Artifacts that are fetched at one time. */
-const FETCHES_AT_ONCE = 4;
+/**
+ * Artifacts that are fetched at one time: together with the uploads of strangers as many as the store
+ * takes. Each is a dozen short waits for disk and network, one after the other, while a vote waits for
+ * the last of a batch's hundreds.
+ */
+const FETCHES_AT_ONCE = 12;
 
 /** Of them, those that no batch waits for. */
 const REPAIRS_AT_ONCE = 2;
