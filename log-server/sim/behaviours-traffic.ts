@@ -25,6 +25,14 @@ export const censor: Behaviour = {
   outbound: (_puppet, _to, message) => (message.kind === 'forward' ? [] : [message]),
 };
 
+/** As a leader, leaves out a request in sixteen: the log goes on, and no timer ever runs out. */
+export const narrowCensor: Behaviour = {
+  name: 'narrow-censor',
+  // Never lets them into its pool: there they would be in the way of the others.
+  inbound: (_puppet, _from, message) =>
+    message.kind !== 'forward' || !message.requests.some(({ id }) => id.startsWith('0')),
+};
+
 /** Sends messages of earlier times, views and epochs again. */
 export const replayer: Behaviour = {
   name: 'replayer',

@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { MUTANTS, type MutantName } from '../consensus/mutants.ts';
-import { HUNTING_GROUNDS, huntMutant } from './mutants.ts';
+import { HUNTING_GROUNDS, censoredWorld, huntMutant } from './mutants.ts';
+import { runWorld } from './run.ts';
+import { drawWorld } from './swarm.ts';
 
 /** Within how many worlds each has to be found. */
 const QUICK: readonly (readonly [MutantName, number])[] = [
@@ -28,6 +30,7 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['wish-not-resent', 5],
   ['wishes-not-amplified', 1],
   ['relay-missing', 1],
+  ['starvation-blind', 5],
   ['lanes-ignored', 3],
 ];
 
@@ -35,6 +38,14 @@ describe('huntMutant', () => {
   it('knows only bugs that can be planted', () => {
     for (const [name] of QUICK) assert.ok(name in MUTANTS, name);
     for (const name of Object.keys(HUNTING_GROUNDS)) assert.ok(name in MUTANTS, name);
+  });
+
+  it('finds nothing in the censored world when nothing is planted', async () => {
+    for (const seed of [1, 2, 3]) {
+      const drawn = drawWorld({ seed, family: 'chaos', members: 4, weighted: false });
+      const { violation } = await runWorld(censoredWorld(drawn));
+      assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+    }
   });
 
   for (const [name, runsMax] of QUICK) {

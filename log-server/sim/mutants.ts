@@ -3,8 +3,9 @@
 import type { MutantName } from '../consensus/mutants.ts';
 import { ATTACKS } from './attacks.ts';
 import type { MutantFinding } from './report.ts';
-import { runSeed } from './run.ts';
-import type { Family } from './swarm.ts';
+import { CALM } from './network.ts';
+import { runWorld } from './run.ts';
+import { type Family, type WorldOptions, drawWorld } from './swarm.ts';
 import { Violation } from './violation.ts';
 
 /**
@@ -24,12 +25,35 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'artifact-check-skipped': { behaviours: ['withholder'] },
   'parent-unchecked': { behaviours: ['bad-batches'] },
   'clock-unchecked': { behaviours: ['time-liar'] },
-  'starvation-blind': { behaviours: ['censor'] },
+  'starvation-blind': { family: 'chaos', members: 4, weighted: false, world: censoredWorld },
   'relay-missing': { scripted: true },
   'lanes-ignored': { family: 'crowded' },
   'early-proposal-dropped': { family: 'calm' },
   'wishes-not-amplified': { scripted: true },
 };
+
+/**
+ * A leader that serves some and not others, so steadily that no view timer ever runs out: only counting
+ * the batches that passed a request by finds it (Q5).
+ */
+export function censoredWorld(drawn: WorldOptions): WorldOptions {
+  return {
+    ...drawn,
+    treasons: [{ node: 0, behaviours: ['narrow-censor'], twins: false }],
+    lostDisks: [],
+    network: CALM,
+    timing: { ...drawn.timing, viewTicks: 60 },
+    // Room enough that what is left out does not clog the lanes, which a timer would notice.
+    limits: { ...drawn.limits, laneRequestsMax: 40 },
+    crash: 0,
+    powerLoss: 0,
+    diskFailure: 0,
+    stall: 0,
+    rosterChanges: 0,
+    load: 1,
+    loadGoesOn: true,
+  };
+}
 
 /** Worlds to look in. */
 export interface Ground {
@@ -37,6 +61,8 @@ export interface Ground {
   readonly members?: number;
   readonly behaviours?: readonly string[];
   readonly weighted?: boolean;
+  /** Changes what was drawn. */
+  readonly world?: (drawn: WorldOptions) => WorldOptions;
   /** First seed. */
   readonly seed?: number;
   /** Chance finds it too rarely: it is left to the scripted attacks. */
@@ -49,11 +75,17 @@ export interface Ground {
  * @param runsMax most worlds
  */
 export async function huntMutant(mutant: MutantName, runsMax: number): Promise<MutantFinding> {
-  const { seed: first = 1, scripted, ...ground } = HUNTING_GROUNDS[mutant] ?? {};
+  const {
+    seed: first = 1,
+    scripted,
+    world = (drawn: WorldOptions) => drawn,
+    ...ground
+  } = HUNTING_GROUNDS[mutant] ?? {};
   if (scripted === true) return huntByScript(mutant);
   for (let runs = 1; runs <= runsMax; runs++) {
     const seed = first + runs - 1;
-    const { violation } = await runSeed({ seed, ...ground, mutants: new Set([mutant]) });
+    const drawn = drawWorld({ seed, ...ground, mutants: new Set([mutant]) });
+    const { violation } = await runWorld(world(drawn));
     if (violation !== undefined) return { mutant, runs, seed, violation: violation.message };
   }
   return { mutant, runs: undefined, seed: undefined, violation: '' };
