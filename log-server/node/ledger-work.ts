@@ -27,6 +27,12 @@ import type { Lane } from './lane.ts';
 /** Bytes of batches in one answer: half of the largest message. */
 const SERVE_BYTES_MAX: number = 4 * 1024 * 1024;
 
+/**
+ * How often a voter goes on waiting for the rest of a batch's artifacts after some have come. With a second
+ * of patience each, that is the longest view timer.
+ */
+const FETCH_ROUNDS_MAX = 128;
+
 /** Admissions that run at one time: their signatures are checked together by the pool. */
 const ADMISSIONS_AT_ONCE = 64;
 
@@ -42,7 +48,7 @@ export interface LedgerWorkParts {
   readonly holders: (first: readonly PeerId[]) => readonly Holder[];
   readonly limits: BatchLimits;
   readonly wallMs: () => number;
-  /** How long a voter waits for missing artifacts before it gives the proposal up. */
+  /** How long a voter waits without getting any missing artifact before it gives the proposal up. */
   readonly artifactPatienceMs: number;
   /** A request left the pool because it breaks a rule now. */
   readonly refused: (id: string, refusal: Refusal) => void;
@@ -91,8 +97,13 @@ export class LedgerWork {
     const validate = (): ReturnType<Application['validate']> =>
       lane.run(() => application.validate(header, body, limits, { artifacts }));
     let validation = await validate();
-    if (!validation.ok && validation.missingArtifacts.length > 0) {
+    let missingBefore = Number.POSITIVE_INFINITY;
+    for (let round = 0; round < FETCH_ROUNDS_MAX && !validation.ok; round++) {
       const { missingArtifacts } = validation;
+      // As long as they keep coming, giving up would only make the next leader propose what can't be voted
+      // for either. Whoever lets them trickle in is stopped by the view timer, which doubles.
+      if (missingArtifacts.length === 0 || missingArtifacts.length >= missingBefore) break;
+      missingBefore = missingArtifacts.length;
       await fetcher.fetch(missingArtifacts, holders(request.holders), artifactPatienceMs);
       validation = await validate();
     }

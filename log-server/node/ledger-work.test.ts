@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { CheckRequest, CheckResult } from '../consensus/types.ts';
+import type { Application, Validation } from '../ledger/application.ts';
+import type { ArtifactFetcher } from './artifact-fetcher.ts';
+import { Lane } from './lane.ts';
+import { LedgerWork, type LedgerWorkParts } from './ledger-work.ts';
+
+/** A batch that names four artifacts, of which each round of fetching brings some. */
+class Supply {
+  readonly missing = new Set(['a', 'b', 'c', 'd']);
+  /** What was asked for in each round. */
+  readonly asked: (readonly string[])[] = [];
+  readonly #rounds: readonly (readonly string[])[];
+
+  constructor(rounds: readonly (readonly string[])[]) {
+    this.#rounds = rounds;
+  }
+
+  fetch(digests: readonly string[]): Promise<boolean> {
+    for (const digest of this.#rounds[this.asked.length] ?? []) this.missing.delete(digest);
+    this.asked.push(digests);
+    return Promise.resolve(this.missing.size === 0);
+  }
+
+  validate(): Promise<Validation> {
+    const missingArtifacts = [...this.missing];
+    return Promise.resolve(
+      missingArtifacts.length === 0
+        ? { ok: true, ids: [], nextRoster: undefined }
+        : { ok: false, code: 'ARTIFACT_MISSING', reason: 'not held', missingArtifacts },
+    );
+  }
+}
+
+function check(supply: Supply): Promise<CheckResult> {
+  return new Promise((resolve, reject) => {
+    const parts = {
+      application: { validate: () => supply.validate() } as Partial<Application>,
+      lane: new Lane(),
+      fetcher: { fetch: (digests: readonly string[]) => supply.fetch(digests) } as ArtifactFetcher,
+      holders: () => [],
+      artifactPatienceMs: 1000,
+      failed: reject,
+    };
+    const request = { token: 1, holders: [], decided: false } as Partial<CheckRequest>;
+    new LedgerWork(parts as unknown as LedgerWorkParts).check(request as CheckRequest, (input) => {
+      if (input.kind === 'checked') resolve(input.result);
+    });
+  });
+}
+
+describe('checking a batch whose artifacts are elsewhere', () => {
+  const rows: readonly (readonly [
+    why: string,
+    rounds: readonly (readonly string[])[],
+    kind: CheckResult['kind'],
+    asked: number,
+  ])[] = [
+    ['all come at once', [['a', 'b', 'c', 'd']], 'valid', 1],
+    ['they come bit by bit', [['a'], ['b', 'c'], ['d']], 'valid', 3],
+    ['none comes', [], 'unavailable', 1],
+    ['they stop coming', [['a', 'b'], [], ['c', 'd']], 'unavailable', 2],
+  ];
+  for (const [why, rounds, kind, asked] of rows) {
+    it(`${why}: ${kind}`, async () => {
+      const supply = new Supply(rounds);
+      assert.equal((await check(supply)).kind, kind);
+      assert.equal(supply.asked.length, asked);
+    });
+  }
+
+  it('asks only for what is still missing', async () => {
+    const supply = new Supply([
+      ['a', 'c'],
+      ['b', 'd'],
+    ]);
+    await check(supply);
+    assert.deepEqual(supply.asked, [
+      ['a', 'b', 'c', 'd'],
+      ['b', 'd'],
+    ]);
+  });
+
+  it('stops waiting for a holder who lets them trickle in for ever', async () => {
+    const many = Array.from({ length: 1000 }, (_, i) => String(i));
+    const supply = new Supply(many.map((digest) => [digest]));
+    for (const digest of many) supply.missing.add(digest);
+    assert.equal((await check(supply)).kind, 'unavailable');
+    assert.ok(supply.asked.length <= 128, `${supply.asked.length} rounds`);
+  });
+});
