@@ -1,0 +1,73 @@
+// The benchmarks run and say what they should; how fast anything is, no test asks.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { median, once, quantile } from './measure.ts';
+import { renderMarkdown, round, type Section } from './report.ts';
+import { benchVerify } from './verify.ts';
+
+const CIRCUMSTANCES = {
+  date: '2027-01-15',
+  machine: 'a machine',
+  versions: 'node 20',
+  load: 0,
+  cores: 2,
+};
+
+describe('bench', () => {
+  it('verifies evidence of tiny logs, each figure beside its floor', async () => {
+    const { name, figures } = await benchVerify({ counts: [1, 3], budgetMs: 1 });
+    assert.equal(name, 'verify');
+    for (const { what, value } of figures) assert.ok(Number.isFinite(value) && value >= 0, what);
+    const beside = figures.find(({ what }) => what === '3 releases: N x (f+1) floor');
+    assert.ok(beside?.floor !== undefined && beside.floor > 0);
+    // Whatever the machine does, a verification takes longer than a part of it.
+    assert.match(beside.note ?? '', /^6 native verifications/);
+  });
+
+  it('measures one run', async () => {
+    const { value, cost } = await once(() => 7);
+    assert.equal(value, 7);
+    assert.ok(cost.cpuMs >= 0 && cost.wallMs >= 0);
+  });
+
+  const quantiles: readonly (readonly [q: number, expected: number])[] = [
+    [0, 1],
+    [0.5, 3],
+    [0.99, 4],
+    [1, 4],
+  ];
+  for (const [q, expected] of quantiles) {
+    it(`takes the quantile ${q}`, () => assert.equal(quantile([4, 2, 3, 1], q), expected));
+  }
+
+  it('has no median of nothing', () => assert.throws(() => median([])));
+
+  const rounded: readonly (readonly [number, string])[] = [
+    [0.012345, '0.0123'],
+    [12.345, '12.3'],
+    [1234.5, '1235'],
+    [Number.NaN, '–'],
+  ];
+  for (const [value, text] of rounded) {
+    it(`writes ${value} as ${text}`, () => assert.equal(round(value), text));
+  }
+
+  it('writes a table, and says when the machine was not its own', () => {
+    const section: Section = {
+      name: 'x',
+      about: 'About.',
+      figures: [
+        { what: 'a', value: 3, unit: 'ms', floor: 2, note: 'why' },
+        { what: 'b', value: 1, unit: 'kB' },
+      ],
+    };
+    const alone = renderMarkdown([section], CIRCUMSTANCES);
+    assert.match(
+      alone,
+      /\n\| a \| 3 ms \| 2 ms \| 1\.5 \| why \|\n\| b \| 1 kB \| {2}\| {2}\| {2}\|\n$/,
+    );
+    assert.doesNotMatch(alone, /shared/);
+    assert.match(renderMarkdown([section], { ...CIRCUMSTANCES, load: 5 }), /shared, busy machine/);
+  });
+});
