@@ -3,7 +3,6 @@ import { describe, it } from 'node:test';
 
 import type { CheckRequest, CheckResult } from '../consensus/types.ts';
 import type { Application, Validation } from '../ledger/application.ts';
-import type { ArtifactFetcher } from './artifact-fetcher.ts';
 import { Lane } from './lane.ts';
 import { LedgerWork, type LedgerWorkParts } from './ledger-work.ts';
 
@@ -39,7 +38,7 @@ function check(supply: Supply): Promise<CheckResult> {
     const parts = {
       application: { validate: () => supply.validate() } as Partial<Application>,
       lane: new Lane(),
-      fetcher: { fetch: (digests: readonly string[]) => supply.fetch(digests) } as ArtifactFetcher,
+      fetcher: { fetch: (digests: readonly string[]) => supply.fetch(digests) },
       holders: () => [],
       artifactPatienceMs: 1000,
       failed: reject,
