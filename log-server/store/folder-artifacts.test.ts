@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { readdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { describe, it } from 'node:test';
 
 import Sqlite from 'better-sqlite3';
@@ -104,6 +105,24 @@ describe('FolderArtifacts.put', () => {
       assert.deepEqual(artifacts.factsNow(LEFT_PAD.sha512), facts);
       assert.deepEqual(await files(), [pathOf(LEFT_PAD.sha512)]);
       assert.deepEqual(await contentOf(artifacts, LEFT_PAD.sha512), Buffer.from(LEFT_PAD.bytes));
+    }),
+  );
+
+  it(
+    'does not make the process deaf while it checks what a stranger has uploaded',
+    inBench(async ({ artifacts }) => {
+      // Half a megabyte that inflates to 60,000 files: about a second of work.
+      const files = Object.fromEntries(
+        Array.from({ length: 60_000 }, (_, i) => [`f${i}.js`, ''] as const),
+      );
+      const many = artifactOf({ name: 'many', version: '1.0.0', files });
+      const loop = monitorEventLoopDelay({ resolution: 5 });
+      loop.enable();
+      const { kind } = await artifacts.put(many.sha512, chunksOf(many.bytes));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      loop.disable();
+      assert.equal(kind, 'created');
+      assert.ok(loop.max < 300e6, `${loop.max / 1e6} ms`);
     }),
   );
 

@@ -10,7 +10,6 @@ import { dirname, join } from 'node:path';
 
 import type { Gunzip } from '../../verifier/archive/gzip.ts';
 import { TARBALL_BYTES_MAX } from '../../verifier/archive/limits.ts';
-import { checkTarball } from '../../verifier/archive/tarball.ts';
 import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { releasePurl } from '../../verifier/npm/purl.ts';
@@ -22,6 +21,7 @@ import {
   type ArtifactPut,
   type ArtifactStore,
 } from './artifact-store.ts';
+import { ArchiveThread, INLINE_BYTES_MAX, checkSmallTarball } from './archive-thread.ts';
 import type { ArtifactTables } from './artifact-tables.ts';
 import { fsyncDirectory } from './database.ts';
 
@@ -62,7 +62,8 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   readonly #nowSeconds: () => number;
   readonly #unwantedBytesMax: number;
   #uploads = 0;
-  // One archive is inflated at a time: each may take a gigabyte of memory.
+  readonly #thread = new ArchiveThread();
+  // One large archive is inflated at a time: each may take a gigabyte of memory.
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(parts: FolderArtifactsParts) {
@@ -104,7 +105,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     try {
       await this.#requireRoom(sha512);
       const size = await this.#receive(incoming, sha512, source);
-      const facts = await this.#inTurn(async () => this.#check(incoming, sha512, size));
+      const facts = await this.#check(incoming, sha512, size);
       await this.#settle(incoming, sha512);
       this.#tables.put(facts, this.#nowSeconds());
       return { kind: 'created', facts };
@@ -176,8 +177,13 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   }
 
   async #check(path: string, sha512: string, size: number): Promise<ArtifactFacts> {
-    const bytes = await readFile(path);
-    const { name, version, manifest } = await checkTarball(bytes, this.#gunzip);
+    // Small ones don't wait for large ones: a vote may depend on them.
+    const small =
+      size <= INLINE_BYTES_MAX
+        ? await checkSmallTarball(await readFile(path), this.#gunzip)
+        : undefined;
+    const checked = small ?? (await this.#inTurn(async () => this.#thread.check(path)));
+    const { name, version, manifest } = checked;
     // Of a name or version that npm would not take there can't be a release: don't keep it.
     releasePurl(name, version);
     return { sha512, size, name, version, manifest };
