@@ -100,14 +100,8 @@ describe('verify', () => {
     ['one replica hangs', 1, (r) => (r.misbehave = hang), 0, null],
     ['one replica leaves an entry out', 1, dropEntry, 0, null],
     ['one replica shows a checkpoint of two', 1, (r) => (r.note = { cosigners: [0, 1] }), 0, null],
-    [
-      'two fail, and f+1 say that it is current',
-      2,
-      (r) => (r.misbehave = answer(500, '')),
-      0,
-      null,
-    ],
-    ['two hang, and f+1 say that it is current', 2, (r) => (r.misbehave = hang), 0, null],
+    ['two fail, which leaves no quorum', 2, (r) => (r.misbehave = answer(500, '')), 3, 'BP7001'],
+    ['two hang, which leaves no quorum', 2, (r) => (r.misbehave = hang), 3, 'BP7001'],
     ['three replicas fail', 3, (r) => (r.misbehave = answer(500, 'x')), 3, 'BP7001'],
     ['three replicas hang', 3, (r) => (r.misbehave = hang), 3, 'BP7001'],
     [

@@ -3,10 +3,10 @@
 // are newer entries only the others can say. An answer isn't authenticated beyond its connection: this
 // is about availability, and what is verified never depends on it.
 //
-// Two rules. To *verify* what exists, f+1 replicas (a weak quorum of weight) that show nothing newer are
-// enough, because one of them is correct (DESIGN 7); if the log is moving and they do show something
-// newer, a quorum of answers is enough too. To *change* something, on the log or on this disk, a quorum
-// has to be there: below it the log stands still, and waiting is better than building on its past.
+// Two rules. For a verdict that somebody acts on (verify, install, publish) a quorum has to answer: below
+// it the log stands still, nobody can withdraw a bad release, and "could not check" is the honest word.
+// To look something up (inspect, diff, trust update), f+1 replicas (a weak quorum of weight) that show
+// nothing newer are enough, because one of them is correct (DESIGN 7).
 import { equalBytes } from '../../verifier/bytes.ts';
 import { planCheckpoint } from '../../verifier/cosignature.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
