@@ -90,3 +90,47 @@ describe('checking a batch whose artifacts are elsewhere', () => {
     assert.ok(supply.asked.length <= 128, `${supply.asked.length} rounds`);
   });
 });
+
+describe('serving batches to a peer that is behind', () => {
+  /** A store that answers when the test says so. */
+  function bench(): { work: LedgerWork; lane: Lane; reads: (() => void)[] } {
+    const lane = new Lane();
+    const reads: (() => void)[] = [];
+    const parts = {
+      lane,
+      store: {
+        batches: () => new Promise<readonly []>((resolve) => reads.push(() => resolve([]))),
+      },
+      failed: assert.ifError,
+    };
+    return { work: new LedgerWork(parts as unknown as LedgerWorkParts), lane, reads };
+  }
+  const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+  const ask = (work: LedgerWork, to: string): void => work.serve({ to, fromHeight: 1 }, () => {});
+
+  it('reads once at a time for each, however often it asks', async () => {
+    const { work, reads } = bench();
+    for (let i = 0; i < 100; i++) ask(work, 'faulty');
+    ask(work, 'honest');
+    await turn();
+    assert.equal(reads.length, 2);
+    for (const end of reads) end();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    ask(work, 'faulty');
+    await turn();
+    assert.equal(reads.length, 3);
+  });
+
+  it('never makes a write wait for a read', async () => {
+    const { work, lane, reads } = bench();
+    ask(work, 'faulty');
+    await turn();
+    assert.equal(reads.length, 1);
+    let isWritten = false;
+    void lane.run(async () => {
+      isWritten = true;
+    });
+    await turn();
+    assert.ok(isWritten);
+  });
+});
