@@ -3,7 +3,7 @@ import type { Core } from './core.ts';
 import { onCommittedRequests } from './fairness.ts';
 import { obtain } from './fetching.ts';
 import { Members } from './members.ts';
-import type { CosignMessage, PeerId } from './messages.ts';
+import type { CosignMessage, PeerId, ReplicaIndex } from './messages.ts';
 import { refileProposals } from './normal-case.ts';
 import type { CheckedContent, CosignRequest, IgnoreReason } from './types.ts';
 import { successorProblem } from './validate.ts';
@@ -159,14 +159,25 @@ export function wantsCosign(
     if (same.root !== message.root) {
       return core.isAccused('X7', message.signer) ? 'known-offender' : undefined;
     }
-    return message.time > same.time ? undefined : 'duplicate';
+    if (message.time <= same.time) return 'duplicate';
+    // Each fresh one makes a new note on the disk. Members sign anew once in a minute or so.
+    return isTooSoon(core, message.signer) ? 'too-often' : undefined;
   }
   const isOlder = kept.length >= 2 && kept.every(({ size }) => size > message.size);
   return isOlder ? 'slot-taken' : undefined;
 }
 
+function isTooSoon(core: Core, signer: ReplicaIndex): boolean {
+  const peer = core.members.peers[signer];
+  return (
+    peer !== undefined && core.tick - core.peer(peer).cosignTick < core.config.timing.statusTicks
+  );
+}
+
 /** Files a cosignature of somebody else. */
 export function onCosign(core: Core, message: CosignMessage): void {
+  const peer = core.members.peers[message.signer];
+  if (peer !== undefined) core.peer(peer).cosignTick = core.tick;
   fileCosign(core, message);
 }
 
@@ -181,7 +192,8 @@ function fileCosign(core: Core, message: CosignMessage): void {
     (a, b) => b.size - a.size,
   );
   core.cosigns.set(message.signer, newest.slice(0, 2));
-  reportCosigned(core);
+  // One for another size changes nothing about the note that is served: sizes to come cost nothing.
+  if (message.size === core.voter.committed.header.size) reportCosigned(core);
 }
 
 /** Tells the driver when the newest checkpoint has a quorum of cosignatures, and of each fresh one. */

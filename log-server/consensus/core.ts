@@ -58,6 +58,8 @@ export interface PeerInfo {
   repliedTick: number;
   servedTick: number;
   bodyTick: number;
+  /** Tick of its last cosignature that was taken. */
+  cosignTick: number;
   /** Requests of it that are with the application now. */
   admitting: number;
 }
@@ -225,7 +227,14 @@ export class Core extends Effects {
   peer(id: PeerId): PeerInfo {
     let info = this.peers.get(id);
     if (info === undefined) {
-      info = { height: 0, repliedTick: NEVER, servedTick: NEVER, bodyTick: NEVER, admitting: 0 };
+      info = {
+        height: 0,
+        repliedTick: NEVER,
+        servedTick: NEVER,
+        bodyTick: NEVER,
+        cosignTick: NEVER,
+        admitting: 0,
+      };
       this.peers.set(id, info);
       if (this.peers.size > this.members.count + STRANGERS_MAX) this.#forgetStranger(id);
     }

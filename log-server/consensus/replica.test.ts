@@ -585,6 +585,29 @@ describe('bounds', () => {
     assert.ok(sizes.peers <= 4 && sizes.accused <= 8);
   });
 
+  it('publishes a checkpoint anew a few times at most, however often one member signs it anew', () => {
+    const liar = new Liar(1);
+    liar.cluster.submit(0, 'a');
+    runUntil(liar.cluster, 1);
+    liar.cluster.run(1);
+    const [, , node] = liar.cluster.nodes;
+    assert.ok(node !== undefined);
+    const { height, size, root } = node.replica.summary;
+    let published = node.cosigned;
+    let count = 0;
+    const sameSize = { height, size, root };
+    const checkpoints = Array.from({ length: 400 }, (_, i) =>
+      i < 200 ? sameSize : { height: height + 1, size: size + i, root },
+    );
+    for (const [i, checkpoint] of checkpoints.entries()) {
+      liar.say(cosignOf(liar.roster, 1, checkpoint, 2_000_000 + i), [2]);
+      liar.settle(({ from, to }) => from === 1 && to === 2);
+      if (node.cosigned !== published) count += 1;
+      published = node.cosigned;
+    }
+    assert.ok(count <= 1, `${count} times`);
+  });
+
   it('answers a GET once a tick, and never with what it has not got (S5)', () => {
     const liar = new Liar(1);
     liar.cluster.submit(0, 'a');
