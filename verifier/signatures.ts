@@ -1,7 +1,7 @@
 // The port through which Ed25519 verification is done. Callers collect all the checks that a task
 // needs and ask once, so that a driver can spread them over cores; the rule itself is in ed25519.ts.
 import { equalBytes } from './bytes.ts';
-import { SIGNATURE_LENGTH, type PublicKey } from './ed25519.ts';
+import type { PublicKey } from './ed25519.ts';
 import { VerifyError, assert } from './errors.ts';
 
 /** One question: did the holder of `publicKey` sign exactly `message`? */
@@ -80,6 +80,16 @@ async function ask(
   return answers;
 }
 
+/**
+ * The first six bytes as a number: where a signature is looked for. Honest signatures differ there; who
+ * makes his own alike has them verified twice.
+ */
+function startOf(bytes: Uint8Array): number {
+  let start = 0;
+  for (let i = 0; i < 6; i++) start = 256 * start + (bytes[i] ?? 0);
+  return start;
+}
+
 function isSameJob(a: SignatureJob, b: SignatureJob): boolean {
   return (
     equalBytes(a.publicKey, b.publicKey) &&
@@ -91,15 +101,11 @@ function isSameJob(a: SignatureJob, b: SignatureJob): boolean {
 /** A list of jobs without the repetitions that evidence for many releases is full of. */
 class DistinctJobs {
   readonly jobs: SignatureJob[] = [];
-  readonly #positions = new Map<string, number>();
+  readonly #positions = new Map<number, number>();
 
   /** @returns the position of the job, or of the same one added earlier */
   add(job: SignatureJob): number {
-    // A look-up only, so one character per byte will do; what is the same is compared.
-    const id = String.fromCharCode(
-      ...job.publicKey,
-      ...job.signature.subarray(0, SIGNATURE_LENGTH),
-    );
+    const id = startOf(job.signature);
     const position = this.#positions.get(id);
     const earlier = position === undefined ? undefined : this.jobs[position];
     // Compared with one earlier job only: a stranger who repeats one signature under a thousand
