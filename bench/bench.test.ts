@@ -10,6 +10,7 @@ const CIRCUMSTANCES = {
   date: '2027-01-15',
   machine: 'a machine',
   versions: 'node 20',
+  sizes: 'full',
   load: 0,
   cores: 2,
 };

@@ -38,8 +38,8 @@ if (ON_A_LOG.some((name) => wanted.has(name))) sections.push(...(await onALog())
 const document = renderMarkdown(sections, circumstances);
 const json = `${JSON.stringify({ circumstances, sections }, null, 2)}\n`;
 process.stdout.write(flags.has('--json') ? json : document);
-// A part of the figures, or hasty ones, must not pass for the results.
-if (wanted.size === SECTIONS.length && !isQuick) {
+// A part of the figures must not pass for the results.
+if (wanted.size === SECTIONS.length) {
   writeFileSync(join(projectRoot, 'bench/RESULTS.md'), document);
 }
 
@@ -70,6 +70,7 @@ function look(): Circumstances {
     date: new Date().toISOString().slice(0, 10),
     machine: `${cpus()[0]?.model ?? 'unknown'}, ${cores} cores, ${Math.round(totalmem() / 2 ** 30)} GiB, ${process.platform}`,
     versions: `node ${process.versions.node}, OpenSSL ${process.versions.openssl}, commit ${git('rev-parse', '--short', 'HEAD')}${isClean ? '' : ' with changes'}`,
+    sizes: isQuick ? 'small (--quick)' : 'full',
     load: loadavg()[0] ?? 0,
     cores,
   };

@@ -24,6 +24,8 @@ export interface Circumstances {
   readonly date: string;
   readonly machine: string;
   readonly versions: string;
+  /** Whether the figures are those of the full benchmark or of hasty ones. */
+  readonly sizes: string;
   /** Average number of busy processes in the minute before, and how many cores there are. */
   readonly load: number;
   readonly cores: number;
@@ -39,7 +41,7 @@ export function round(value: number): string {
 /** The results as a Markdown document. */
 export function renderMarkdown(
   sections: readonly Section[],
-  { date, machine, versions, load, cores }: Circumstances,
+  { date, machine, versions, sizes, load, cores }: Circumstances,
 ): string {
   // More busy processes than cores before anything was started: wall times are somebody else's.
   const isShared = load > 0.5 * cores;
@@ -52,6 +54,7 @@ export function renderMarkdown(
     `- date: ${date}`,
     `- machine: ${machine}`,
     `- versions: ${versions}`,
+    `- sizes: ${sizes}`,
     `- load before the run: ${round(load)} on ${cores} cores${
       isShared
         ? ': **a shared, busy machine**. CPU times and ratios count; wall times and rates are too bad.'
