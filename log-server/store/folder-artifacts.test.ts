@@ -18,6 +18,7 @@ import { ArtifactTables } from './artifact-tables.ts';
 import {
   FolderArtifacts,
   UNWANTED_SECONDS_MAX,
+  UNWANTED_SECONDS_MIN,
   type FolderArtifactsParts,
 } from './folder-artifacts.ts';
 import { SCHEMA } from './schema.ts';
@@ -281,6 +282,50 @@ describe('FolderArtifacts.put', () => {
         assert.equal(tables.unwantedBytes(), 0);
       },
       { unwantedBytesMax: 100 },
+    ),
+  );
+});
+
+describe('room among artifacts that no release names', () => {
+  const rows: readonly (readonly [why: string, ageSeconds: number, isGone: boolean])[] = [
+    ['keeps one that came a moment ago, for who signs at once', UNWANTED_SECONDS_MIN - 1, false],
+    ['gives up an older one: nobody fills the room for a day', UNWANTED_SECONDS_MIN + 1, true],
+  ];
+  for (const [why, age, isGone] of rows) {
+    it(
+      why,
+      inBench(
+        async ({ artifacts, clock }) => {
+          const other = artifactOf({ name: 'left-pad', version: '1.1.0' });
+          await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));
+          clock.now += age;
+          const put = artifacts.put(other.sha512, chunksOf(other.bytes));
+          if (isGone) await put;
+          else await assert.rejects(put, StorageBusyError);
+          assert.equal(artifacts.factsNow(LEFT_PAD.sha512) === undefined, isGone);
+        },
+        { unwantedBytesMax: 100 },
+      ),
+    );
+  }
+
+  it(
+    'takes no more than it needs of those that have not had their day',
+    inBench(
+      async ({ artifacts, clock }) => {
+        const [a, b, c] = ['1.0.0', '1.1.0', '1.2.0'].map((version) =>
+          artifactOf({ name: 'left-pad', version }),
+        );
+        assert.ok(a && b && c);
+        await artifacts.put(a.sha512, chunksOf(a.bytes));
+        clock.now += 1;
+        await artifacts.put(b.sha512, chunksOf(b.bytes));
+        clock.now += UNWANTED_SECONDS_MIN + 1;
+        await artifacts.put(c.sha512, chunksOf(c.bytes));
+        assert.equal(artifacts.factsNow(a.sha512), undefined);
+        assert.ok(artifacts.factsNow(b.sha512) !== undefined, 'the younger one stays');
+      },
+      { unwantedBytesMax: LEFT_PAD.bytes.length + 50 },
     ),
   );
 });

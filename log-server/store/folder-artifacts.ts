@@ -37,6 +37,13 @@ export const UNWANTED_BYTES_MAX: number = 4 * 1024 * 1024 * 1024;
 /** Unwanted artifacts are kept this long, for co-maintainers to sign and submit, seconds. */
 export const UNWANTED_SECONDS_MAX: number = 24 * 3600;
 
+/**
+ * When there is no room, the oldest go before that, but not before this, seconds: whoever signs and
+ * submits at once is not pushed out. Without it, uploads of 4 GiB a day by anybody would keep everybody
+ * else from publishing.
+ */
+export const UNWANTED_SECONDS_MIN = 600;
+
 /** Files removed at once when room is needed. */
 const EXPIRE_COUNT_MAX = 100;
 
@@ -147,8 +154,12 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   async #requireRoom(sha512: string): Promise<void> {
     if (this.#tables.isWanted(sha512)) return;
     if (this.#tables.unwantedBytes() < this.#unwantedBytesMax) return;
-    const before = this.#nowSeconds() - UNWANTED_SECONDS_MAX;
-    for (const old of this.#tables.unwantedBefore(before, EXPIRE_COUNT_MAX)) {
+    const now = this.#nowSeconds();
+    for (const old of this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MIN, EXPIRE_COUNT_MAX)) {
+      // Those that have had their day all go; the others, oldest first, only as far as needed.
+      const hasRoom = this.#tables.unwantedBytes() < this.#unwantedBytesMax;
+      if (hasRoom && !this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MAX, 1).includes(old))
+        break;
       // The row first: a file without a row is only lost room, a row without a file a broken promise.
       this.#tables.drop(old);
       await rm(this.#path(old), { force: true });
