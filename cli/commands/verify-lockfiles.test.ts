@@ -42,6 +42,12 @@ before(async () => {
     packageJson: { scripts: { install: 'make' } },
   });
   await publish({
+    name: 'wrapped',
+    version: '1.0.0',
+    files: { 'npm-shrinkwrap.json': '{"lockfileVersion":3,"packages":{}}' },
+    packageJson: { dependencies: { evil: '1.0.0' } },
+  });
+  await publish({
     name: 'bundler',
     version: '1.0.0',
     files: { 'node_modules/inner/package.json': '{"name":"inner","version":"1.0.0"}' },
@@ -263,6 +269,21 @@ describe('verify: lock, log and bytes are bound together', () => {
       assert.equal(row(report, id ?? 'evil@1.0.0').verdict, 'rejected');
     });
   }
+
+  it('refuses a package whose own lockfile npm would install instead', async () => {
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, wrapped: '1.0.0' } };
+    const wrapped = (fields: object): object => ({
+      ...honest(),
+      'node_modules/wrapped': entry('wrapped', '1.0.0', fields),
+    });
+    await npmProject(wrapped({ hasShrinkwrap: true }), root);
+    const report = await verify();
+    assert.equal(report.exit.reason, 'BP6006', JSON.stringify(report, null, 1));
+    assert.equal(row(report, 'wrapped@1.0.0').verdict, 'rejected');
+    // npm looks into the tarball only where the lockfile says so.
+    await npmProject(wrapped({}), root);
+    assert.equal((await verify()).exit.code, EXIT.verified);
+  });
 
   it('accepts what the project itself overrides, and says so', async () => {
     const root = { ...ROOT, overrides: { 'app-kit': { helper: '2.0.0' } } };

@@ -114,6 +114,8 @@ export interface LockGraph {
   readonly entryOf: (node: string) => string | undefined;
   /** Names that a node bundles, where the lockfile has a list that the package manager goes by. */
   readonly bundles?: (node: string) => readonly string[];
+  /** Whether the lockfile makes the package manager obey a lockfile inside of a node's tarball. */
+  readonly obeysShrinkwrap?: (node: string) => boolean;
 }
 
 /** @throws {CliError} BP9005: this file can't be checked, so nothing is said about what it names */

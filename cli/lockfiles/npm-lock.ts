@@ -183,6 +183,7 @@ function graphOf({ packages, targets }: Scope): LockGraph {
     stated: (node) => statedEdges(asTable(packages[node]), projects.has(node)),
     resolve: (node, { name }) => lookUp(node, name, packages),
     entryOf: (node) => (projects.has(node) ? undefined : node),
+    obeysShrinkwrap: (node) => asTable(packages[node])?.['hasShrinkwrap'] === true,
     bundles: (node) => asStrings(asTable(packages[node])?.['bundleDependencies']),
   };
 }

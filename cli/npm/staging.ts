@@ -176,7 +176,13 @@ export function verifiedLock(lockfile: Lockfile): string {
   const { '': project } = packages;
   if (project !== undefined) verified[''] = project;
   for (const entry of lockfile.entries) {
-    const { integrity: _integrity, resolved: _resolved, ...rest } = packages[entry.key] as Table;
+    // Of a lockfile inside of a tarball npm hears nothing: all that is installed is listed here.
+    const {
+      integrity: _integrity,
+      resolved: _resolved,
+      hasShrinkwrap: _hasShrinkwrap,
+      ...rest
+    } = packages[entry.key] as Table;
     if (entry.kind === 'bundled') verified[entry.key] = rest;
     if (entry.kind !== 'registry') continue;
     const base = entry.name.split('/').at(-1) ?? entry.name;

@@ -61,8 +61,10 @@ export async function verifyLockfile(
         ? reportEntry(entry, lockfile.file, resultOf(entry.key), verified?.isBundle)
         : reportOmitted(entry, lockfile.file, left, edges);
     const problem = left === undefined ? edges.problems.get(entry.key) : undefined;
+    const release = releases.get(entry.key);
+    const bound = withShrinkwrap(report, entry, lockfile, release);
     return withOrigin(
-      problem === undefined ? report : withProblem(report, entry, lockfile.file, problem),
+      problem === undefined ? bound : withProblem(bound, entry, lockfile.file, problem),
       entry,
       edges,
     );
@@ -197,6 +199,24 @@ function withProblem(
   const problem = diagnostic('BP6007', `${spec}: ${reason}`, {
     details: [['in', describePlace(entry, file)]],
     hints: ['look at who added it; then make the lockfile again from package.json'],
+  });
+  return { ...report, verdict: 'rejected', diagnostics: [...report.diagnostics, problem] };
+}
+
+// npm then fetches what that file says, with or without digests and whatever the project's lockfile has
+// (tried). None of it is among the entries here, so nobody would have looked at it.
+function withShrinkwrap(
+  report: SubjectReport,
+  entry: LockEntry,
+  { file, graph }: Lockfile,
+  release: VerifiedRelease | undefined,
+): SubjectReport {
+  const isObeyed = graph.obeysShrinkwrap?.(entry.key) === true;
+  if (!isObeyed || release?.manifest['hasShrinkwrap'] !== true) return report;
+  const message = `${release.name}@${release.version}: brings a lockfile along, and npm installs what that one says`;
+  const problem = diagnostic('BP6006', message, {
+    details: [['in', describePlace(entry, file)]],
+    hints: ['install it with bftpkg ci, which installs only what is verified here'],
   });
   return { ...report, verdict: 'rejected', diagnostics: [...report.diagnostics, problem] };
 }
