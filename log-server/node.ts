@@ -11,7 +11,7 @@ import { rosterWeights } from '../verifier/roster.ts';
 import type { Roster } from '../verifier/roster.ts';
 import { weightOf } from '../verifier/quorum.ts';
 import { DEFAULT_LIMITS } from './consensus/defaults.ts';
-import { NO_MUTANTS } from './consensus/members.ts';
+import { NO_MUTANTS } from '../verifier/replication/members.ts';
 import type {
   CommittedBatch,
   Header,

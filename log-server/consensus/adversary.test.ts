@@ -14,8 +14,8 @@ import {
   viewChangeOf,
 } from '../../fixtures/transcripts/samples.ts';
 import { ORIGIN, makeBatch, peerOf, request, voteOf } from '../../fixtures/transcripts/world.ts';
-import { ZERO_DIGEST, genesisHeader, headerDigest } from './encode.ts';
-import { MUTANTS, type MutantName } from './mutants.ts';
+import { ZERO_DIGEST, genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
+import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
 import type { Misbehaviour } from './types.ts';
 
 const GENESIS = genesisHeader(ORIGIN);

@@ -2,10 +2,15 @@
 // have more. What a peer says about itself only decides whom to ask; what is applied is proven by
 // commit certificates and executed like any other batch.
 import type { Core } from './core.ts';
-import { BATCHES_COUNT_MAX } from './encode-message.ts';
-import { headerDigest } from './encode.ts';
+import { BATCHES_COUNT_MAX } from '../../verifier/replication/encode-message.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
 import { holdBatch } from './fetching.ts';
-import type { BatchesMessage, CommittedRecord, GetBatchesMessage, PeerId } from './messages.ts';
+import type {
+  BatchesMessage,
+  CommittedRecord,
+  GetBatchesMessage,
+  PeerId,
+} from '../../verifier/replication/messages.ts';
 import type { IgnoreReason } from './types.ts';
 
 /** Most bytes of bodies in one answer; with headers and certificates below `MESSAGE_BYTES_MAX`. */

@@ -2,11 +2,11 @@
 import type { Core } from './core.ts';
 import { onCommittedRequests } from './fairness.ts';
 import { obtain } from './fetching.ts';
-import { Members } from './members.ts';
-import type { CosignMessage, PeerId, ReplicaIndex } from './messages.ts';
+import { Members } from '../../verifier/replication/members.ts';
+import type { CosignMessage, PeerId, ReplicaIndex } from '../../verifier/replication/messages.ts';
 import { refileProposals } from './normal-case.ts';
 import type { CheckedContent, CosignRequest, IgnoreReason } from './types.ts';
-import { successorProblem } from './validate.ts';
+import { successorProblem } from '../../verifier/replication/validate.ts';
 import { grantCosign } from './voter.ts';
 import { commitTo, startEpoch } from './voter-state.ts';
 import { VoteBook } from './votes.ts';

@@ -3,7 +3,7 @@
 import { assert } from '../../verifier/errors.ts';
 import type { Restored } from './records.ts';
 import { recordWrites } from './records.ts';
-import type { Members } from './members.ts';
+import type { Members } from '../../verifier/replication/members.ts';
 import type {
   Batch,
   Certificate,
@@ -18,9 +18,9 @@ import type {
   PrepareMessage,
   ReplicaIndex,
   ViewChange,
-} from './messages.ts';
-import { voteBytes, viewChangeBytes, newViewBytes } from './encode.ts';
-import type { MutantName } from './mutants.ts';
+} from '../../verifier/replication/messages.ts';
+import { voteBytes, viewChangeBytes, newViewBytes } from '../../verifier/replication/encode.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { Effects } from './effects.ts';
 import { Pool } from './pool.ts';
 import type {
@@ -31,7 +31,7 @@ import type {
   SignRequest,
   SignedContent,
 } from './types.ts';
-import type { EpochContext, Opening } from './validate.ts';
+import type { EpochContext, Opening } from '../../verifier/replication/validate.ts';
 import { maySign } from './voter.ts';
 import type { VoterState } from './voter-state.ts';
 import { VoteBook } from './votes.ts';

@@ -1,6 +1,6 @@
 // The numbers that an ordinary deployment uses, each with its reason.
-import { NO_MUTANTS } from './members.ts';
-import type { PeerId } from './messages.ts';
+import { NO_MUTANTS } from '../../verifier/replication/members.ts';
+import type { PeerId } from '../../verifier/replication/messages.ts';
 import type { Config, Limits, Timing } from './types.ts';
 
 /** The driver's tick. Short against a batch's latency budget, long against a step (microseconds). */

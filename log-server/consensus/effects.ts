@@ -3,7 +3,7 @@
 // Persist before sign (C1) is enforced here, once: every signature request and every piece of news is
 // held back until the driver says that the writes of its step, and all before, are durable.
 import { assert } from '../../verifier/errors.ts';
-import type { Message, PeerId } from './messages.ts';
+import type { Message, PeerId } from '../../verifier/replication/messages.ts';
 import type {
   AdmitRequest,
   BuildRequest,

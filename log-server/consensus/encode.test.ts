@@ -21,8 +21,12 @@ import {
   headerDigest,
   newViewDigest,
   voteBytes,
-} from './encode.ts';
-import { MESSAGE_BYTES_MAX, decodeMessage, encodeMessage } from './encode-message.ts';
+} from '../../verifier/replication/encode.ts';
+import {
+  MESSAGE_BYTES_MAX,
+  decodeMessage,
+  encodeMessage,
+} from '../../verifier/replication/encode-message.ts';
 import type { Header, Message } from './types.ts';
 
 const ROSTER = testRoster([1, 1, 1, 1]);

@@ -21,12 +21,12 @@ import {
 import { VerifyError } from '../../verifier/errors.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { nodeHash, leafHash } from '../../verifier/merkle/hash.ts';
-import { decodeEvidence, encodeEvidence, planEvidence } from './check-evidence.ts';
-import { genesisHeader, newViewDigest } from './encode.ts';
-import { Members, NO_MUTANTS } from './members.ts';
-import type { CosignMessage, Message } from './messages.ts';
+import { decodeEvidence, encodeEvidence, planEvidence } from '../../verifier/replication/judge.ts';
+import { genesisHeader, newViewDigest } from '../../verifier/replication/encode.ts';
+import { Members, NO_MUTANTS } from '../../verifier/replication/members.ts';
+import type { CosignMessage, Message } from '../../verifier/replication/messages.ts';
 import type { Misbehaviour } from './types.ts';
-import type { EpochContext } from './validate.ts';
+import type { EpochContext } from '../../verifier/replication/validate.ts';
 
 const ROSTER = testRoster([1, 1, 1, 1]);
 const GENESIS = genesisHeader(ORIGIN);

@@ -1,8 +1,12 @@
 // Noticing that a member has signed what no correct one signs (CONSENSUS.md 2.13), from messages that
 // pass by anyway. What is reported here convinces anybody: judge.ts verifies it offline.
 import type { Core } from './core.ts';
-import type { CommitMessage, PrepareMessage, ViewChange } from './messages.ts';
-import { hidesCommit, isAgainstOpening } from './misbehaviour.ts';
+import type {
+  CommitMessage,
+  PrepareMessage,
+  ViewChange,
+} from '../../verifier/replication/messages.ts';
+import { hidesCommit, isAgainstOpening } from '../../verifier/replication/misbehaviour.ts';
 
 /** X6, for a vote that has just arrived. */
 export function accuseVote(core: Core, message: PrepareMessage | CommitMessage): void {

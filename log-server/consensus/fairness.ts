@@ -2,7 +2,12 @@
 // (CONSENSUS.md 2.5). Suspicion is counted in batches, per request: an overloaded honest leader is not
 // accused, and a leader that serves everybody but one is found out.
 import type { Core } from './core.ts';
-import type { Digest, ForwardMessage, PeerId, Request } from './messages.ts';
+import type {
+  Digest,
+  ForwardMessage,
+  PeerId,
+  Request,
+} from '../../verifier/replication/messages.ts';
 import type { AdmitAnswer, IgnoreReason } from './types.ts';
 import { wishFor } from './wishing.ts';
 

@@ -1,8 +1,14 @@
 // Getting the batches of the next height here and checked: whatever is proposed, prepared, mandated or
 // decided needs its body (N11) and an answer of the application (N4).
 import type { Check, Core } from './core.ts';
-import { headerDigest } from './encode.ts';
-import type { Batch, BodyMessage, Digest, GetBodyMessage, PeerId } from './messages.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
+import type {
+  Batch,
+  BodyMessage,
+  Digest,
+  GetBodyMessage,
+  PeerId,
+} from '../../verifier/replication/messages.ts';
 import type { CheckResult, IgnoreReason } from './types.ts';
 import { wishFor } from './wishing.ts';
 

@@ -16,9 +16,9 @@ import {
 } from '../../fixtures/transcripts/world.ts';
 import { utf8 } from '../../verifier/bytes.ts';
 import { DEFAULT_LIMITS } from './defaults.ts';
-import { ZERO_DIGEST, genesisHeader } from './encode.ts';
-import { Members } from './members.ts';
-import { MUTANTS, type MutantName } from './mutants.ts';
+import { ZERO_DIGEST, genesisHeader } from '../../verifier/replication/encode.ts';
+import { Members } from '../../verifier/replication/members.ts';
+import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
 import { Pool } from './pool.ts';
 import { grantActivation } from './voter.ts';
 import { startEpoch } from './voter-state.ts';

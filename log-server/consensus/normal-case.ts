@@ -1,8 +1,8 @@
 // PRE-PREPARE, PREPARE, COMMIT (CONSENSUS.md 2.6): handlers only file what they are given; the rules
 // below look at the state and take the next step, so the order in which messages arrive is irrelevant.
-import { type SignedVote, assembleCertificate } from './certificates.ts';
+import { type SignedVote, assembleCertificate } from '../../verifier/replication/certificates.ts';
 import type { Core } from './core.ts';
-import { headerDigest, voteOfProposal } from './encode.ts';
+import { headerDigest, voteOfProposal } from '../../verifier/replication/encode.ts';
 import { accuseVote } from './evidence.ts';
 import { holdBatch, keepBody, obtain } from './fetching.ts';
 import type {
@@ -12,9 +12,9 @@ import type {
   PrePrepareMessage,
   PrepareMessage,
   Vote,
-} from './messages.ts';
+} from '../../verifier/replication/messages.ts';
 import type { IgnoreReason, SignedContent } from './types.ts';
-import { successorProblem } from './validate.ts';
+import { successorProblem } from '../../verifier/replication/validate.ts';
 import { grantCommit, grantPrepare } from './voter.ts';
 import { type Placement, countsAs } from './votes.ts';
 import { wishFor } from './wishing.ts';

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { utf8 } from '../../verifier/bytes.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { DEFAULT_LIMITS } from './defaults.ts';
-import { NO_MUTANTS } from './members.ts';
-import type { Request } from './messages.ts';
+import { NO_MUTANTS } from '../../verifier/replication/members.ts';
+import type { Request } from '../../verifier/replication/messages.ts';
 import { Pool } from './pool.ts';
 
 const named = (name: string): Request => ({ id: name, bytes: utf8(name) });

@@ -1,8 +1,8 @@
 // Requests waiting to be ordered, in one lane per replica that handed them in (CONSENSUS.md 2.5). The
 // leader draws from the lanes in turn, so nobody can push others out by flooding: a flood only fills
 // the flooder's own lane. Every operation costs what it moves, never the size of the pool.
-import type { Digest, PeerId, Request } from './messages.ts';
-import type { MutantName } from './mutants.ts';
+import type { Digest, PeerId, Request } from '../../verifier/replication/messages.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import type { Limits } from './types.ts';
 
 /** First in, first out. */

@@ -2,10 +2,10 @@
 // NEW-VIEW demands (N1, N2, V10).
 import { assert } from '../../verifier/errors.ts';
 import type { Core } from './core.ts';
-import { headerDigest } from './encode.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
 import { holdBatch } from './fetching.ts';
 import type { BuildResult } from './types.ts';
-import { batchShapeProblem, successorProblem } from './validate.ts';
+import { batchShapeProblem, successorProblem } from '../../verifier/replication/validate.ts';
 
 /** N1: proposes, or asks the application to build, when it is this replica's turn and time. */
 export function proposeIfDue(core: Core): boolean {

@@ -14,15 +14,15 @@ import {
   writeCertifiedHeader,
   writeNewViewContent,
   writeViewChangeContent,
-} from './encode.ts';
+} from '../../verifier/replication/encode.ts';
 import type { Roster } from '../../verifier/roster.ts';
-import type { Members } from './members.ts';
-import type { NewViewContent } from './messages.ts';
-import type { MutantName } from './mutants.ts';
+import type { Members } from '../../verifier/replication/members.ts';
+import type { NewViewContent } from '../../verifier/replication/messages.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import type { DurableState, RecordName, Write } from './types.ts';
-import { type Opening, openingOf } from './validate.ts';
+import { type Opening, openingOf } from '../../verifier/replication/validate.ts';
 import { type ActiveView, type VoterState, startEpoch } from './voter-state.ts';
-import { Writer } from './wire.ts';
+import { Writer } from '../../verifier/replication/wire.ts';
 
 type Vote = NonNullable<VoterState['vote']>;
 

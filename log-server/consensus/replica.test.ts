@@ -13,7 +13,7 @@ import {
   testRoster,
 } from '../../fixtures/transcripts/world.ts';
 import type { Roster } from '../../verifier/roster.ts';
-import { ZERO_DIGEST, genesisHeader, headerDigest } from './encode.ts';
+import { ZERO_DIGEST, genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
 
 const FOUR = testRoster([1, 1, 1, 1]);
 

@@ -27,8 +27,8 @@ import {
   wantsForward,
 } from './fairness.ts';
 import { onBody, onChecked, onGetBody, wantsBody, wantsGetBody } from './fetching.ts';
-import { Members } from './members.ts';
-import type { Message, PeerId, VerifiedMessage } from './messages.ts';
+import { Members } from '../../verifier/replication/members.ts';
+import type { Message, PeerId, VerifiedMessage } from '../../verifier/replication/messages.ts';
 import {
   commitToPrepared,
   considerProposal,
@@ -61,7 +61,7 @@ import type {
   SignedInput,
   Usefulness,
 } from './types.ts';
-import type { EpochContext } from './validate.ts';
+import type { EpochContext } from '../../verifier/replication/validate.ts';
 import {
   issueNewView,
   onNewView,

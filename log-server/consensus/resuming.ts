@@ -1,9 +1,9 @@
 // Starting, for the first time or after a crash (C2): nothing is replayed. The durable records say what
 // was promised; whatever was promised is asked to be signed again, and Ed25519 gives the same bytes.
 import type { Core } from './core.ts';
-import { headerDigest } from './encode.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
 import { cosignNewest } from './committing.ts';
-import type { Batch, Vote } from './messages.ts';
+import type { Batch, Vote } from '../../verifier/replication/messages.ts';
 
 /** Asks again for every signature that the records stand for. */
 export function resume(core: Core, bodies: readonly Batch[]): void {

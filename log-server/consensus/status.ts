@@ -1,7 +1,7 @@
 // STATUS and re-sending (CONSENSUS.md 2.11): no link is relied on. Whoever hears where somebody stands
 // sends what is missing there; the same answer serves lost messages, restarts and late joiners.
 import type { Core } from './core.ts';
-import type { Message, PeerId, StatusMessage } from './messages.ts';
+import type { Message, PeerId, StatusMessage } from '../../verifier/replication/messages.ts';
 import type { IgnoreReason } from './types.ts';
 import { statusOf } from './wishing.ts';
 

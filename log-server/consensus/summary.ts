@@ -1,6 +1,6 @@
 // What can be seen of a replica from outside: for tests, the simulator's invariants and status pages.
 import type { Core } from './core.ts';
-import type { Digest, PeerId, ReplicaIndex } from './messages.ts';
+import type { Digest, PeerId, ReplicaIndex } from '../../verifier/replication/messages.ts';
 
 /** Plain data; equal states have equal summaries. */
 export interface StateSummary {

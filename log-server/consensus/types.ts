@@ -32,12 +32,12 @@ import type {
   VerifiedMessage,
   ViewChangeContent,
   Vote,
-} from './messages.ts';
-import type { Misbehaviour } from './misbehaviour.ts';
-import type { MutantName } from './mutants.ts';
+} from '../../verifier/replication/messages.ts';
+import type { Misbehaviour } from '../../verifier/replication/misbehaviour.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 
-export type * from './messages.ts';
-export type { Misbehaviour } from './misbehaviour.ts';
+export type * from '../../verifier/replication/messages.ts';
+export type { Misbehaviour } from '../../verifier/replication/misbehaviour.ts';
 
 // ---- inputs -------------------------------------------------------------------------------------
 

@@ -9,9 +9,12 @@ import {
   request,
   testRoster,
 } from '../../fixtures/transcripts/world.ts';
-import { assembleCertificate, certificateProblem } from './certificates.ts';
-import { genesisHeader, headerDigest } from './encode.ts';
-import { Members, NO_MUTANTS } from './members.ts';
+import {
+  assembleCertificate,
+  certificateProblem,
+} from '../../verifier/replication/certificates.ts';
+import { genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
+import { Members, NO_MUTANTS } from '../../verifier/replication/members.ts';
 import type {
   Certificate,
   CertifiedHeader,
@@ -19,7 +22,7 @@ import type {
   LastCommitted,
   ViewChange,
   ViewChangeContent,
-} from './messages.ts';
+} from '../../verifier/replication/messages.ts';
 import {
   type EpochContext,
   batchShapeProblem,
@@ -27,7 +30,7 @@ import {
   openingOf,
   successorProblem,
   viewChangeProblem,
-} from './validate.ts';
+} from '../../verifier/replication/validate.ts';
 
 const ROSTER = testRoster([1, 1, 1, 1]);
 const MEMBERS = new Members(ROSTER, peerOf('r0'));

@@ -1,7 +1,7 @@
 // VIEW-CHANGE and NEW-VIEW (CONSENSUS.md 2.8).
 import { assert } from '../../verifier/errors.ts';
 import type { Core } from './core.ts';
-import { newViewBytes, viewChangeBytes } from './encode.ts';
+import { newViewBytes, viewChangeBytes } from '../../verifier/replication/encode.ts';
 import { accuseHiddenCommit, accuseVotesAgainstOpening } from './evidence.ts';
 import { restartExposure } from './fairness.ts';
 import { equalBytes } from '../../verifier/bytes.ts';
@@ -12,11 +12,11 @@ import type {
   PeerId,
   ViewChange,
   ViewChangeMessage,
-} from './messages.ts';
+} from '../../verifier/replication/messages.ts';
 import { refileProposals } from './normal-case.ts';
 import { activeView } from './records.ts';
 import type { IgnoreReason } from './types.ts';
-import { type Opening, openingOf } from './validate.ts';
+import { type Opening, openingOf } from '../../verifier/replication/validate.ts';
 import { grantActivation, grantNewView, grantViewChange } from './voter.ts';
 import { wishFor } from './wishing.ts';
 

@@ -1,6 +1,6 @@
 // What the signing kernel remembers, and how it moves on when a batch has been decided.
 import { assert } from '../../verifier/errors.ts';
-import { ZERO_DIGEST } from './encode.ts';
+import { ZERO_DIGEST } from '../../verifier/replication/encode.ts';
 import type {
   CertifiedHeader,
   Digest,
@@ -9,7 +9,7 @@ import type {
   NewViewContent,
   ReplicaIndex,
   ViewChangeContent,
-} from './messages.ts';
+} from '../../verifier/replication/messages.ts';
 
 /** What a view allows once its NEW-VIEW is known (V6); view 0 of an epoch needs none. */
 export interface ActiveView {

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { certificateOf } from '../../fixtures/transcripts/samples.ts';
 import { ORIGIN, makeBatch, request, testRoster } from '../../fixtures/transcripts/world.ts';
 import { AssertionError } from '../../verifier/errors.ts';
-import { ZERO_DIGEST, genesisHeader, headerDigest } from './encode.ts';
-import type { CertifiedHeader, NewViewContent, Vote } from './messages.ts';
+import { ZERO_DIGEST, genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
+import type { CertifiedHeader, NewViewContent, Vote } from '../../verifier/replication/messages.ts';
 import type { SignedContent } from './types.ts';
 import {
   type Grant,

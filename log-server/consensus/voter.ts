@@ -9,8 +9,8 @@ import type {
   NewViewContent,
   ViewChangeContent,
   Vote,
-} from './messages.ts';
-import type { MutantName } from './mutants.ts';
+} from '../../verifier/replication/messages.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import type { SignedContent } from './types.ts';
 import type { ActiveView, VoterState } from './voter-state.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { SignedVote } from './certificates.ts';
-import { ZERO_DIGEST } from './encode.ts';
+import type { SignedVote } from '../../verifier/replication/certificates.ts';
+import { ZERO_DIGEST } from '../../verifier/replication/encode.ts';
 import { VoteBook } from './votes.ts';
 
 // "<signer><digest>@<view>/<height>", both 0/1 when left out.

@@ -1,8 +1,8 @@
 // Where received PREPAREs and COMMITs wait (CONSENSUS.md 2.14): per member and phase one slot for the
 // next height, one for the height after it (N10), one for the highest future view, and one for the
 // vote of the view that was left, as evidence. Nothing else is kept, however much is sent.
-import { type SignedVote, sameVote } from './certificates.ts';
-import type { ReplicaIndex, Vote } from './messages.ts';
+import { type SignedVote, sameVote } from '../../verifier/replication/certificates.ts';
+import type { ReplicaIndex, Vote } from '../../verifier/replication/messages.ts';
 import type { IgnoreReason } from './types.ts';
 
 /** PREPARE or COMMIT. */

@@ -1,8 +1,8 @@
 // Saying which view one wants to be in (CONSENSUS.md 2.7). A wish is a number in STATUS; nothing else
 // moves a view.
 import type { Core } from './core.ts';
-import type { ReplicaIndex } from './messages.ts';
-import type { StatusMessage } from './messages.ts';
+import type { ReplicaIndex } from '../../verifier/replication/messages.ts';
+import type { StatusMessage } from '../../verifier/replication/messages.ts';
 import type { WishCause } from './types.ts';
 
 /** W2, W4: wants a view, if it is higher than what is wanted already, and tells everybody. */

@@ -3,7 +3,7 @@
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseUint } from '../../verifier/encoding.ts';
 import { BATCHES_BYTES_MAX, collectBatches } from '../consensus/catch-up.ts';
-import { encodeMessage } from '../consensus/encode-message.ts';
+import { encodeMessage } from '../../verifier/replication/encode-message.ts';
 import { REVALIDATE } from './caching.ts';
 import { HttpError } from './errors.ts';
 import { BATCH_READS_MAX, Gate } from './limits.ts';

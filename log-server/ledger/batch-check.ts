@@ -8,7 +8,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { parseEntry } from '../../verifier/entry.ts';
 import type { BatchExecution, BatchInput } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
-import { bodyHash, headerDigest } from '../consensus/encode.ts';
+import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Body, Header } from '../consensus/types.ts';
 import type { LedgerState } from '../store/ledger-state.ts';
 

@@ -30,7 +30,7 @@ import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { leafHash } from '../../verifier/merkle/hash.ts';
 import type { CompactRange } from '../../verifier/merkle/compact-range.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
-import { bodyHash, headerDigest } from '../consensus/encode.ts';
+import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Body, Header } from '../consensus/types.ts';
 import type { Storage } from '../store/storage.ts';
 

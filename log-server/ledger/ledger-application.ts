@@ -12,7 +12,7 @@ import { checkSubmission } from '../../verifier/ledger/judge.ts';
 import { readSubmission } from '../../verifier/ledger/submission.ts';
 import { ROSTER_PAYLOAD_TYPE } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
-import { bodyHash, headerDigest } from '../consensus/encode.ts';
+import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Body, Digest, Header } from '../consensus/types.ts';
 import type { LedgerState } from '../store/ledger-state.ts';
 import type {

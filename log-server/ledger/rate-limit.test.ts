@@ -17,7 +17,7 @@ import type { Envelope } from '../../verifier/dsse.ts';
 import { formatEntry, parseEntry } from '../../verifier/entry.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { RATE_ENTRIES_MAX, RATE_WINDOW_SECONDS } from '../../verifier/ledger/limits.ts';
-import { bodyHash } from '../consensus/encode.ts';
+import { bodyHash } from '../../verifier/replication/encode.ts';
 import type { Storage } from '../store/storage.ts';
 
 const LEFT_PAD = artifactOf({ name: 'left-pad', version: '1.0.0' });

@@ -1,7 +1,7 @@
 // The consensus core as the driver sees it (CONSENSUS 2.17): a pure state machine.
 import type { Input, Message, PeerId, Ready, Usefulness } from '../consensus/types.ts';
 import type { StateSummary } from '../consensus/summary.ts';
-import type { EpochContext } from '../consensus/validate.ts';
+import type { EpochContext } from '../../verifier/replication/validate.ts';
 
 /** One replica's state machine. Only the driver touches it, one call at a time. */
 export interface ConsensusCore {

@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { AssertionError } from '../../verifier/errors.ts';
 import { verifyNative } from '../../verifier/node/ed25519.ts';
-import { decodeMessage } from '../consensus/encode-message.ts';
-import { ZERO_DIGEST } from '../consensus/encode.ts';
+import { decodeMessage } from '../../verifier/replication/encode-message.ts';
+import { ZERO_DIGEST } from '../../verifier/replication/encode.ts';
 import type {
   Input,
   Message,

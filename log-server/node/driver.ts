@@ -8,7 +8,7 @@
 import { cosignatureMessage } from '../../verifier/cosignature.ts';
 import { formatCheckpoint } from '../../verifier/checkpoint.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
-import { encodeMessage } from '../consensus/encode-message.ts';
+import { encodeMessage } from '../../verifier/replication/encode-message.ts';
 import type {
   CosignedCheckpoint,
   CommittedBatch,

@@ -9,7 +9,7 @@ import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parseMisbehaviour, verifyMisbehaviour } from '../../verifier/replication/report.ts';
 import { signedRoster } from '../cluster.ts';
-import { ZERO_DIGEST, voteBytes } from '../consensus/encode.ts';
+import { ZERO_DIGEST, voteBytes } from '../../verifier/replication/encode.ts';
 import type { Misbehaviour, PrepareMessage } from '../consensus/types.ts';
 import { generateKeys } from '../key-file.ts';
 import { silentLog } from '../log.ts';

@@ -9,8 +9,12 @@ import { laterRefusalOf } from '../../fixtures/documents.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parseRoster } from '../../verifier/roster.ts';
-import { MESSAGE_BYTES_MAX, decodeMessage, encodeMessage } from '../consensus/encode-message.ts';
-import { genesisHeader } from '../consensus/encode.ts';
+import {
+  MESSAGE_BYTES_MAX,
+  decodeMessage,
+  encodeMessage,
+} from '../../verifier/replication/encode-message.ts';
+import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type { Header, Message } from '../consensus/types.ts';
 import type { Tip } from '../ledger/application.ts';
 import { silentLog, type Log } from '../log.ts';

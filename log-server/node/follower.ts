@@ -8,7 +8,11 @@ import type { Dispatcher } from 'undici';
 import { equalBytes } from '../../verifier/bytes.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { NOTE_LENGTH_MAX } from '../../verifier/note.ts';
-import { MESSAGE_BYTES_MAX, decodeMessage, encodeMessage } from '../consensus/encode-message.ts';
+import {
+  MESSAGE_BYTES_MAX,
+  decodeMessage,
+  encodeMessage,
+} from '../../verifier/replication/encode-message.ts';
 import type { PeerId } from '../consensus/types.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';

@@ -5,7 +5,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 
 import { concat, utf8 } from '../../verifier/bytes.ts';
 import { encodeUint64 } from '../../verifier/encoding.ts';
-import { MESSAGE_BYTES_MAX } from '../consensus/encode-message.ts';
+import { MESSAGE_BYTES_MAX } from '../../verifier/replication/encode-message.ts';
 import { PeerRefusal, SESSION_ID_LENGTH } from './handshake.ts';
 
 /** Largest body of one POST: one largest message, or many small ones. */

@@ -7,7 +7,7 @@ import type { PublicKey } from '../../verifier/ed25519.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { canonicalJson } from '../../verifier/json.ts';
 import type { JsonObject } from '../../verifier/json.ts';
-import { MESSAGE_BYTES_MAX } from '../consensus/encode-message.ts';
+import { MESSAGE_BYTES_MAX } from '../../verifier/replication/encode-message.ts';
 import {
   FRAME_HEADER_LENGTH,
   acknowledge,

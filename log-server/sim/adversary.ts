@@ -5,7 +5,12 @@ import { formatCheckpoint } from '../../verifier/checkpoint.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import type { Roster } from '../../verifier/roster.ts';
-import { headerDigest, newViewBytes, viewChangeBytes, voteBytes } from '../consensus/encode.ts';
+import {
+  headerDigest,
+  newViewBytes,
+  viewChangeBytes,
+  voteBytes,
+} from '../../verifier/replication/encode.ts';
 import type {
   Batch,
   Certificate,

@@ -1,8 +1,13 @@
 // Attacks by the book, message by message (CONSENSUS.md 3.3, lesson 4): schedules that chance finds too
 // rarely, each for a planted bug that it brings out.
 import { assert } from '../../verifier/errors.ts';
-import { ZERO_DIGEST, genesisHeader, headerDigest, newViewDigest } from '../consensus/encode.ts';
-import type { MutantName } from '../consensus/mutants.ts';
+import {
+  ZERO_DIGEST,
+  genesisHeader,
+  headerDigest,
+  newViewDigest,
+} from '../../verifier/replication/encode.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import type { Digest, NewViewContent, ViewChange, Vote } from '../consensus/types.ts';
 import { ORIGIN, simNode } from './nodes.ts';
 import { Script } from './script.ts';

@@ -1,7 +1,7 @@
 // Traitors with batches: invalid ones, huge ones, ones of the future, private decisions, wrong history.
 import { createHash } from 'node:crypto';
 import { utf8 } from '../../verifier/bytes.ts';
-import { bodyHash, headerDigest } from '../consensus/encode.ts';
+import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type {
   Batch,
   Body,

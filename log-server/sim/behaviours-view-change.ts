@@ -1,6 +1,6 @@
 // Traitors at the change of views: VIEW-CHANGEs that hide or invent, NEW-VIEWs that are two or
 // too thin, certificates that count somebody twice.
-import { headerDigest, newViewDigest } from '../consensus/encode.ts';
+import { headerDigest, newViewDigest } from '../../verifier/replication/encode.ts';
 import type {
   Certificate,
   CertifiedHeader,

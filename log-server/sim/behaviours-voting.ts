@@ -1,5 +1,5 @@
 // Traitors at the vote: proposals and votes that contradict each other, or nothing at all.
-import { ZERO_DIGEST, headerDigest } from '../consensus/encode.ts';
+import { ZERO_DIGEST, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Batch, Digest, Message, PeerId, Vote } from '../consensus/types.ts';
 import type { Behaviour, Puppet } from './puppet.ts';
 

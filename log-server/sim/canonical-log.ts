@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { CompactRange } from '../../verifier/merkle/compact-range.ts';
 import { leafHash } from '../../verifier/merkle/hash.ts';
-import { ZERO_DIGEST, bodyHash, headerDigest } from '../consensus/encode.ts';
+import { ZERO_DIGEST, bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Body, Digest, Header } from '../consensus/types.ts';
 import { Violation } from './violation.ts';
 

@@ -2,7 +2,7 @@
 import { decodeHex } from '../../verifier/encoding.ts';
 import { formatCheckpoint } from '../../verifier/checkpoint.ts';
 import { cosignatureMessage } from '../../verifier/cosignature.ts';
-import { voteBytes } from '../consensus/encode.ts';
+import { voteBytes } from '../../verifier/replication/encode.ts';
 import type {
   Certificate,
   CosignedCheckpoint,
@@ -10,7 +10,7 @@ import type {
   NewViewContent,
   ViewChangeContent,
 } from '../consensus/types.ts';
-import { headerDigest } from '../consensus/encode.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
 import { ORIGIN, simNode } from './nodes.ts';
 import type { EpochOracle } from './quorum-oracle.ts';
 import type { Signatures } from './signatures.ts';

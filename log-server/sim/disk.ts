@@ -3,7 +3,7 @@
 // each transaction whole or not at all; a transaction that was torn in the middle is found by its
 // checksum and is as good as not there.
 import type { Roster } from '../../verifier/roster.ts';
-import { genesisHeader } from '../consensus/encode.ts';
+import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type {
   Batch,
   CommittedRecord,

@@ -7,7 +7,7 @@ import {
   readCertifiedHeader,
   readViewChangeContent,
   viewChangeBytes,
-} from '../consensus/encode.ts';
+} from '../../verifier/replication/encode.ts';
 import { decodeKeptNewView, decodePromise } from '../consensus/records.ts';
 import type {
   CertifiedHeader,

@@ -1,6 +1,6 @@
 // The simulator's command: npm run sim -- --seed N [--seeds K] [--n 4] [--mutant NAME] [--verbose]
 import { parseArgs } from 'node:util';
-import { MUTANTS, type MutantName } from '../consensus/mutants.ts';
+import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
 import { huntMutant } from './mutants.ts';
 import { mutantTable, replayCommand, summaryLine, violationReport } from './report.ts';
 import { runSeed } from './run.ts';

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { MUTANTS, type MutantName } from '../consensus/mutants.ts';
+import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
 import { HUNTING_GROUNDS, censoredWorld, huntMutant } from './mutants.ts';
 import { runWorld } from './run.ts';
 import { drawWorld } from './swarm.ts';

@@ -1,6 +1,6 @@
 // Hunting planted bugs: the test of the simulator. A simulator that lets one of them live would let a
 // real one of the same kind live too (CONSENSUS.md 3.3).
-import type { MutantName } from '../consensus/mutants.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { ATTACKS } from './attacks.ts';
 import type { MutantFinding } from './report.ts';
 import { CALM } from './network.ts';

@@ -1,6 +1,6 @@
 // The wires between the machines: late, lost, twice, in another order, cut, one-way, or clogged. Plus
 // the schedules that find most bugs: "this phase of this view reaches that subset" (CONSENSUS.md 3.3).
-import { decodeMessage, encodeMessage } from '../consensus/encode-message.ts';
+import { decodeMessage, encodeMessage } from '../../verifier/replication/encode-message.ts';
 import { AssertionError, VerifyError } from '../../verifier/errors.ts';
 import type { Message } from '../consensus/types.ts';
 import type { Random } from './random.ts';

@@ -27,8 +27,8 @@ import type {
   Timing,
   VerifiedMessage,
 } from '../consensus/types.ts';
-import type { MutantName } from '../consensus/mutants.ts';
-import { planMessage } from '../consensus/verify-message.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
+import { planMessage } from '../../verifier/replication/verify-message.ts';
 import type { Disk } from './disk.ts';
 import type { Action } from './event-queue.ts';
 import type { SimLedger } from './ledger.ts';

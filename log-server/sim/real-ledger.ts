@@ -29,7 +29,7 @@ import {
   formatMaintainerSet,
 } from '../../verifier/statements/maintainers.ts';
 import { RELEASE_PAYLOAD_TYPE, formatRelease } from '../../verifier/statements/release.ts';
-import { bodyHash } from '../consensus/encode.ts';
+import { bodyHash } from '../../verifier/replication/encode.ts';
 import type {
   Batch,
   BuildRequest,

@@ -1,5 +1,5 @@
 // What the simulator prints: a line per run, and for a violation how to see it again.
-import type { MutantName } from '../consensus/mutants.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import type { RunResult } from './run.ts';
 import type { Wishes } from './swarm.ts';
 

@@ -2,7 +2,7 @@
 // random schedules find too rarely (CONSENSUS.md 3.3, lesson 4).
 import { assert } from '../../verifier/errors.ts';
 import type { Message } from '../consensus/types.ts';
-import type { MutantName } from '../consensus/mutants.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { CALM } from './network.ts';
 import { TICK_UNITS, type Process } from './process.ts';
 import type { SimRequest } from './requests.ts';

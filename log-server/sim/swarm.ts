@@ -2,7 +2,7 @@
 // disks and clocks are. Each run draws some kinds of faults and leaves others out: a world in which
 // everything fails at once hides what each kind finds alone.
 import type { Limits, Timing } from '../consensus/types.ts';
-import type { MutantName } from '../consensus/mutants.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { BEHAVIOURS } from './behaviours.ts';
 import { CALM, type NetworkOptions } from './network.ts';
 import type { Member } from './nodes.ts';

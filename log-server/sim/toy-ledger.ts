@@ -6,7 +6,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { CompactRange } from '../../verifier/merkle/compact-range.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import type { Roster } from '../../verifier/roster.ts';
-import { bodyHash } from '../consensus/encode.ts';
+import { bodyHash } from '../../verifier/replication/encode.ts';
 import type {
   Batch,
   Body,

@@ -1,6 +1,6 @@
 // What a correct replica may vote for (N3 to N6, V5, V6, V9), decided once more from what its disk
 // says: the opening of its view, the batch before, the body, the artifacts, the clock.
-import { headerDigest } from '../consensus/encode.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
 import type { CertifiedHeader, NewViewContent, Vote } from '../consensus/types.ts';
 import type { CertificateChecker } from './certificate-checker.ts';
 import type { CanonicalLog } from './canonical-log.ts';

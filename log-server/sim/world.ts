@@ -3,7 +3,7 @@
 import { assert } from '../../verifier/errors.ts';
 import type { Roster } from '../../verifier/roster.ts';
 import type { Digest, Limits, Message, PeerId, Request, Timing } from '../consensus/types.ts';
-import type { MutantName } from '../consensus/mutants.ts';
+import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { Adversary } from './adversary.ts';
 import { behaviourNamed } from './behaviours.ts';
 import { Disk } from './disk.ts';

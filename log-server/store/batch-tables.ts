@@ -12,7 +12,7 @@ import {
   encodeBody,
   encodeCertificate,
   encodeHeader,
-} from '../consensus/encode.ts';
+} from '../../verifier/replication/encode.ts';
 import type { Batch, Certificate, Digest, Header, RecordName } from '../consensus/types.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
 

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import { openTestStorage, withFolder } from '../../fixtures/test-storage.ts';
-import { headerDigest } from '../consensus/encode.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
 
 const WRITER = fileURLToPath(new URL('../../fixtures/crash-writer.ts', import.meta.url));
 

@@ -18,7 +18,7 @@ import { buildBatch, type BatchExecution, type BuildResult } from '../../verifie
 import { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
 import type { BatchBase } from '../../verifier/ledger/view.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
-import { bodyHash, headerDigest } from '../consensus/encode.ts';
+import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Batch, Header } from '../consensus/types.ts';
 
 const NAMES = ['left-pad', 'leftpad', 'a.b', '@scope/a', '@scope/b'];

@@ -21,7 +21,7 @@ import type { Hash } from '../../verifier/merkle/hash.ts';
 import { packagePurl } from '../../verifier/npm/purl.ts';
 import { parseRoster, type Roster } from '../../verifier/roster.ts';
 import { parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
-import { genesisHeader } from '../consensus/encode.ts';
+import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type { Header } from '../consensus/types.ts';
 import type { ArtifactTables } from './artifact-tables.ts';
 import type { BatchTables } from './batch-tables.ts';

@@ -22,7 +22,7 @@ import { parseNote } from '../../verifier/note.ts';
 import { parseRoster, type Roster } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
-import { genesisHeader } from '../consensus/encode.ts';
+import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type {
   Certificate,
   CommittedRecord,

@@ -21,7 +21,7 @@ import { verifyEvidence, type VerifiedEvidence } from '../../verifier/evidence/v
 import { EMPTY_ROOT } from '../../verifier/merkle/hash.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parseRoster } from '../../verifier/roster.ts';
-import { genesisHeader, headerDigest } from '../consensus/encode.ts';
+import { genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Write } from '../consensus/types.ts';
 import { openDatabase } from './database.ts';
 import { SCHEMA } from './schema.ts';

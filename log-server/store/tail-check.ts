@@ -6,7 +6,7 @@ import { decodeHex } from '../../verifier/encoding.ts';
 import { parseEntry } from '../../verifier/entry.ts';
 import { EMPTY_MAP_ROOT } from '../../verifier/map/node.ts';
 import { leafHash } from '../../verifier/merkle/hash.ts';
-import { genesisHeader, headerDigest } from '../consensus/encode.ts';
+import { genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
 import type { BatchRow } from './batch-tables.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import type { Tables } from './ledger-state.ts';

@@ -1,2 +1,0 @@
-// Shared with whoever judges reports of misbehaviour without running a replica.
-export * from '../../verifier/replication/mutants.ts';
