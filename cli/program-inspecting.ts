@@ -1,7 +1,7 @@
 // The commands that look at things: at what this machine trusts, at releases, at the machine itself.
 import type { Command } from 'commander';
 
-import type { Run } from './program.ts';
+import type { Run } from './program-run.ts';
 
 /** Adds the commands for users. */
 export function addInspecting(program: Command, run: Run): void {

@@ -2,21 +2,9 @@
 // that `--help` and `--version` start as fast as Node does.
 import { Argument, Command, Option } from 'commander';
 
-import type { Invocation } from './context.ts';
 import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
-import type { Report } from './output/report.ts';
 import { addInspecting, addMonitor } from './program-inspecting.ts';
-
-/**
- * Runs a command with its flags read, and reports.
- *
- * @param timeout its time where no --timeout says otherwise
- */
-export type Run = (
-  command: string,
-  action: (invocation: Invocation) => Promise<Report>,
-  timeout?: string,
-) => void;
+import type { Run } from './program-run.ts';
 
 // An audit of a hundred thousand releases takes minutes; that is no reason to hang for ever.
 const AUDIT_TIMEOUT = '30m';
