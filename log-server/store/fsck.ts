@@ -17,7 +17,7 @@ import { Members, NO_MUTANTS } from '../../verifier/replication/members.ts';
 import type { BatchRow } from './batch-tables.ts';
 import { DamagedStoreError, isDamage } from './damage.ts';
 import { integrityProblems, type Database } from './database.ts';
-import type { Tables } from './ledger-state.ts';
+import type { Tables } from './tables.ts';
 import { checkBatch, checkCommitEntry, checkFirst } from './tail-check.ts';
 
 /** Problems that are listed: a damaged disk may have any number. */

@@ -23,13 +23,9 @@ import { parseRoster, type Roster } from '../../verifier/roster.ts';
 import { parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
 import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type { Header } from '../consensus/types.ts';
-import type { ArtifactTables } from './artifact-tables.ts';
-import type { BatchTables } from './batch-tables.ts';
 import { DamagedStoreError, intact } from './damage.ts';
-import type { LogTables } from './log-tables.ts';
 import { LruMap } from './lru.ts';
-import type { MapTables } from './map-tables.ts';
-import type { StateTables } from './state-tables.ts';
+import type { Tables } from './tables.ts';
 import { checkTail } from './tail-check.ts';
 
 /** Parsed maintainer sets kept in memory, some kilobytes each. */
@@ -37,15 +33,6 @@ const SET_CACHE_MAX = 4096;
 
 /** Roots of the past kept in memory. Most statements of a time name one of the last few heads. */
 const ROOT_CACHE_MAX = 1024;
-
-/** The tables of a replica. */
-export interface Tables {
-  readonly artifacts: ArtifactTables;
-  readonly batches: BatchTables;
-  readonly log: LogTables;
-  readonly map: MapTables;
-  readonly state: StateTables;
-}
 
 interface Position {
   readonly header: Header;

@@ -34,7 +34,8 @@ import type { Executions } from '../ledger/executions.ts';
 import type { BatchRow } from './batch-tables.ts';
 import { DamagedStoreError, isDamage } from './damage.ts';
 import type { Database, Statement } from './database.ts';
-import type { LedgerState, Tables } from './ledger-state.ts';
+import type { LedgerState } from './ledger-state.ts';
+import type { Tables } from './tables.ts';
 import type {
   CommittedSubmission,
   PackageRow,

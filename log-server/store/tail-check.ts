@@ -9,7 +9,7 @@ import { leafHash } from '../../verifier/merkle/hash.ts';
 import { genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
 import type { BatchRow } from './batch-tables.ts';
 import { DamagedStoreError, intact } from './damage.ts';
-import type { Tables } from './ledger-state.ts';
+import type { Tables } from './tables.ts';
 
 /** Batches whose headers are compared with the log, and whose entries are read again. */
 export const TAIL_BATCHES_MAX = 32;
