@@ -7,7 +7,7 @@ import { artifactBody } from './body.ts';
 import { IMMUTABLE } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
-import { Gate, UPLOADS_MAX } from './limits.ts';
+import { SharedGate, UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX, networkOf } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 import { incomingOf, json, streamed } from './routes.ts';
 
@@ -15,13 +15,14 @@ const DIGEST_PATTERN = /^[0-9a-f]{128}$/;
 
 /** Adds PUT, GET and HEAD of /v1/artifacts/<sha512>. */
 export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteContext): void {
-  const uploads = new Gate(UPLOADS_MAX);
+  const uploads = new SharedGate(UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX);
 
   app.put('/v1/artifacts/:sha512', async (c) => {
     const incoming = incomingOf(c);
     allowWrite(incoming);
     const sha512 = readDigest(c.req.param('sha512'));
-    const done = await uploads.run(() => takeUpload(face, sha512, incoming));
+    const sender = networkOf(incoming.socket.remoteAddress ?? '');
+    const done = await uploads.run(sender, () => takeUpload(face, sha512, incoming));
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many uploads at one time', 2);
     const { kind, facts } = done.value;
     if (kind === 'created') {

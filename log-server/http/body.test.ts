@@ -12,14 +12,14 @@ import { HttpError } from './errors.ts';
 const LIMITS: BodyLimits = { bytesMax: 100, timeoutMs: 200, idleTimeoutMs: 100 };
 const HEAD = 'POST / HTTP/1.1\r\nhost: a\r\n';
 
-/** Reads one request's body under LIMITS while `send` plays the client. */
-async function read(send: (socket: Socket) => void): Promise<string> {
+/** Reads one request's body under `limits` while `send` plays the client. */
+async function read(send: (socket: Socket) => void, limits = LIMITS): Promise<string> {
   let finish: (outcome: string) => void = () => undefined;
   const outcome = new Promise<string>((resolve) => (finish = resolve));
   const server = createServer((request: IncomingMessage, response) => {
     const consume = async (): Promise<string> => {
       let length = 0;
-      for await (const chunk of boundedBody(request, LIMITS)) length += chunk.length;
+      for await (const chunk of boundedBody(request, limits)) length += chunk.length;
       return `${length} bytes`;
     };
     consume()
@@ -45,6 +45,38 @@ async function read(send: (socket: Socket) => void): Promise<string> {
   });
   return text.split('\r\n').find((line) => /[A-Z]{3}|bytes/.test(line)) ?? text;
 }
+
+describe('boundedBody with a pace', () => {
+  const paced: BodyLimits = {
+    bytesMax: 10_000,
+    timeoutMs: 5000,
+    idleTimeoutMs: 1000,
+    pace: { bytesPerSecond: 1000, graceMs: 150 },
+  };
+  const dripping =
+    (first: number) =>
+    (socket: Socket): void => {
+      socket.write(`${HEAD}content-length: 9000\r\n\r\n${'x'.repeat(first)}`);
+      const drip = setInterval(() => socket.write('x'), 20);
+      socket.on('close', () => clearInterval(drip));
+    };
+  const cases: readonly [string, (socket: Socket) => void, string][] = [
+    ['cuts a sender that drips without ever pausing', dripping(0), 'BODY_TOO_SLOW'],
+    ['also one that began fast: what it sent early buys no time', dripping(8000), 'BODY_TOO_SLOW'],
+    [
+      'takes a small body whole, whatever its pace',
+      (s) => s.write(`${HEAD}content-length: 3\r\n\r\nabc`),
+      '3 bytes',
+    ],
+  ];
+  for (const [why, send, expected] of cases) {
+    it(why, async () => {
+      const start = performance.now();
+      assert.equal(await read(send, paced), expected);
+      assert.ok(performance.now() - start < 3000, 'long before the limit on the whole');
+    });
+  }
+});
 
 describe('boundedBody', () => {
   const chunk = (size: number): string => `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`;

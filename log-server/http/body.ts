@@ -10,6 +10,8 @@ import {
   ARTIFACT_TIMEOUT_MS,
   DOCUMENT_TIMEOUT_MS,
 } from './limits.ts';
+import { ARTIFACT_PACE, Pace, within } from './pace.ts';
+import type { PaceLimits } from './pace.ts';
 
 /** Bounds on one body. */
 export interface BodyLimits {
@@ -18,6 +20,8 @@ export interface BodyLimits {
   readonly timeoutMs: number;
   /** Between two chunks. */
   readonly idleTimeoutMs: number;
+  /** What it has to come at, besides; without it, dripping is only bounded by `timeoutMs`. */
+  readonly pace?: PaceLimits;
 }
 
 /** Reads a small document whole. @throws {HttpError} 413, 408 */
@@ -37,6 +41,7 @@ export function artifactBody(request: IncomingMessage): AsyncIterable<Uint8Array
     bytesMax: ARTIFACT_BYTES_MAX,
     timeoutMs: ARTIFACT_TIMEOUT_MS,
     idleTimeoutMs: ARTIFACT_IDLE_TIMEOUT_MS,
+    pace: ARTIFACT_PACE,
   });
 }
 
@@ -50,11 +55,15 @@ export async function* boundedBody(
   if (announced !== undefined && !(Number(announced) <= limits.bytesMax)) throw tooLarge(limits);
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
   const deadline = performance.now() + limits.timeoutMs;
+  const pace = limits.pace === undefined ? undefined : new Pace(limits.pace);
   let length = 0;
   for (;;) {
-    const patience = Math.min(limits.idleTimeoutMs, deadline - performance.now());
-    const next = await within(chunks.next(), patience);
+    const before = performance.now();
+    const paceMs = pace?.patienceMs ?? Number.POSITIVE_INFINITY;
+    const patience = Math.min(limits.idleTimeoutMs, deadline - before, paceMs);
+    const next = await within(chunks.next(), patience, tooSlow);
     if (next.done === true) break;
+    pace?.received(next.value.length, performance.now() - before);
     length += next.value.length;
     if (length > limits.bytesMax) throw tooLarge(limits);
     yield next.value;
@@ -67,19 +76,6 @@ function tooLarge(limits: BodyLimits): HttpError {
   return new HttpError(413, 'BODY_TOO_LARGE', `the body is larger than ${limits.bytesMax} bytes`);
 }
 
-async function within<T>(work: Promise<T>, milliseconds: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new HttpError(408, 'BODY_TOO_SLOW', 'the body came too slowly')),
-      Math.max(0, milliseconds),
-    );
-  });
-  // If the deadline wins, the read that is still under way may fail later, when the socket is cut.
-  work.catch(() => undefined);
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function tooSlow(): HttpError {
+  return new HttpError(408, 'BODY_TOO_SLOW', 'the body came too slowly');
 }

@@ -1,7 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { ADDRESSES_MAX, AddressLimiter, Gate, TokenBucket } from './limits.ts';
+import {
+  ADDRESSES_MAX,
+  AddressLimiter,
+  Gate,
+  SharedGate,
+  TokenBucket,
+  networkOf,
+} from './limits.ts';
 
 describe('TokenBucket', () => {
   it('gives its capacity at once, then what time brings, never more', () => {
@@ -52,4 +59,41 @@ describe('Gate', () => {
     assert.deepEqual(await gate.run(async () => 1), { value: 1 });
     assert.equal(gate.running, 0);
   });
+});
+
+describe('SharedGate', () => {
+  it('gives each holder its share, all together the limit, and remembers nobody', async () => {
+    const gate = new SharedGate(3, 2);
+    const ends: (() => void)[] = [];
+    const enter = (holder: string): Promise<unknown> =>
+      gate.run(holder, () => new Promise<void>((resolve) => ends.push(resolve)));
+    const inside = [enter('a'), enter('a')];
+    assert.equal(await gate.run('a', async () => 1), undefined);
+    inside.push(enter('b'));
+    assert.equal(await gate.run('c', async () => 1), undefined);
+    assert.equal(gate.holders, 2);
+    for (const end of ends) end();
+    await Promise.all(inside);
+    assert.equal(gate.holders, 0);
+    await assert.rejects(gate.run('a', () => Promise.reject(new Error('no'))));
+    assert.equal(gate.holders, 0);
+    assert.deepEqual(await gate.run('a', async () => 1), { value: 1 });
+  });
+});
+
+describe('networkOf', () => {
+  const rows: readonly (readonly [address: string, network: string])[] = [
+    ['192.0.2.7', '192.0.2.7'],
+    ['::ffff:192.0.2.7', '192.0.2.7'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:2::9', '2001:db8:1:2::/64'],
+    ['2001:db8::9', '2001:db8:0:0::/64'],
+    ['2001:db8:0:0:1::', '2001:db8:0:0::/64'],
+    ['::1', '0:0:0:0::/64'],
+    ['fe80::1%eth0', 'fe80:0:0:0::/64'],
+    ['', ''],
+  ];
+  for (const [address, network] of rows) {
+    it(`takes "${address}" for ${network}`, () => assert.equal(networkOf(address), network));
+  }
 });

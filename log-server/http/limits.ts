@@ -16,7 +16,7 @@ export const ARTIFACT_BYTES_MAX: number = 256 * 1024 * 1024;
 /** How long a small body may take to arrive: a slow sender is cut, not waited for. */
 export const DOCUMENT_TIMEOUT_MS = 10_000;
 
-/** How long an artifact's body may pause between two chunks. */
+/** How long an artifact's body may pause between two chunks; its pace is bounded besides (pace.ts). */
 export const ARTIFACT_IDLE_TIMEOUT_MS = 10_000;
 
 /** How long an artifact may take altogether: 256 MiB at 1 MB/s. */
@@ -33,6 +33,9 @@ export const ADMISSIONS_MAX = 1000;
 
 /** Artifacts that arrive at one time: each holds a file and, at the end, its bytes in memory. */
 export const UPLOADS_MAX = 4;
+
+/** Of them, those from one address: nobody takes all places, and a slow one of its own blocks nobody. */
+export const UPLOADS_PER_ADDRESS_MAX = 2;
 
 /** Evidence documents made at one time: each may hold tens of megabytes. */
 export const EVIDENCE_BUILDS_MAX = 4;
@@ -129,4 +132,63 @@ export class Gate {
   get running(): number {
     return this.#running;
   }
+}
+
+/** A gate of which each holder gets a share only. Remembers holders that are inside, nobody else. */
+export class SharedGate {
+  readonly #gate: Gate;
+  readonly #share: number;
+  readonly #inside = new Map<string, number>();
+
+  /**
+   * @param limit of all together
+   * @param share of one holder
+   */
+  constructor(limit: number, share: number) {
+    this.#gate = new Gate(limit);
+    this.#share = share;
+  }
+
+  /**
+   * Runs `work` unless the gate is full, or this holder has its share.
+   *
+   * @returns its result, or `undefined` when there was no room and nothing was started
+   */
+  async run<T>(holder: string, work: () => Promise<T>): Promise<{ readonly value: T } | undefined> {
+    const own = this.#inside.get(holder) ?? 0;
+    if (own >= this.#share) return undefined;
+    return this.#gate.run(async () => {
+      this.#inside.set(holder, own + 1);
+      try {
+        return await work();
+      } finally {
+        const left = (this.#inside.get(holder) ?? 0) - 1;
+        if (left > 0) this.#inside.set(holder, left);
+        else this.#inside.delete(holder);
+      }
+    });
+  }
+
+  /** Holders that are inside. */
+  get holders(): number {
+    return this.#inside.size;
+  }
+}
+
+/**
+ * Whom an address stands for: an IPv6 address for the /64 that one customer gets, of which it can use
+ * any address; an IPv4 address for itself, however it is written.
+ */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  const [head = '', tail = ''] = (address.split('%')[0] ?? '').split('::');
+  const groupsOf = (part: string): readonly string[] => (part === '' ? [] : part.split(':'));
+  const [first, last] = [groupsOf(head), groupsOf(tail)];
+  // The gap of a `::`, which may reach into the first four groups.
+  const gap = Array<string>(Math.max(0, 8 - first.length - last.length)).fill('0');
+  const groups = [...first, ...gap, ...last];
+  const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  return `${network.join(':')}::/64`;
 }

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { request } from 'node:http';
 import type { IncomingHttpHeaders } from 'node:http';
 import { createConnection } from 'node:net';
+import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 
 import { certificateFor } from '../../fixtures/test-storage.ts';
@@ -440,6 +441,32 @@ describe('/v1/artifacts', () => {
     socket.destroy();
     await pause(50);
     assert.ok(!held.has('33'.repeat(64)));
+  });
+});
+
+describe('places for uploads', () => {
+  const digest = (byte: number): string => Buffer.alloc(64, byte).toString('hex');
+
+  /** An upload that has begun and does not go on. */
+  async function begin(byte: number): Promise<Socket> {
+    const socket = createConnection(server.port, HOST);
+    socket.on('error', () => undefined);
+    socket.write(
+      `PUT /v1/artifacts/${digest(byte)} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc`,
+    );
+    await pause(50);
+    return socket;
+  }
+
+  it('are not all for one address', async () => {
+    const begun = [await begin(0x41), await begin(0x42)];
+    const third = await call('PUT', `/v1/artifacts/${digest(0x43)}`, 'x');
+    assert.equal(third.status, 503);
+    assert.equal(codeOf(third), 'BUSY');
+    for (const socket of begun) socket.destroy();
+    await pause(50);
+    // Taken in and judged: the places are free again.
+    assert.equal((await call('PUT', `/v1/artifacts/${digest(0x43)}`, 'x')).status, 422);
   });
 });
 
