@@ -7,9 +7,15 @@ import { after, describe, it } from 'node:test';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import { silentLog } from '../log.ts';
-import type { ArtifactFacts, ArtifactStore } from '../store/artifact-store.ts';
+import {
+  StorageBusyError,
+  type ArtifactFacts,
+  type ArtifactPurpose,
+  type ArtifactStore,
+} from '../store/artifact-store.ts';
 import { ArtifactFetcher } from './artifact-fetcher.ts';
 import type { Holder } from './artifact-fetcher.ts';
+import type { Urgency } from './fetch-slots.ts';
 
 const CONTENT = Buffer.from('a tarball, more or less');
 const DIGEST = createHash('sha512').update(CONTENT).digest('hex');
@@ -30,13 +36,25 @@ async function holder(name: string, listener: RequestListener): Promise<Holder> 
   return { name, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-function memoryStore(): ArtifactStore & { readonly held: Set<string>; puts: number } {
+interface MemoryStore extends ArtifactStore {
+  readonly held: Set<string>;
+  puts: number;
+  readonly purposes: (ArtifactPurpose | undefined)[];
+  /** Strangers have filled the room: it takes only what a vote waits for. */
+  isFull: boolean;
+}
+
+function memoryStore(): MemoryStore {
   const held = new Set<string>();
-  const store = {
+  const store: MemoryStore = {
     held,
     puts: 0,
-    put: async (sha512: string, source: AsyncIterable<Uint8Array>) => {
+    purposes: [],
+    isFull: false,
+    put: async (sha512, source, purpose) => {
       store.puts++;
+      store.purposes.push(purpose);
+      if (store.isFull && purpose !== 'vote') throw new StorageBusyError('no room');
       const hash = createHash('sha512');
       for await (const chunk of source) hash.update(chunk);
       if (hash.digest('hex') !== sha512) {
@@ -159,6 +177,40 @@ describe('ArtifactFetcher', () => {
     assert.equal(await repairs, true);
     assert.equal(new Set(asked).size, 24);
     assert.equal(asked.length, 24);
+    await fetcher.close();
+  });
+
+  const purposes: readonly (readonly [Urgency, ArtifactPurpose])[] = [
+    ['batch', 'vote'],
+    ['submission', 'offer'],
+    ['repair', 'offer'],
+  ];
+  for (const [urgency, purpose] of purposes) {
+    it(`tells the store what a ${urgency} is for`, async () => {
+      const store = memoryStore();
+      const fetcher = new ArtifactFetcher(store, silentLog);
+      const holders = [await holder('good', honest)];
+      assert.equal(await fetcher.fetch([DIGEST], holders, 5000, urgency), true);
+      assert.deepEqual(store.purposes, [purpose]);
+      await fetcher.close();
+    });
+  }
+
+  it('gets for a vote what a submission that came first finds no room for', async () => {
+    const store = memoryStore();
+    store.isFull = true;
+    const fetcher = new ArtifactFetcher(store, silentLog);
+    const asked: (string | undefined)[] = [];
+    const later = await holder('good', (request, response) => {
+      asked.push(request.url);
+      setTimeout(() => response.end(CONTENT), 30);
+    });
+    const submitted = fetcher.fetch([DIGEST], [later], 5000, 'submission');
+    while (asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    const votes = [1, 2].map(() => fetcher.fetch([DIGEST], [later], 5000));
+    assert.deepEqual(await Promise.all(votes), [true, true]);
+    assert.equal(await submitted, false);
+    assert.deepEqual(store.purposes, ['offer', 'vote']);
     await fetcher.close();
   });
 

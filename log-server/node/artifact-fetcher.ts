@@ -7,7 +7,7 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { ARTIFACT_BYTES_MAX, ARTIFACT_TIMEOUT_MS } from '../http/limits.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
-import type { ArtifactStore } from '../store/artifact-store.ts';
+import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
 
 /**
@@ -17,8 +17,11 @@ import { FetchSlots, type Urgency } from './fetch-slots.ts';
  */
 const FETCHES_AT_ONCE = 12;
 
-/** Of them, those that no batch waits for. */
+/** Of them, those that nobody waits for. */
 const REPAIRS_AT_ONCE = 2;
+
+/** And those that submissions wait for: strangers can name as many artifacts as they like. */
+const SUBMISSIONS_AT_ONCE = 6;
 
 /**
  * Artifacts that wait to be fetched. A batch of the largest kind names a few hundred; whatever is over
@@ -33,14 +36,21 @@ export interface Holder {
   readonly url: string;
 }
 
+/** A fetch under way, or one that waits for its place. */
+interface Running {
+  /** As it was asked for first, or hurried. */
+  readonly urgency: Urgency;
+  readonly held: Promise<boolean>;
+}
+
 /** Fetches artifacts into the store. */
 export class ArtifactFetcher {
   readonly #artifacts: ArtifactStore;
   readonly #log: Log;
   readonly #agent: Agent;
-  readonly #running = new Map<string, Promise<boolean>>();
+  readonly #running = new Map<string, Running>();
   readonly #closed = new AbortController();
-  readonly #slots = new FetchSlots(FETCHES_AT_ONCE, REPAIRS_AT_ONCE);
+  readonly #slots = new FetchSlots(FETCHES_AT_ONCE, SUBMISSIONS_AT_ONCE, REPAIRS_AT_ONCE);
 
   constructor(artifacts: ArtifactStore, log: Log) {
     this.#artifacts = artifacts;
@@ -60,7 +70,7 @@ export class ArtifactFetcher {
    * @param digests SHA-512, lower-case hex
    * @param holders who is asked, in order; the next one when one has not got it or lies
    * @param patienceMs the answer comes by then, whatever happens; a fetch under way goes on
-   * @param urgency whether a batch waits for them
+   * @param urgency who waits for them; for a vote the store has room that nobody else can fill
    * @returns whether all of them are held now
    */
   async fetch(
@@ -81,7 +91,7 @@ export class ArtifactFetcher {
 
   async close(): Promise<void> {
     this.#closed.abort();
-    await Promise.allSettled(this.#running.values());
+    await Promise.allSettled([...this.#running.values()].map(({ held }) => held));
     await this.#agent.destroy();
   }
 
@@ -89,18 +99,22 @@ export class ArtifactFetcher {
   #fetchOnce(digest: string, holders: readonly Holder[], urgency: Urgency): Promise<boolean> {
     const running = this.#running.get(digest);
     if (running !== undefined) {
-      if (urgency === 'batch') this.#slots.hurry(digest);
-      return running;
+      if (urgency !== 'batch' || running.urgency === 'batch') return running.held;
+      this.#slots.hurry(digest);
+      // When it has begun already, the store may refuse it for lack of a room that a vote has.
+      const held = running.held.then((is) => is || this.#fetchOnce(digest, holders, urgency));
+      this.#running.set(digest, { urgency, held });
+      return held;
     }
     if (this.#running.size >= FETCHES_WAITING_MAX || this.#closed.signal.aborted) {
       return Promise.resolve(false);
     }
     // Entered before anything is awaited: otherwise everybody who asks in one turn would fetch.
-    const fetching = this.#fetchIfMissing(digest, holders, urgency).finally(() =>
+    const held = this.#fetchIfMissing(digest, holders, urgency).finally(() =>
       this.#running.delete(digest),
     );
-    this.#running.set(digest, fetching);
-    return fetching;
+    this.#running.set(digest, { urgency, held });
+    return held;
   }
 
   async #fetchIfMissing(
@@ -109,14 +123,20 @@ export class ArtifactFetcher {
     urgency: Urgency,
   ): Promise<boolean> {
     if ((await this.#artifacts.facts(digest)) !== undefined) return true;
-    return this.#slots.run(digest, urgency, () => this.#fetchFrom(digest, holders));
+    return this.#slots.run(digest, urgency, (final) =>
+      this.#fetchFrom(digest, holders, final === 'batch' ? 'vote' : 'offer'),
+    );
   }
 
-  async #fetchFrom(digest: string, holders: readonly Holder[]): Promise<boolean> {
+  async #fetchFrom(
+    digest: string,
+    holders: readonly Holder[],
+    purpose: ArtifactPurpose,
+  ): Promise<boolean> {
     for (const holder of holders) {
       if (this.#closed.signal.aborted) return false;
       try {
-        if (await this.#ask(digest, holder)) {
+        if (await this.#ask(digest, holder, purpose)) {
           this.#log.info('artifact_fetched', { sha512: digest, peer: holder.name });
           return true;
         }
@@ -131,7 +151,7 @@ export class ArtifactFetcher {
   }
 
   /** @returns false when the replica says that it has not got it */
-  async #ask(digest: string, holder: Holder): Promise<boolean> {
+  async #ask(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {
     const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(ARTIFACT_TIMEOUT_MS)]);
     const answer: Dispatcher.ResponseData = await request(`${holder.url}/v1/artifacts/${digest}`, {
       dispatcher: this.#agent,
@@ -142,7 +162,7 @@ export class ArtifactFetcher {
       await answer.body.dump({ limit: 4096 });
       return false;
     }
-    await this.#artifacts.put(digest, answer.body as AsyncIterable<Uint8Array>);
+    await this.#artifacts.put(digest, answer.body as AsyncIterable<Uint8Array>, purpose);
     return true;
   }
 }

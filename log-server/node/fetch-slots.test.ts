@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
 
 /** Fetches whose ends the test decides; `log` has what was started, in order. */
-function hall(slots: number, repairSlots: number) {
-  const places = new FetchSlots(slots, repairSlots);
+function hall(slots: number, repairSlots: number, submissionSlots = slots) {
+  const places = new FetchSlots(slots, submissionSlots, repairSlots);
   const log: string[] = [];
   const ends = new Map<string, (ok: boolean) => void>();
   const ask = (digest: string, urgency: Urgency): Promise<void> =>
@@ -54,6 +54,21 @@ describe('FetchSlots', () => {
     await end('r1');
     assert.deepEqual(log, ['r1', 'r3', 'r2']);
     await end('r2');
+    await Promise.all(all);
+  });
+
+  it('keeps places for batches, however much is submitted', async () => {
+    const { log, ask, end } = hall(3, 1, 1);
+    const digests = ['s1', 's2', 'r1', 'b1'];
+    const urgencies = ['submission', 'submission', 'repair', 'batch'] as const;
+    const all = digests.map((digest, i) => ask(digest, urgencies[i] ?? 'batch'));
+    await turn();
+    assert.deepEqual(log, ['s1', 'r1', 'b1']);
+    await end('b1');
+    assert.deepEqual(log, ['s1', 'r1', 'b1']);
+    await end('s1');
+    assert.deepEqual(log, ['s1', 'r1', 'b1', 's2']);
+    for (const digest of ['r1', 's2']) await end(digest);
     await Promise.all(all);
   });
 

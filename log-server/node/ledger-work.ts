@@ -176,7 +176,8 @@ export class LedgerWork {
     } catch (error) {
       const isMissing = error instanceof LedgerError && error.code === 'ARTIFACT_MISSING';
       if (!isMissing || error.artifacts.length === 0) throw error;
-      const held = await fetcher.fetch(error.artifacts, holders(first), artifactPatienceMs);
+      const wait = artifactPatienceMs;
+      const held = await fetcher.fetch(error.artifacts, holders(first), wait, 'submission');
       if (!held) throw error;
       return application.admit(envelope);
     }

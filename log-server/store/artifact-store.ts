@@ -25,6 +25,12 @@ export interface ArtifactPut {
   readonly facts: ArtifactFacts;
 }
 
+/**
+ * Who wants an artifact kept: somebody who may submit a release of it later, or a replica whose vote on
+ * a batch waits for it. For votes there is room that nobody else can fill.
+ */
+export type ArtifactPurpose = 'offer' | 'vote';
+
 /** An artifact's bytes, checked against their digest as a whole before the first byte is given out. */
 export interface ArtifactContent {
   readonly size: number;
@@ -41,12 +47,17 @@ export interface ArtifactStore {
    * Takes an upload.
    *
    * @param source the bytes as they come; reading stops at the limit
+   * @param purpose `offer` unless given
    * @throws {VerifyError} `ARTIFACT_DIGEST_MISMATCH`, `ARTIFACT_SIZE_MISMATCH` (above 256 MiB),
    *         `ARCHIVE_UNSAFE`, `MANIFEST_MALFORMED`
    * @throws {StorageBusyError} too many uploads at once, or no room for artifacts that no log entry
    *         names yet: try again later
    */
-  put(sha512: string, source: AsyncIterable<Uint8Array>): Promise<ArtifactPut>;
+  put(
+    sha512: string,
+    source: AsyncIterable<Uint8Array>,
+    purpose?: ArtifactPurpose,
+  ): Promise<ArtifactPut>;
   /** What a held artifact says about itself; `undefined` when it is not held. */
   facts(sha512: string): Promise<ArtifactFacts | undefined>;
   /** Artifacts that releases in the log name and that are not held: fetch them from other replicas. */

@@ -330,6 +330,39 @@ describe('room among artifacts that no release names', () => {
   );
 });
 
+describe('room for what a vote waits for', () => {
+  const versions = ['1.0.0', '1.1.0', '1.2.0', '1.3.0'].map((version) =>
+    artifactOf({ name: 'left-pad', version }),
+  );
+  const [a, b, c, d] = versions;
+  assert.ok(a && b && c && d);
+  const limits = { unwantedBytesMax: a.bytes.length, voteBytesMax: a.bytes.length };
+
+  it(
+    'is there when strangers have filled theirs, and not for them',
+    inBench(async ({ artifacts }) => {
+      await artifacts.put(a.sha512, chunksOf(a.bytes));
+      await assert.rejects(artifacts.put(b.sha512, chunksOf(b.bytes)), StorageBusyError);
+      assert.equal((await artifacts.put(b.sha512, chunksOf(b.bytes), 'vote')).kind, 'created');
+      await assert.rejects(artifacts.put(c.sha512, chunksOf(c.bytes)), StorageBusyError);
+    }, limits),
+  );
+
+  it(
+    'is bounded: what is oldest goes, however young, as batches of a faulty leader may never commit',
+    inBench(async ({ artifacts, tables, clock }) => {
+      for (const { sha512, bytes } of versions) {
+        await artifacts.put(sha512, chunksOf(bytes), 'vote');
+        clock.now += 1;
+      }
+      assert.ok(tables.unwantedBytes() <= 2 * a.bytes.length + 50);
+      assert.equal(artifacts.factsNow(a.sha512), undefined);
+      assert.equal(artifacts.factsNow(b.sha512), undefined);
+      assert.ok(artifacts.factsNow(d.sha512) !== undefined);
+    }, limits),
+  );
+});
+
 describe('FolderArtifacts.read', () => {
   const damages: readonly (readonly [why: string, damage: (path: string) => Promise<void>])[] = [
     ['a flipped bit', async (path) => writeFile(path, LEFT_PAD.bytes.with(50, 1))],

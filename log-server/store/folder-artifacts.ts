@@ -18,6 +18,7 @@ import {
   StorageBusyError,
   type ArtifactContent,
   type ArtifactFacts,
+  type ArtifactPurpose,
   type ArtifactPut,
   type ArtifactStore,
 } from './artifact-store.ts';
@@ -33,6 +34,13 @@ const UPLOAD_COUNT_MAX = 16;
  * of the disk, and no more, can be filled that way.
  */
 export const UNWANTED_BYTES_MAX: number = 4 * 1024 * 1024 * 1024;
+
+/**
+ * Room on top of it that only what a vote waits for may take: otherwise whoever fills the room for
+ * everybody would keep a quorum from voting. A full batch of 500 releases fits with 8 MiB each; whatever
+ * a faulty leader proposes, no more of the disk goes that way.
+ */
+export const VOTE_BYTES_MAX: number = 4 * 1024 * 1024 * 1024;
 
 /** Unwanted artifacts are kept this long, for co-maintainers to sign and submit, seconds. */
 export const UNWANTED_SECONDS_MAX: number = 24 * 3600;
@@ -59,6 +67,8 @@ export interface FolderArtifactsParts {
   readonly nowSeconds: () => number;
   /** For tests: less than `UNWANTED_BYTES_MAX`. */
   readonly unwantedBytesMax?: number;
+  /** For tests: less than `VOTE_BYTES_MAX`. */
+  readonly voteBytesMax?: number;
 }
 
 /** Artifacts in a folder. */
@@ -68,6 +78,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   readonly #gunzip: Gunzip;
   readonly #nowSeconds: () => number;
   readonly #unwantedBytesMax: number;
+  readonly #voteBytesMax: number;
   #uploads = 0;
   readonly #thread = new ArchiveThread();
   // One large archive is inflated at a time: each may take a gigabyte of memory.
@@ -79,6 +90,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     this.#gunzip = parts.gunzip;
     this.#nowSeconds = parts.nowSeconds;
     this.#unwantedBytesMax = parts.unwantedBytesMax ?? UNWANTED_BYTES_MAX;
+    this.#voteBytesMax = parts.voteBytesMax ?? VOTE_BYTES_MAX;
   }
 
   /** Opens the folder, making it when it is not there, and removes what a crash left unfinished. */
@@ -102,7 +114,11 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     return this.#tables.missing(countMax);
   }
 
-  async put(sha512: string, source: AsyncIterable<Uint8Array>): Promise<ArtifactPut> {
+  async put(
+    sha512: string,
+    source: AsyncIterable<Uint8Array>,
+    purpose: ArtifactPurpose = 'offer',
+  ): Promise<ArtifactPut> {
     decodeHex(sha512, DIGEST_BYTES);
     const held = await this.#held(sha512);
     if (held !== undefined) return { kind: 'present', facts: held };
@@ -110,7 +126,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     this.#uploads += 1;
     const incoming = join(this.#folder, INCOMING, encodeHex(Uint8Array.from(randomBytes(16))));
     try {
-      await this.#requireRoom(sha512);
+      await this.#requireRoom(sha512, purpose);
       const size = await this.#receive(incoming, sha512, source);
       const facts = await this.#check(incoming, sha512, size);
       await this.#settle(incoming, sha512);
@@ -151,20 +167,25 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     return undefined;
   }
 
-  async #requireRoom(sha512: string): Promise<void> {
+  async #requireRoom(sha512: string, purpose: ArtifactPurpose): Promise<void> {
     if (this.#tables.isWanted(sha512)) return;
-    if (this.#tables.unwantedBytes() < this.#unwantedBytesMax) return;
+    const isVote = purpose === 'vote';
+    const bytesMax = this.#unwantedBytesMax + (isVote ? this.#voteBytesMax : 0);
+    if (this.#tables.unwantedBytes() < bytesMax) return;
     const now = this.#nowSeconds();
-    for (const old of this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MIN, EXPIRE_COUNT_MAX)) {
+    // A vote's room can only be full of what replicas have proposed and not decided. There the oldest goes
+    // whatever its age, so that a faulty leader's batches never keep out those of the next one.
+    const before = isVote ? Number.MAX_SAFE_INTEGER : now - UNWANTED_SECONDS_MIN;
+    for (const old of this.#tables.unwantedBefore(before, EXPIRE_COUNT_MAX)) {
       // Those that have had their day all go; the others, oldest first, only as far as needed.
-      const hasRoom = this.#tables.unwantedBytes() < this.#unwantedBytesMax;
+      const hasRoom = this.#tables.unwantedBytes() < bytesMax;
       if (hasRoom && !this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MAX, 1).includes(old))
         break;
       // The row first: a file without a row is only lost room, a row without a file a broken promise.
       this.#tables.drop(old);
       await rm(this.#path(old), { force: true });
     }
-    if (this.#tables.unwantedBytes() < this.#unwantedBytesMax) return;
+    if (this.#tables.unwantedBytes() < bytesMax) return;
     throw new StorageBusyError('no room for artifacts that no release names yet');
   }
 
