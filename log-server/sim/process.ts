@@ -317,7 +317,9 @@ export class Process {
   /** A client hands in a request. @returns whether this machine took it */
   async submit(request: Request): Promise<boolean> {
     const replica = this.#replica;
-    if (replica === undefined || !replica.hasRoomFor(request.bytes.length)) return false;
+    // One that is no member yet, or no more, could only keep the client waiting.
+    if (replica?.summary.self === undefined) return false;
+    if (!replica.hasRoomFor(request.bytes.length)) return false;
     if ((await this.ledger.admit(request)) !== 'accepted') return false;
     if (this.#world.register.find(request.id)?.artifact === true) this.artifacts.add(request.id);
     this.step({ kind: 'submit', request: { id: request.id, bytes: request.bytes } });
