@@ -48,6 +48,28 @@ export class Pace {
   }
 }
 
+/** Passes chunks on as long as they keep the pace. @throws what `tooSlow` makes */
+export async function* keepingPace(
+  source: AsyncIterable<Uint8Array>,
+  limits: PaceLimits,
+  tooSlow: () => Error,
+): AsyncGenerator<Uint8Array> {
+  const pace = new Pace(limits);
+  const chunks = source[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const before = performance.now();
+      const next = await within(chunks.next(), pace.patienceMs, tooSlow);
+      if (next.done === true) return;
+      pace.received(next.value.length, performance.now() - before);
+      yield next.value;
+    }
+  } finally {
+    // Not awaited: a source that hangs would hold up the refusal.
+    chunks.return?.().catch(() => undefined);
+  }
+}
+
 /** The result of `work`, unless it takes longer. @throws what `tooSlow` makes */
 export async function within<T>(
   work: Promise<T>,

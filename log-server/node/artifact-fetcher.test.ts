@@ -214,6 +214,51 @@ describe('ArtifactFetcher', () => {
     await fetcher.close();
   });
 
+  describe('with a replica that drips', () => {
+    const contents = Array.from({ length: 20 }, (_, i) => `content ${i}`);
+    const byDigest = new Map(
+      contents.map((text) => [createHash('sha512').update(text).digest('hex'), text]),
+    );
+    const digests = [...byDigest.keys()];
+    const good: RequestListener = (request, response) =>
+      response.end(byDigest.get(request.url?.split('/').at(-1) ?? ''));
+    const dripping =
+      (status: number, asked: unknown[]): RequestListener =>
+      (request, response) => {
+        asked.push(request.url);
+        response.writeHead(status, { 'content-length': '1000' });
+        const drip = setInterval(() => response.write('x'), 10);
+        response.on('close', () => clearInterval(drip));
+      };
+    const quick = { pace: { bytesPerSecond: 10_000, graceMs: 100 } };
+
+    for (const status of [200, 404]) {
+      it(`gives it up, asks the next, and asks it last from then on (${status})`, async () => {
+        const asked: unknown[] = [];
+        const store = memoryStore();
+        const fetcher = new ArtifactFetcher(store, silentLog, quick);
+        const holders = [await holder('slow', dripping(status, asked)), await holder('good', good)];
+        assert.equal(await fetcher.fetch(digests, holders, 3000), true);
+        assert.equal(store.held.size, 20);
+        assert.equal(asked.length, 12, 'its places, once');
+        await fetcher.close();
+      });
+    }
+
+    it('gets from others meanwhile: it has half of the places at most', async () => {
+      const asked: unknown[] = [];
+      const fetcher = new ArtifactFetcher(memoryStore(), silentLog);
+      const slow = await holder('slow', dripping(200, asked));
+      const held = fetcher.fetch(digests.slice(1), [slow], 5000);
+      while (asked.length < 12) await new Promise((resolve) => setTimeout(resolve, 1));
+      const others = [await holder('good', good)];
+      assert.equal(await fetcher.fetch(digests.slice(0, 1), others, 2000), true);
+      assert.equal(asked.length, 12);
+      await fetcher.close();
+      assert.equal(await held, false);
+    });
+  });
+
   it('fetches once what is asked for many times, and nothing that is here', async () => {
     const store = memoryStore();
     const fetcher = new ArtifactFetcher(store, silentLog);

@@ -1,27 +1,31 @@
 // Gets artifacts that a batch names from the replicas that have them: by digest, so that it does not
 // matter who is asked, and only over the public address that the roster names.
-import { Agent, request } from 'undici';
+import { Agent, errors, request } from 'undici';
 import type { Dispatcher } from 'undici';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import { ARTIFACT_BYTES_MAX, ARTIFACT_TIMEOUT_MS } from '../http/limits.ts';
+import { ARTIFACT_PACE, keepingPace, within } from '../http/pace.ts';
+import type { PaceLimits } from '../http/pace.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
+import { SlowHolders } from './slow-holders.ts';
 
 /**
  * Artifacts that are fetched at one time: together with the uploads of strangers as many as the store
  * takes. Each is a dozen short waits for disk and network, one after the other, while a vote waits for
- * the last of a batch's hundreds.
+ * the last of a batch's hundreds. One replica has half of them: with twelve the one that proposed a batch
+ * is asked fast enough.
  */
-const FETCHES_AT_ONCE = 12;
+const FETCHES_AT_ONCE = 24;
 
 /** Of them, those that nobody waits for. */
 const REPAIRS_AT_ONCE = 2;
 
 /** And those that submissions wait for: strangers can name as many artifacts as they like. */
-const SUBMISSIONS_AT_ONCE = 6;
+const SUBMISSIONS_AT_ONCE = 12;
 
 /**
  * Artifacts that wait to be fetched. A batch of the largest kind names a few hundred; whatever is over
@@ -34,6 +38,17 @@ export interface Holder {
   readonly name: string;
   /** Public address, without a final slash. */
   readonly url: string;
+}
+
+/** For tests. */
+export interface FetcherOptions {
+  /** Instead of `ARTIFACT_PACE`. */
+  readonly pace?: PaceLimits;
+}
+
+/** It sends, but too slowly to be waited for. */
+class TooSlowError extends Error {
+  override readonly name = 'TooSlowError';
 }
 
 /** A fetch under way, or one that waits for its place. */
@@ -50,9 +65,17 @@ export class ArtifactFetcher {
   readonly #agent: Agent;
   readonly #running = new Map<string, Running>();
   readonly #closed = new AbortController();
-  readonly #slots = new FetchSlots(FETCHES_AT_ONCE, SUBMISSIONS_AT_ONCE, REPAIRS_AT_ONCE);
+  readonly #pace: PaceLimits;
+  readonly #slow = new SlowHolders(() => performance.now());
+  readonly #slots = new FetchSlots<Holder>(
+    FETCHES_AT_ONCE,
+    SUBMISSIONS_AT_ONCE,
+    REPAIRS_AT_ONCE,
+    (name) => this.#slow.has(name),
+  );
 
-  constructor(artifacts: ArtifactStore, log: Log) {
+  constructor(artifacts: ArtifactStore, log: Log, options: FetcherOptions = {}) {
+    this.#pace = options.pace ?? ARTIFACT_PACE;
     this.#artifacts = artifacts;
     this.#log = log;
     this.#agent = new Agent({
@@ -123,46 +146,73 @@ export class ArtifactFetcher {
     urgency: Urgency,
   ): Promise<boolean> {
     if ((await this.#artifacts.facts(digest)) !== undefined) return true;
-    return this.#slots.run(digest, urgency, (final) =>
-      this.#fetchFrom(digest, holders, final === 'batch' ? 'vote' : 'offer'),
-    );
-  }
-
-  async #fetchFrom(
-    digest: string,
-    holders: readonly Holder[],
-    purpose: ArtifactPurpose,
-  ): Promise<boolean> {
-    for (const holder of holders) {
-      if (this.#closed.signal.aborted) return false;
-      try {
-        if (await this.#ask(digest, holder, purpose)) {
-          this.#log.info('artifact_fetched', { sha512: digest, peer: holder.name });
-          return true;
-        }
-      } catch (error) {
-        // Wrong bytes are its fault, a dead connection may be anybody's; either way the next is asked.
-        const level = error instanceof VerifyError ? 'warn' : 'debug';
-        const fields = { sha512: digest, peer: holder.name, error: describeError(error) };
-        this.#log[level]('artifact_unavailable', fields);
-      }
+    let left = holders;
+    while (left.length > 0 && !this.#closed.signal.aborted) {
+      // It may have been hurried while the last one was asked.
+      const urgent = this.#running.get(digest)?.urgency ?? urgency;
+      const asking = { digest, urgency: urgent, holders: left };
+      const [asked, isHeld] = await this.#slots.run(asking, async (holder, final) => {
+        const purpose = final === 'batch' ? 'vote' : 'offer';
+        return [holder, await this.#fetchFrom(digest, holder, purpose)] as const;
+      });
+      if (isHeld) return true;
+      left = left.filter((holder) => holder !== asked);
     }
     return false;
   }
 
-  /** @returns false when the replica says that it has not got it */
-  async #ask(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {
-    const signal = AbortSignal.any([this.#closed.signal, AbortSignal.timeout(ARTIFACT_TIMEOUT_MS)]);
-    const answer: Dispatcher.ResponseData = await request(`${holder.url}/v1/artifacts/${digest}`, {
-      dispatcher: this.#agent,
-      signal,
-      headers: { 'accept-encoding': 'identity' },
-    });
-    if (answer.statusCode !== 200) {
-      await answer.body.dump({ limit: 4096 });
+  async #fetchFrom(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {
+    if (this.#closed.signal.aborted) return false;
+    try {
+      const isHeld = await this.#ask(digest, holder, purpose);
+      if (isHeld) this.#log.info('artifact_fetched', { sha512: digest, peer: holder.name });
+      return isHeld;
+    } catch (error) {
+      if (isItsFault(error) && !this.#closed.signal.aborted) this.#slow.note(holder.name);
+      // Wrong bytes are its fault, a dead connection may be anybody's; either way the next is asked.
+      const level = error instanceof VerifyError ? 'warn' : 'debug';
+      const fields = { sha512: digest, peer: holder.name, error: describeError(error) };
+      this.#log[level]('artifact_unavailable', fields);
       return false;
     }
-    await this.#artifacts.put(digest, answer.body as AsyncIterable<Uint8Array>, purpose);
-    return true;
   }
+
+  /** @returns false when the replica says that it has not got it */
+  async #ask(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {
+    const left = new AbortController();
+    const timeout = AbortSignal.timeout(ARTIFACT_TIMEOUT_MS);
+    const tooSlow = (): Error => new TooSlowError('the answer came too slowly');
+    try {
+      const answer: Dispatcher.ResponseData = await request(
+        `${holder.url}/v1/artifacts/${digest}`,
+        {
+          dispatcher: this.#agent,
+          signal: AbortSignal.any([this.#closed.signal, timeout, left.signal]),
+          headers: { 'accept-encoding': 'identity' },
+        },
+      );
+      if (answer.statusCode !== 200) {
+        await within(answer.body.dump({ limit: 4096 }), this.#pace.graceMs, tooSlow);
+        return false;
+      }
+      // Cutting it off makes the stream fail once more, when nobody reads it any longer.
+      answer.body.on('error', () => undefined);
+      const chunks = answer.body as AsyncIterable<Uint8Array>;
+      await this.#artifacts.put(digest, keepingPace(chunks, this.#pace, tooSlow), purpose);
+      return true;
+    } finally {
+      // Whoever sends on after we have stopped reading must not keep the connection.
+      left.abort();
+    }
+  }
+}
+
+/** Whether it is due to the replica or the way to it, and not to ourselves or the artifact. */
+function isItsFault(error: unknown): boolean {
+  if (error instanceof VerifyError) return error.code === 'ARTIFACT_DIGEST_MISMATCH';
+  if (error instanceof TooSlowError || error instanceof errors.UndiciError) return true;
+  // Refused and broken connections come as the system reports them; so does the artifact's time limit.
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? error.code : undefined;
+  return error.name === 'TimeoutError' || code === 'ECONNREFUSED' || code === 'ECONNRESET';
 }

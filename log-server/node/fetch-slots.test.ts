@@ -5,16 +5,25 @@ import { FetchSlots, type Urgency } from './fetch-slots.ts';
 
 /** Fetches whose ends the test decides; `log` has what was started, in order. */
 function hall(slots: number, repairSlots: number, submissionSlots = slots) {
-  const places = new FetchSlots(slots, submissionSlots, repairSlots);
+  const slow = new Set<string>();
+  const places = new FetchSlots<{ readonly name: string }>(
+    slots,
+    submissionSlots,
+    repairSlots,
+    (name) => slow.has(name),
+  );
   const log: string[] = [];
   const ends = new Map<string, (ok: boolean) => void>();
-  const ask = (digest: string, urgency: Urgency): Promise<void> =>
+  const ask = (
+    digest: string,
+    urgency: Urgency,
+    names: readonly string[] = [digest],
+  ): Promise<void> =>
     places.run(
-      digest,
-      urgency,
-      () =>
+      { digest, urgency, holders: names.map((name) => ({ name })) },
+      ({ name }) =>
         new Promise<void>((resolve, reject) => {
-          log.push(digest);
+          log.push(name === digest ? digest : `${digest} of ${name}`);
           ends.set(digest, (ok) => (ok ? resolve() : reject(new Error(digest))));
         }),
     );
@@ -22,7 +31,7 @@ function hall(slots: number, repairSlots: number, submissionSlots = slots) {
     ends.get(digest)?.(ok);
     await new Promise((resolve) => setImmediate(resolve));
   };
-  return { places, log, ask, end };
+  return { places, slow, log, ask, end };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -69,6 +78,33 @@ describe('FetchSlots', () => {
     await end('s1');
     assert.deepEqual(log, ['s1', 'r1', 'b1', 's2']);
     for (const digest of ['r1', 's2']) await end(digest);
+    await Promise.all(all);
+  });
+
+  it('gives one replica half of the places, and asks others meanwhile', async () => {
+    const { log, ask, end } = hall(4, 1);
+    const all = ['b1', 'b2', 'b3'].map((digest) => ask(digest, 'batch', ['x', 'y']));
+    all.push(ask('b4', 'batch', ['y']));
+    await turn();
+    assert.deepEqual(log, ['b1 of x', 'b2 of x', 'b4 of y']);
+    await end('b1', true);
+    assert.deepEqual(log.slice(3), ['b3 of x']);
+    for (const digest of ['b2', 'b3', 'b4']) await end(digest);
+    await Promise.all(all);
+  });
+
+  it('asks a slow replica last, also for what waited for it', async () => {
+    const { slow, log, ask, end } = hall(2, 1);
+    const all = ['b1', 'b2'].map((digest) => ask(digest, 'batch', ['x', 'y']));
+    await turn();
+    slow.add('x');
+    await end('b1');
+    assert.deepEqual(log, ['b1 of x', 'b2 of y']);
+    await end('b2');
+    all.push(ask('b3', 'batch', ['x']));
+    await turn();
+    assert.deepEqual(log.slice(2), ['b3 of x']);
+    await end('b3');
     await Promise.all(all);
   });
 

@@ -200,7 +200,7 @@ describe('FolderArtifacts.put', () => {
       await assert.rejects(artifacts.put(LEFT_PAD.sha512, brokenOff(LEFT_PAD.bytes)), /lost/);
       assert.deepEqual(await files(), []);
       // Nor does it take a place among the uploads.
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < 30; i++) {
         await assert.rejects(artifacts.put(LEFT_PAD.sha512, brokenOff(LEFT_PAD.bytes)), /lost/);
       }
       await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));
@@ -246,10 +246,10 @@ describe('FolderArtifacts.put', () => {
         await new Promise<void>((resolve) => waiting.push(resolve));
         yield* chunksOf(LEFT_PAD.bytes);
       };
-      const uploads = Array.from({ length: 16 }, async () =>
+      const uploads = Array.from({ length: 28 }, async () =>
         artifacts.put(LEFT_PAD.sha512, slow()),
       );
-      while (waiting.length < 16) await new Promise((resolve) => setImmediate(resolve));
+      while (waiting.length < 28) await new Promise((resolve) => setImmediate(resolve));
       await assert.rejects(
         artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes)),
         StorageBusyError,

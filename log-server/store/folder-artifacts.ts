@@ -26,8 +26,11 @@ import { ArchiveThread, INLINE_BYTES_MAX, checkSmallTarball } from './archive-th
 import type { ArtifactTables } from './artifact-tables.ts';
 import { fsyncDirectory } from './database.ts';
 
-/** Uploads at one time: each may wait for its turn with 256 MiB on the disk. */
-const UPLOAD_COUNT_MAX = 16;
+/**
+ * Uploads at one time: those of strangers (4) and what is fetched from replicas (24). Each may wait for
+ * its turn with 256 MiB on the disk.
+ */
+const UPLOAD_COUNT_MAX = 28;
 
 /**
  * Bytes of artifacts that no log entry names. Anybody may upload before there is a statement; this much
