@@ -10,6 +10,7 @@ import { readDocument } from './body.ts';
 import { IMMUTABLE, matchesEtag, revalidated } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
+import { PackumentCache } from './packument-cache.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 import { incomingOf, json, streamed } from './routes.ts';
 
@@ -20,6 +21,8 @@ const PREFIX = '/npm/';
 
 /** Adds /npm/… */
 export function npmRoutes(app: PublicApp, { face }: RouteContext): void {
+  const packuments = new PackumentCache();
+
   app.get('/npm/-/ping', () => json({}));
 
   // A wrong answer here makes npm exit without a message; "no advisories" is the truth about our data.
@@ -33,12 +36,13 @@ export function npmRoutes(app: PublicApp, { face }: RouteContext): void {
     if (path === undefined) throw new HttpError(404, 'NOT_FOUND', 'not an address of a package');
     if (path.kind === 'tarball') return tarball(face, path.name, path.version);
     const accept = c.req.header('accept') ?? '';
-    return packument(face, path.name, accept, c.req.header('if-none-match'));
+    return packument(face, packuments, path.name, accept, c.req.header('if-none-match'));
   });
 }
 
 async function packument(
   face: PublicFace,
+  packuments: PackumentCache,
   name: string,
   accept: string,
   ifNoneMatch: string | undefined,
@@ -49,9 +53,12 @@ async function packument(
   // The records decide the document: with the same ones nothing has to be read and parsed again.
   const etag = packumentEtag(row, form, face.url);
   if (matchesEtag(ifNoneMatch, etag)) return revalidated('', '', ifNoneMatch, etag);
-  const source = await readPackage(face.store, name);
-  if (source === undefined) throw unknownPackage();
-  const body = JSON.stringify(makePackument(source, `${face.url}/npm`, form));
+  const body = await packuments.get(etag, async () => {
+    const source = await readPackage(face.store, row);
+    if (source === undefined) return undefined;
+    return JSON.stringify(makePackument(source, `${face.url}/npm`, form));
+  });
+  if (body === undefined) throw unknownPackage();
   const type = form === 'abbreviated' ? ABBREVIATED_TYPE : 'application/json';
   return revalidated(body, type, undefined, etag);
 }

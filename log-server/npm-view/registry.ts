@@ -4,18 +4,18 @@ import { parseEntry } from '../../verifier/entry.ts';
 import { assert } from '../../verifier/errors.ts';
 import { parseRelease } from '../../verifier/statements/release.ts';
 import type { PublicStore } from '../http/face.ts';
+import type { PackageRow } from '../store/store.ts';
 import type { LoggedRelease, PackageReleases } from './packument.ts';
 
 /** Most versions in one packument: npm's largest have a few thousand. The newest are kept. */
 export const VERSIONS_MAX = 10_000;
 
-/** The active releases of a package; `undefined` when it is unknown or has none. */
+/** The active releases of a package as its records give them; `undefined` when it has none. */
 export async function readPackage(
   store: PublicStore,
-  name: string,
+  row: PackageRow,
 ): Promise<PackageReleases | undefined> {
-  const row = await store.package(name);
-  if (row === undefined) return undefined;
+  const { name } = row;
   const active = row.versions.filter(({ record }) => record.status === 'active');
   const releases: LoggedRelease[] = [];
   for (const { version, record } of active.slice(-VERSIONS_MAX)) {
