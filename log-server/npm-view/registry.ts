@@ -10,9 +10,12 @@ import type { LoggedRelease, PackageReleases } from './packument.ts';
 /** Most versions in one packument: npm's largest have a few thousand. The newest are kept. */
 export const VERSIONS_MAX = 10_000;
 
+/** Releases read before others get a turn, votes among them: a few milliseconds. */
+const RELEASES_PER_TURN = 32;
+
 /** The active releases of a package as its records give them; `undefined` when it has none. */
 export async function readPackage(
-  store: PublicStore,
+  store: Pick<PublicStore, 'entry'>,
   row: PackageRow,
 ): Promise<PackageReleases | undefined> {
   const { name } = row;
@@ -20,6 +23,9 @@ export async function readPackage(
   const releases: LoggedRelease[] = [];
   for (const { version, record } of active.slice(-VERSIONS_MAX)) {
     releases.push(await readRelease(store, name, version, record.index));
+    if (releases.length % RELEASES_PER_TURN === 0) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
   if (releases.length === 0) return undefined;
   return { name, latest: row.record.latest, releases };
@@ -27,7 +33,7 @@ export async function readPackage(
 
 /** The release in a leaf. */
 export async function readRelease(
-  store: PublicStore,
+  store: Pick<PublicStore, 'entry'>,
   name: string,
   version: string,
   index: number,
