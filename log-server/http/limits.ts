@@ -189,6 +189,6 @@ export function networkOf(address: string): string {
   // The gap of a `::`, which may reach into the first four groups.
   const gap = Array<string>(Math.max(0, 8 - first.length - last.length)).fill('0');
   const groups = [...first, ...gap, ...last];
-  const network = groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16));
+  const network = groups.slice(0, 4).map((group) => group.toLowerCase().replace(/^0+(?=.)/, ''));
   return `${network.join(':')}::/64`;
 }
