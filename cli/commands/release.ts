@@ -5,7 +5,6 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { equalBytes } from '../../verifier/bytes.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { releasePurl } from '../../verifier/npm/purl.ts';
-import { maintainerKeys, maintainerThreshold } from '../../verifier/statements/maintainers.ts';
 import {
   formatRelease,
   RELEASE_PAYLOAD_TYPE,
@@ -26,12 +25,12 @@ import {
   loadDraft,
   makeDraft,
   saveDraft,
-  signersAmong,
   type Draft,
 } from '../release/draft.ts';
+import { requireSigners } from '../release/signers.ts';
 import { submitDraft } from '../release/submit.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
-import { lookUpPackage, lookUpRelease, type SeenHead } from '../session/look-up.ts';
+import { lookUpRelease, type SeenHead } from '../session/look-up.ts';
 import { signWith } from './sign.ts';
 import { submissionReport } from './submission-report.ts';
 import { withdrawalSubmit } from './withdraw.ts';
@@ -202,25 +201,10 @@ function describeSubjects(draft: Draft): string[] {
   );
 }
 
-// Before anything is uploaded: replicas would refuse it anyway, later and with less to say.
 async function requireSigned(session: LogSession, draft: Draft): Promise<void> {
   if (draft.statement.kind !== 'release') return;
+  const hint = 'bftpkg release sign <file> --key <key> by another maintainer';
   for (const { name } of draft.statement.release.subjects) {
-    const { found } = await lookUpPackage(session, name);
-    if (found === undefined) throw new CliError('BP5003', `${name}: not registered in the log`);
-    const needed = maintainerThreshold(found.set);
-    const signers = signersAmong(draft, maintainerKeys(found.set));
-    if (signers.length >= needed) continue;
-    throw new CliError(
-      'BP2001',
-      `${name}: ${signers.length} valid maintainer signature(s), ${needed} required`,
-      {
-        details: found.set.maintainers.map(
-          ({ name: label, key }) =>
-            [label, signers.includes(key) ? 'has signed' : 'has not signed'] as const,
-        ),
-        hints: ['bftpkg release sign <file> --key <key> by another maintainer'],
-      },
-    );
+    await requireSigners(session, draft, name, hint);
   }
 }

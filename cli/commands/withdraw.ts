@@ -3,7 +3,6 @@
 import { resolve } from 'node:path';
 
 import { packagePurl, parsePurl } from '../../verifier/npm/purl.ts';
-import { maintainerKeys, maintainerThreshold } from '../../verifier/statements/maintainers.ts';
 import {
   formatWithdrawal,
   WITHDRAWAL_PAYLOAD_TYPE,
@@ -14,9 +13,10 @@ import {
 import type { Invocation } from '../context.ts';
 import { CliError, fromUsage, usageError } from '../errors.ts';
 import { doneReport, type Report } from '../output/report.ts';
-import { draftId, makeDraft, saveDraft, signersAmong, type Draft } from '../release/draft.ts';
+import { draftId, makeDraft, saveDraft, type Draft } from '../release/draft.ts';
+import { requireSigners } from '../release/signers.ts';
 import { submitDraft, type Submitted } from '../release/submit.ts';
-import { lookUpPackage, lookUpRelease } from '../session/look-up.ts';
+import { lookUpRelease } from '../session/look-up.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { signWith } from './sign.ts';
 import { parseSpec, type Spec } from './spec.ts';
@@ -146,24 +146,9 @@ function statusLine({ verified }: Submitted): { readonly status: string; readonl
   return { status: 'unknown', line: 'its status could not be shown' };
 }
 
-// Before anything is sent: replicas would refuse it anyway, later and with less to say.
 async function requireSigned(session: LogSession, draft: Draft): Promise<void> {
   if (draft.statement.kind !== 'withdrawal') return;
   const { name } = parsePurl(draft.statement.withdrawal.package);
-  const { found } = await lookUpPackage(session, name);
-  if (found === undefined) throw new CliError('BP5003', `${name}: not registered in the log`);
-  const needed = maintainerThreshold(found.set);
-  const signers = signersAmong(draft, maintainerKeys(found.set));
-  if (signers.length >= needed) return;
-  throw new CliError(
-    'BP2001',
-    `${name}: ${signers.length} valid maintainer signature(s), ${needed} required`,
-    {
-      details: found.set.maintainers.map(
-        ({ name: label, key }) =>
-          [label, signers.includes(key) ? 'has signed' : 'has not signed'] as const,
-      ),
-      hints: ['--out draft.json, then bftpkg release sign draft.json --key <key> by another one'],
-    },
-  );
+  const hint = '--out draft.json, then bftpkg release sign draft.json --key <key> by another one';
+  await requireSigners(session, draft, name, hint);
 }
