@@ -13,6 +13,7 @@ import {
   loadKey,
   type KeyInfo,
 } from '../keys/key-file.ts';
+import { memorySigner, type Signer } from '../keys/signer.ts';
 import { doneReport, type Report } from '../output/report.ts';
 
 /** `key generate <name>`: a new key file; its public half is printed. */
@@ -68,6 +69,12 @@ export async function openKey(
   if (/[/\\]/.test(what) || what.endsWith('.json'))
     return await loadKey(resolve(context.cwd, what));
   return await loadKey(keyPath(keysFolder(context), what));
+}
+
+/** A key that can sign, named as for `openKey`. */
+export async function openSigner(invocation: Invocation, what: string): Promise<Signer> {
+  const { name, signer } = await openKey(invocation, what);
+  return memorySigner(name, signer);
 }
 
 function keyLines(key: KeyInfo): readonly string[] {

@@ -16,7 +16,7 @@ import {
   signDraft,
   type Draft,
 } from '../release/draft.ts';
-import { openKey } from './key.ts';
+import { openSigner } from './key.ts';
 
 /** Options of `sign`. */
 export interface SignOptions {
@@ -57,7 +57,7 @@ export async function signWith(
 ): Promise<Draft> {
   if (keys.length === 0) throw new CliError('BP9003', 'no --key to sign with');
   let signed = draft;
-  for (const what of keys) signed = signDraft(signed, await openKey(invocation, what));
+  for (const what of keys) signed = await signDraft(signed, await openSigner(invocation, what));
   return signed;
 }
 

@@ -41,7 +41,7 @@ import {
   type Withdrawal,
 } from '../../verifier/statements/withdrawal.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
-import type { LoadedKey } from '../keys/key-file.ts';
+import type { Signer } from '../keys/signer.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
 
 const DRAFT_FORMAT = 'bftpkg-draft/v1';
@@ -152,10 +152,10 @@ export async function saveDraft(draft: Draft, path: string): Promise<void> {
 }
 
 /** The draft with a key's signature; signing twice with one key changes nothing. */
-export function signDraft(draft: Draft, key: LoadedKey): Draft {
-  if (signersAmong(draft, [key.publicKey]).length > 0) return draft;
+export async function signDraft(draft: Draft, signer: Signer): Promise<Draft> {
+  if (signersAmong(draft, [signer.publicKey]).length > 0) return draft;
   const message = preAuthenticationEncoding(draft.payloadType, draft.payload);
-  const added = { keyid: key.keyId, signature: key.signer.sign(message) };
+  const added = { keyid: signer.keyId, signature: await signer.sign(message) };
   return { ...draft, signatures: [...draft.signatures, added] };
 }
 
