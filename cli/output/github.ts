@@ -39,13 +39,10 @@ export function renderGitHub(report: Report, facts: RunFacts): string {
 function annotation(level: 'error' | 'warning', found: Finding, facts: RunFacts): string {
   const { diagnostic, subject } = found;
   const place = subject?.location ?? null;
-  const where =
-    place === null
-      ? {}
-      : {
-          file: repositoryPath(place.file, facts.folder ?? ''),
-          ...(place.line === null ? {} : { line: String(place.line) }),
-        };
+  const file = place === null ? '' : repositoryPath(place.file, facts.folder ?? '');
+  const line = place?.line ?? null;
+  // A file that is the root itself names nothing that an annotation could be shown in.
+  const where = file === '' ? {} : { file, ...(line === null ? {} : { line: String(line) }) };
   const title = `${diagnostic.code} ${codeEntry(diagnostic.code).title}`;
   const text = [
     diagnostic.message,

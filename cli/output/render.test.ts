@@ -203,6 +203,26 @@ describe('render', () => {
   }
 });
 
+describe('a location', () => {
+  for (const file of ['\\', '/', '.', '..', '']) {
+    for (const format of ['github', 'sarif'] as const) {
+      it(`that is ${JSON.stringify(file)}, no file, names none in ${format}`, async () => {
+        const subject: SubjectReport = {
+          ...verifiedSubject('x', '1.0.0', 1),
+          location: { file, line: 1 },
+          verdict: 'rejected',
+          diagnostics: [diagnostic('BP1003', 'x')],
+        };
+        const report = verificationReport('verify', verificationOf([subject]));
+        const facts = { ...FACTS, folder: '' };
+        const { stdout } = await render(format, report, facts, FILE_OPTIONS);
+        consume(format, stdout);
+        assert.doesNotMatch(stdout, /"uri": ?""|file=[,:]/);
+      });
+    }
+  }
+});
+
 function manyRefused(count: number, severity: 'error' | 'warning' = 'error'): Report {
   const subjects = Array.from({ length: count }, (_, i): SubjectReport => ({
     ...verifiedSubject(`p${i}`, '1.0.0', i + 1),

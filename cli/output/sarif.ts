@@ -23,6 +23,8 @@ export const RESULTS_MAX = 5_000;
 
 const SCHEMA = 'https://json.schemastore.org/sarif-2.1.0.json';
 const ROOT = '%SRCROOT%';
+// Where a result without a file of its own is shown.
+const CONFIGURATION = 'bftpkg.json';
 const MESSAGE_LENGTH_MAX = 2_000;
 
 // CVSS-like: GitHub calls 9 and above critical, 7 high, 4 medium.
@@ -174,9 +176,9 @@ class Rules {
     const place = found?.subject?.location;
     const file =
       place?.file ?? subjects.find(({ location }) => location !== null)?.location?.file ?? '';
-    const path = repositoryPath(file === '' ? 'bftpkg.json' : file, this.#folder);
+    const path = repositoryPath(file === '' ? CONFIGURATION : file, this.#folder);
     const isAbsolute = /^(?:[/\\]|[A-Za-z]:)/.test(file);
-    const uri = path.split('/').map(encodeSegment).join('/');
+    const uri = (path === '' ? CONFIGURATION : path).split('/').map(encodeSegment).join('/');
     return {
       physicalLocation: {
         artifactLocation: isAbsolute ? { uri: `file:///${uri}` } : { uri, uriBaseId: ROOT },
