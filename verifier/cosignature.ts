@@ -105,6 +105,51 @@ export function planCheckpoint(
   };
 }
 
+/**
+ * Plans the question which of some keys cosigned the note's text, at whatever time. For proving what
+ * somebody signed: unlike `planCheckpoint` it passes over lines that are bad or repeated, which anybody
+ * can add, because they would otherwise hide the good ones of the guilty.
+ *
+ * @param keys one that is listed twice counts once
+ * @returns a plan whose result is the distinct keys with a valid line, in the order of `keys`
+ */
+export function planCosigners(
+  note: SignedNote,
+  keys: readonly VerifierKey[],
+): SignaturePlan<readonly VerifierKey[]> {
+  const jobs: SignatureJob[] = [];
+  const owners: VerifierKey[] = [];
+  for (const line of note.signatures) {
+    if (line.signature.length !== TIME_LENGTH + SIGNATURE_LENGTH) continue;
+    const key = keys.find((one) => one.name === line.name && one.keyHash === line.keyHash);
+    const time = readTime(line);
+    if (key === undefined || time === undefined) continue;
+    const message = cosignatureMessage(note.text, time);
+    jobs.push({
+      publicKey: key.publicKey,
+      message,
+      signature: line.signature.subarray(TIME_LENGTH),
+    });
+    owners.push(key);
+  }
+  return {
+    jobs,
+    finish(valid) {
+      assert(valid.length === jobs.length, 'every signature was checked');
+      const signers = new Set(owners.filter((_, i) => valid[i] === true));
+      return [...new Set(keys)].filter((key) => signers.has(key));
+    },
+  };
+}
+
+function readTime(line: NoteSignature): number | undefined {
+  try {
+    return decodeUint64(line.signature.subarray(0, TIME_LENGTH));
+  } catch {
+    return undefined;
+  }
+}
+
 function splitCosignature(line: NoteSignature): { time: number; signature: Uint8Array } {
   if (line.signature.length !== TIME_LENGTH + SIGNATURE_LENGTH) {
     throw malformed(line, `${line.signature.length} bytes instead of 72`);

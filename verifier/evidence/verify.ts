@@ -79,6 +79,31 @@ export async function verifyEvidence(
   return { roster, checkpoint, commit: log.commit, subjects, trust };
 }
 
+/** The part of a log that evidence shows, under a checkpoint of a quorum. */
+export interface VerifiedLog {
+  /** From the pin to the one in force. */
+  readonly rosters: readonly Roster[];
+  readonly checkpoint: VerifiedCheckpoint;
+  readonly log: ShownLog;
+}
+
+/**
+ * Verifies the log that evidence shows, whatever its age and whoever is asked about: steps 1, 3 and 5.
+ * For documents about the past, which have nothing to be fresh about.
+ *
+ * @throws {VerifyError} as `verifyEvidence`
+ */
+export async function verifyLog(
+  evidence: Evidence,
+  pin: string,
+  verifier: SignatureVerifier,
+): Promise<VerifiedLog> {
+  const { rosters, roster, checkpoint } = await verifyView(evidence, pin, verifier);
+  const log = new ShownLog(evidence, checkpoint.checkpoint);
+  requireEpoch(log, checkpoint.checkpoint.size, roster);
+  return { rosters, checkpoint, log };
+}
+
 function requireSaneRequest(request: EvidenceRequest): void {
   const count = request.subjects.length;
   assert(count >= 1 && count <= SUBJECTS_MAX, `there are 1 to ${SUBJECTS_MAX} subjects`);
