@@ -3,8 +3,8 @@
 import { createHash } from 'node:crypto';
 
 import type { PackageRow } from '../store/store.ts';
-import { ABBREVIATED_TYPE, makePackument } from '../npm-view/packument.ts';
-import { parseRegistryPath } from '../npm-view/paths.ts';
+import { ABBREVIATED_TYPE, makePackument } from '../../verifier/npm/packument.ts';
+import { parseRegistryPath } from '../../verifier/npm/registry-path.ts';
 import { readPackage, readTarballDigest } from '../npm-view/registry.ts';
 import { readDocument } from './body.ts';
 import { IMMUTABLE, matchesEtag, revalidated } from './caching.ts';

@@ -5,7 +5,7 @@ import { assert } from '../../verifier/errors.ts';
 import { parseRelease } from '../../verifier/statements/release.ts';
 import type { PublicStore } from '../http/face.ts';
 import type { PackageRow } from '../store/store.ts';
-import type { LoggedRelease, PackageReleases } from './packument.ts';
+import type { LoggedRelease, PackageReleases } from '../../verifier/npm/packument.ts';
 
 /** Most versions in one packument: npm's largest have a few thousand. The newest are kept. */
 export const VERSIONS_MAX = 10_000;

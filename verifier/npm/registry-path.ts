@@ -1,6 +1,6 @@
 // The addresses of npm's registry protocol. Names of packages are checked before anything is looked up.
-import { isPackageName, parsePackageName } from '../../verifier/npm/name.ts';
-import { isVersion } from '../../verifier/npm/version.ts';
+import { isPackageName, parsePackageName } from './name.ts';
+import { isVersion } from './version.ts';
 
 /** What an address asks for. */
 export type RegistryPath =

@@ -1,19 +1,29 @@
 // An npm registry's documents, made from the log alone: what maintainers signed, nothing that a
-// registry could add. Withdrawn versions are not listed, so that resolvers don't choose them.
-import { encodeHex } from '../../verifier/encoding.ts';
-import { assert } from '../../verifier/errors.ts';
-import type { JsonObject, JsonValue } from '../../verifier/json.ts';
-import { formatSri } from '../../verifier/npm/integrity.ts';
-import { parsePackageName } from '../../verifier/npm/name.ts';
-import { compareVersions } from '../../verifier/npm/version.ts';
-import type { ReleaseSubject } from '../../verifier/statements/release.ts';
+// registry could add. Withdrawn versions are not listed, so that resolvers don't choose them. Replicas
+// serve such documents, and so does the client's own proxy, from what it has verified.
+import { assert } from '../errors.ts';
+import { isoTime } from '../iso-time.ts';
+import type { JsonObject, JsonValue } from '../json.ts';
+import { formatSri } from './integrity.ts';
+import { parsePackageName } from './name.ts';
+import { compareVersions, isPrerelease, parseVersion } from './version.ts';
 
 /** Media type by which installers ask for the short form. */
 export const ABBREVIATED_TYPE = 'application/vnd.npm.install-v1+json';
 
+/** What a packument says of one release. */
+export interface ListedRelease {
+  readonly name: string;
+  readonly version: string;
+  /** Digest of the tarball, 64 bytes. */
+  readonly sha512: Uint8Array;
+  /** As computed by `manifestOf`. */
+  readonly manifest: JsonObject;
+}
+
 /** A release as the log has it. */
 export interface LoggedRelease {
-  readonly subject: ReleaseSubject;
+  readonly subject: ListedRelease;
   /** Agreed time of its batch, Unix seconds. */
   readonly loggedAt: number;
 }
@@ -53,10 +63,10 @@ export function makePackument(
     subject.version,
     isoTime(loggedAt),
   ]);
-  // `latest` may stand for a version that was withdrawn a moment ago; a tag that leads nowhere makes
-  // installers fail in strange ways, so the newest listed one takes its place.
+  // `latest` may stand for a version that was withdrawn a moment ago or that a policy filters out; a tag
+  // that leads nowhere makes installers fail in strange ways, so the newest listed one takes its place.
   const isListed = versions.some(([version]) => version === latest);
-  const tag = isListed && latest !== null ? latest : (versions.at(-1)?.[0] ?? null);
+  const tag = isListed && latest !== null ? latest : newestOf(versions.map(([version]) => version));
   return {
     name,
     modified,
@@ -69,7 +79,7 @@ export function makePackument(
 }
 
 function makeVersion(
-  subject: ReleaseSubject,
+  subject: ListedRelease,
   registryUrl: string,
   form: 'full' | 'abbreviated',
 ): JsonObject {
@@ -95,11 +105,8 @@ export function tarballUrl(registryUrl: string, name: string, version: string): 
   return `${registryUrl}/${name}/-/${parsePackageName(name).base}-${version}.tgz`;
 }
 
-/** The digest of a release's artifact, lower-case hex. */
-export function artifactDigest(subject: ReleaseSubject): string {
-  return encodeHex(subject.sha512);
-}
-
-function isoTime(seconds: number): string {
-  return new Date(seconds * 1000).toISOString();
+// Prereleases are for those who ask for them by range or version.
+function newestOf(rising: readonly string[]): string | null {
+  const stable = rising.findLast((version) => !isPrerelease(parseVersion(version)));
+  return stable ?? rising.at(-1) ?? null;
 }

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { JsonObject } from '../../verifier/json.ts';
-import { formatSri } from '../../verifier/npm/integrity.ts';
-import { packagePurl, releasePurl } from '../../verifier/npm/purl.ts';
+import type { JsonObject } from '../json.ts';
+import { formatSri } from './integrity.ts';
 import { makePackument } from './packument.ts';
 import type { LoggedRelease } from './packument.ts';
-import { parseRegistryPath } from './paths.ts';
+import { parseRegistryPath } from './registry-path.ts';
 
 describe('parseRegistryPath', () => {
   const paths: readonly [string, string | undefined][] = [
@@ -51,19 +50,7 @@ describe('parseRegistryPath', () => {
 function release(version: string, manifest: JsonObject, loggedAt: number): LoggedRelease {
   const name = '@scope/name';
   const sha512 = new Uint8Array(64).fill(loggedAt % 256);
-  return {
-    subject: {
-      purl: releasePurl(name, version),
-      package: packagePurl(name),
-      name,
-      version,
-      sha512,
-      size: 10,
-      maintainers: 0,
-      manifest,
-    },
-    loggedAt,
-  };
+  return { subject: { name, version, sha512, manifest }, loggedAt };
 }
 
 describe('makePackument', () => {
@@ -122,6 +109,14 @@ describe('makePackument', () => {
       assert.deepEqual(document['dist-tags'], { latest: expected });
     });
   }
+
+  it('tags no prerelease while something else is listed', () => {
+    const versions = ['1.0.0', '2.0.0-rc.1'].map((version, i) => release(version, {}, i));
+    const document = makePackument({ ...source, latest: null, releases: versions }, 'x', 'full');
+    assert.deepEqual(document['dist-tags'], { latest: '1.0.0' });
+    const only = { ...source, latest: null, releases: versions.slice(1) };
+    assert.deepEqual(makePackument(only, 'x', 'full')['dist-tags'], { latest: '2.0.0-rc.1' });
+  });
 
   it('lets no manifest replace name, version or dist', () => {
     const evil = release(
