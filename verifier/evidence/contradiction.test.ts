@@ -3,12 +3,9 @@ import { describe, it } from 'node:test';
 
 import { laterRefusalOf } from '../../fixtures/documents.ts';
 import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
-import { formatCheckpoint } from '../checkpoint.ts';
-import { cosignatureMessage, makeCosignature } from '../cosignature.ts';
 import { encodeHex } from '../encoding.ts';
 import { nativeVerifier } from '../node/ed25519.ts';
 import { EMPTY_ROOT } from '../merkle/hash.ts';
-import { formatNote } from '../note.ts';
 import { RELEASE_PAYLOAD_TYPE } from '../statements/release.ts';
 import {
   CONTRADICTION_FORMAT,
@@ -140,11 +137,9 @@ describe('verifyContradiction', () => {
   });
 
   it('needs no proof for the empty log, which has one root', async () => {
-    const text = formatCheckpoint({ origin: log.origin, size: 0, root: shown.root(1) });
-    const key = log.roster.replicas[1]?.cosignKey ?? assert.fail('there is a replica');
-    const signature = log.replicaKey(1, 'cosign').sign(cosignatureMessage(text, 5));
-    const note = formatNote({ text, signatures: [makeCosignature(key, 5, signature)] });
-    const document: Contradiction = { ...byNote, claim: { kind: 'note', note }, root: EMPTY_ROOT };
+    const odd = makeLog('9', 3);
+    odd.observed = () => new Map([[log.origin, { size: 0, root: shown.root(1) }]]);
+    const document = { ...byStatement, claim: claimOf(odd), root: EMPTY_ROOT };
     assert.equal((await check(document)).size, 0);
     const other = { ...document, root: shown.root(2) };
     assert.equal(await laterRefusalOf(() => check(other)), 'EVIDENCE_MALFORMED');
