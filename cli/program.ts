@@ -169,10 +169,12 @@ function addInstall(program: Command, run: Run): void {
     .option('--scripts', scripts)
     .action((packages: string[], options: { scripts?: boolean }) =>
       run('install', async (invocation) => {
-        const { installLocked, installNamed, isLocked } = await import('./commands/install.ts');
-        return packages.length === 0 && (await isLocked(invocation.globals.project))
-          ? await installLocked(invocation, 'install', options)
-          : await installNamed(invocation, packages, options);
+        const { installLocked, isLocked } = await import('./commands/install.ts');
+        if (packages.length === 0 && (await isLocked(invocation.globals.project))) {
+          return await installLocked(invocation, 'install', options);
+        }
+        const { installNamed } = await import('./commands/install-named.ts');
+        return await installNamed(invocation, packages, options);
       }),
     );
   program

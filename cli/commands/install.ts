@@ -3,17 +3,14 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { subjectId, type Subject, type VerifiedRelease } from '../../verifier/evidence/subject.ts';
-import { isVersion } from '../../verifier/npm/version.ts';
+import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, type ReplicaFailure } from '../errors.ts';
-import { parseLockfile } from '../lockfiles/load.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
 import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
 import { exists, isNeededHere, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm, npmFailed, runNpm, type Npm } from '../npm/npm.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
-import { parseInstallSpec, resolveWith, type InstallSpec } from '../npm/resolve.ts';
 import { Staging } from '../npm/staging.ts';
 import { describeFailure, diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
 import {
@@ -34,7 +31,7 @@ export interface InstallOptions {
 }
 
 /** What is to be in the project afterwards. */
-interface Wish {
+export interface Wish {
   readonly packageJson: string;
   readonly lockfile: Lockfile;
   /** Files of the project to write; empty when only node_modules changes. */
@@ -60,72 +57,8 @@ export async function installLocked(
   });
 }
 
-/**
- * `install <name>[@range]…`: adds or changes dependencies. Without names: makes the lockfile that a
- * project doesn't have yet.
- */
-export async function installNamed(
-  invocation: Invocation,
-  specs: readonly string[],
-  options: InstallOptions,
-): Promise<Report> {
-  const { project } = invocation.globals;
-  const wanted = specs.map(parseInstallSpec);
-  const npm = await findNpm(invocation.context);
-  const { flags } = await readSettings(invocation);
-  const packageJson = await readManifest(project, specs);
-  if (await exists(join(project, 'npm-shrinkwrap.json'))) {
-    throw new CliError('BP9005', 'packages can be added to package-lock.json only', {
-      hints: ['change npm-shrinkwrap.json with npm, then bftpkg ci'],
-    });
-  }
-  const lockText = await readIfThere(join(project, 'package-lock.json'));
-  const isNew = newSince(lockText, join(project, 'package-lock.json'));
-  return await withSession(invocation, {}, async (session) => {
-    let last: unknown;
-    // Resolution is a replica's word: an unreachable, lying or lagging one is passed over.
-    for (const replica of await session.readyFirst()) {
-      if (invocation.context.signal.aborted) break;
-      invocation.progress(`resolving with ${replica.url}`);
-      try {
-        const request = { packageJson, lockText, specs, replicaUrl: replica.url, npm, flags };
-        const resolution = await resolveWith({ ...request, context: invocation.context });
-        const { report, checked } = await judge(
-          invocation,
-          session,
-          'install',
-          resolution.lockfile,
-          isNew,
-        );
-        if (report.exit.code !== 0) return report;
-        requireLatest(wanted, checked);
-        const files = new Map([
-          ['package.json', resolution.packageJson],
-          ['package-lock.json', resolution.lockText],
-        ]);
-        const { lockfile } = resolution;
-        const wish = { packageJson: resolution.packageJson, lockfile, files };
-        return await installVerified(
-          invocation,
-          session,
-          'install',
-          wish,
-          checked,
-          npm,
-          flags,
-          options,
-        );
-      } catch (error) {
-        if (!isResolutionFailure(error)) throw error;
-        last = error;
-      }
-    }
-    throw await explainUnresolved(session, wanted, last);
-  });
-}
-
-// What the log proves, and what the policy says to that.
-async function judge(
+/** What the log proves, and what the policy says to that. */
+export async function judge(
   invocation: Invocation,
   session: LogSession,
   command: 'install' | 'ci',
@@ -157,22 +90,6 @@ function requireProven({ subjects }: Verification): void {
   });
 }
 
-// A yanked release may stay where it is; it is not to be added.
-function newSince(
-  lockText: string | undefined,
-  path: string,
-): (name: string, version: string) => boolean {
-  const before = lockText === undefined ? [] : parseLockfile(Buffer.from(lockText), path).entries;
-  const known = new Set(before.map(({ name, version }) => `${name}@${version ?? ''}`));
-  return (name, version) => !known.has(`${name}@${version}`);
-}
-
-// A new project may start with nothing; without names there has to be something to resolve.
-async function readManifest(project: string, specs: readonly string[]): Promise<string> {
-  const path = join(project, 'package.json');
-  return specs.length === 0 ? await readText(path) : ((await readIfThere(path)) ?? '{}\n');
-}
-
 /** Whether the project has a lockfile, so that there is nothing to resolve. */
 export async function isLocked(project: string): Promise<boolean> {
   const names = ['npm-shrinkwrap.json', 'package-lock.json'];
@@ -180,67 +97,8 @@ export async function isLocked(project: string): Promise<boolean> {
   return found.includes(true);
 }
 
-/** npm found nothing with one replica; another one may know more. */
-function isResolutionFailure(error: unknown): error is CliError {
-  return (
-    error instanceof CliError &&
-    (error.diagnostic.code === 'BP7004' || error.diagnostic.code === 'BP4002')
-  );
-}
-
-// npm's "404" says nothing that is proven. The log does: whether there is such a package and release.
-// Only for a range does nothing prove that no version is in it.
-async function explainUnresolved(
-  session: LogSession,
-  wanted: readonly InstallSpec[],
-  last: unknown,
-): Promise<unknown> {
-  // Without names it is package.json that can't be resolved; npm has said what it misses.
-  if (wanted.length === 0) return last ?? new CliError('BP7001', 'no replica could be asked');
-  const verified = await session.verify(distinct(wanted.flatMap(subjectsOf)));
-  const missing = verified.evidence.subjects.flatMap((result) => {
-    const { subject } = result;
-    if (result.kind === 'package' && result.package.releases === 0) {
-      return [`${subject.name} (it is registered, but has no release)`];
-    }
-    if (result.kind !== 'absent') return [];
-    return [subject.kind === 'release' ? `${subject.name}@${subject.version}` : subject.name];
-  });
-  if (missing.length === 0) return last ?? new CliError('BP7001', 'no replica could be asked');
-  return new CliError('BP5003', `not in the log: ${missing.join(', ')}`, {
-    hints: ['check the spelling; nothing was installed'],
-  });
-}
-
-function subjectsOf({ name, range }: InstallSpec): readonly Subject[] {
-  const named: Subject = { kind: 'package', name };
-  if (range === undefined || !isVersion(range)) return [named];
-  return [named, { kind: 'release', name, version: range }];
-}
-
-function distinct(subjects: readonly Subject[]): readonly Subject[] {
-  return [...new Map(subjects.map((subject) => [subjectId(subject), subject])).values()];
-}
-
-// A replica that hides the newest version keeps its users on an old, perhaps vulnerable one. The log
-// proves which version is the latest.
-function requireLatest(wanted: readonly InstallSpec[], { releases }: LockfileVerification): void {
-  for (const { name, range } of wanted) {
-    if (range !== undefined && range !== 'latest') continue;
-    const release = releases.get(`node_modules/${name}`);
-    if (release === undefined || release.latest === null) continue;
-    if (release.version === release.latest) continue;
-    throw new CliError(
-      'BP4002',
-      `${name}: offered ${release.version}, the log says ${release.latest}`,
-      {
-        hints: [`bftpkg install ${name}@${release.latest}`],
-      },
-    );
-  }
-}
-
-async function installVerified(
+/** Fetches what was verified, lets npm install it elsewhere, and moves the result into the project. */
+export async function installVerified(
   invocation: Invocation,
   session: LogSession,
   command: 'install' | 'ci',
@@ -384,7 +242,8 @@ async function runScripts(invocation: Invocation, staging: Staging): Promise<voi
   if (result.code !== 0) throw npmFailed('npm rebuild', result);
 }
 
-async function readSettings(
+/** What of the project's .npmrc is used. */
+export async function readSettings(
   invocation: Invocation,
 ): Promise<{ readonly flags: readonly string[] }> {
   const { flags, ignored } = await readProjectNpmrc(invocation.globals.project);
@@ -392,7 +251,8 @@ async function readSettings(
   return { flags };
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
+/** A file's text, or `undefined` when there is none. */
+export async function readIfThere(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
@@ -401,7 +261,8 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-async function readText(path: string): Promise<string> {
+/** A file's text. @throws {CliError} BP9004 when there is none */
+export async function readText(path: string): Promise<string> {
   const text = await readIfThere(path);
   if (text === undefined) throw new CliError('BP9004', `${path}: there is none`);
   return text;
