@@ -1,9 +1,17 @@
 // Plain byte helpers. Nothing here is secret, so comparisons need not be constant in time.
-import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { concatBytes } from '@noble/hashes/utils.js';
+
+// `TextEncoder` exists in Node and in browsers but in no type library that this folder may see.
+declare class TextEncoder {
+  encode(text: string): Uint8Array;
+}
+
+// Without state: one serves everybody.
+const UTF8 = new TextEncoder();
 
 /** Text to UTF-8. The text must hold no lone surrogates (our parsers refuse them). */
 export function utf8(text: string): Uint8Array {
-  return utf8ToBytes(text);
+  return UTF8.encode(text);
 }
 
 /** Joins byte strings in order. */

@@ -3,7 +3,7 @@
 // is ever identified by its envelope: identity is the hash of the payload.
 import { concat, utf8 } from './bytes.ts';
 import { SIGNATURE_LENGTH, keyId, type PublicKey } from './ed25519.ts';
-import { encodeBase64, encodeHex } from './encoding.ts';
+import { encodeBase64 } from './encoding.ts';
 import { VerifyError, assert } from './errors.ts';
 import {
   ObjectReader,
@@ -13,7 +13,7 @@ import {
   type JsonValue,
 } from './json.ts';
 import { readingAs } from './refusals.ts';
-import { sha256 } from './sha256.ts';
+import { sha256Hex } from './sha256.ts';
 import type { SignatureJob, SignaturePlan } from './signatures.ts';
 
 /**
@@ -123,12 +123,14 @@ export function formatEnvelope(envelope: Envelope): string {
  */
 export function preAuthenticationEncoding(payloadType: string, payload: Uint8Array): Uint8Array {
   const type = utf8(payloadType);
-  return concat(utf8(`DSSEv1 ${type.length} `), type, utf8(` ${payload.length} `), payload);
+  // The type has been made text of bytes and back only to be measured: lengths are in bytes.
+  const head = utf8(`DSSEv1 ${type.length} ${payloadType} ${payload.length} `);
+  return concat(head, payload);
 }
 
 /** A statement's identity: hex SHA-256 of its payload. The signatures are not part of it. */
 export function statementHash(payload: Uint8Array): string {
-  return encodeHex(sha256(payload));
+  return sha256Hex(payload);
 }
 
 /**

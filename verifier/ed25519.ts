@@ -10,7 +10,7 @@
 // pin that they agree. A batch equation would need the cofactor and is therefore not an option.
 import { encodeHex } from './encoding.ts';
 import { VerifyError } from './errors.ts';
-import { sha256 } from './sha256.ts';
+import { sha256Hex } from './sha256.ts';
 
 declare const brand: unique symbol;
 
@@ -79,7 +79,7 @@ const keyTexts = new WeakMap<PublicKey, string>();
 export function keyId(key: PublicKey): string {
   let id = keyIds.get(key);
   if (id === undefined) {
-    id = encodeHex(sha256(key));
+    id = sha256Hex(key);
     keyIds.set(key, id);
   }
   return id;

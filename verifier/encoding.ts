@@ -48,24 +48,38 @@ export function decodeBase64(text: string): Uint8Array {
     new VerifyError('ENCODING_MALFORMED', 'not canonical base64 with padding');
   if (text.length % 4 !== 0) throw malformed();
   const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
-  const digits = text.length - padding;
   const bytes = new Uint8Array((text.length / 4) * 3 - padding);
-  let accumulator = 0;
-  let bits = 0;
+  // Four digits, three bytes at a time; the last four apart, where padding is.
+  const whole = padding === 0 ? text.length : text.length - 4;
   let at = 0;
-  for (let i = 0; i < digits; i++) {
-    const value = BASE64_VALUES[text.charCodeAt(i)] ?? -1;
-    if (value < 0) throw malformed();
-    accumulator = ((accumulator << 6) | value) & 0xffff;
-    bits += 6;
-    if (bits >= 8) {
-      bits -= 8;
-      bytes[at++] = (accumulator >> bits) & 0xff;
-    }
+  for (let i = 0; i < whole; i += 4) {
+    const group = groupAt(text, i, 4);
+    if (group < 0) throw malformed();
+    bytes[at] = group >> 16;
+    bytes[at + 1] = group >> 8;
+    bytes[at + 2] = group;
+    at += 3;
   }
+  if (padding === 0) return bytes;
+  const last = groupAt(text, whole, 4 - padding);
   // Non-zero spare bits would be a second spelling of the same bytes.
-  if ((accumulator & ((1 << bits) - 1)) !== 0) throw malformed();
+  if (last < 0 || (last & (padding === 2 ? 0xffff : 0xff)) !== 0) throw malformed();
+  bytes[at] = last >> 16;
+  if (padding === 1) bytes[at + 1] = last >> 8;
   return bytes;
+}
+
+// The 24 bits of up to four digits, first digit first; negative when one of them is none.
+function groupAt(text: string, start: number, digits: number): number {
+  let group = 0;
+  let bad = 0;
+  for (let i = 0; i < 4; i++) {
+    // -1, the mark of what is no digit, has its sign bit set, and no digit has.
+    const value = i < digits ? (BASE64_VALUES[text.charCodeAt(start + i)] ?? -1) : 0;
+    bad |= value;
+    group = (group << 6) | value;
+  }
+  return bad < 0 ? -1 : group;
 }
 
 /** Lower-case hexadecimal. */

@@ -6,7 +6,7 @@ import { sha256 as noble } from '@noble/hashes/sha2.js';
 
 import { utf8 } from './bytes.ts';
 import { encodeHex } from './encoding.ts';
-import { sha256 } from './sha256.ts';
+import { sha256, sha256Hex } from './sha256.ts';
 
 describe('sha256', () => {
   // FIPS 180-4 examples (NIST CAVP, SHA256ShortMsg and the two-block message).
@@ -31,6 +31,7 @@ describe('sha256', () => {
       const input = bytes.subarray(0, length);
       const expected = createHash('sha256').update(input).digest('hex');
       assert.equal(encodeHex(sha256(input)), expected, `${length} bytes`);
+      assert.equal(sha256Hex(input), expected, `${length} bytes, as text`);
       assert.equal(encodeHex(noble(input)), expected, `${length} bytes, noble`);
     }
   });

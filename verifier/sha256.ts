@@ -2,11 +2,15 @@
 // fast on an entry, and the hashing of a log's content is half of what verifying costs beside the
 // signatures. Elsewhere (browsers) noble does. Both are the same function; sha256.test.ts holds them to it.
 import { sha256 as portableSha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
 
 /** Bytes of a SHA-256 hash. */
 const DIGEST_LENGTH = 32;
 
-type OneShot = (algorithm: 'sha256', data: Uint8Array, encoding: 'buffer') => Uint8Array;
+interface OneShot {
+  (algorithm: 'sha256', data: Uint8Array, encoding: 'buffer'): Uint8Array;
+  (algorithm: 'sha256', data: Uint8Array, encoding: 'hex'): string;
+}
 
 interface Platform {
   readonly process?: {
@@ -23,6 +27,12 @@ const native: OneShot | undefined = (globalThis as Platform).process?.getBuiltin
 /** SHA-256 of `bytes`, as a plain `Uint8Array` of 32 bytes that nobody else has. */
 export const sha256: (bytes: Uint8Array) => Uint8Array =
   native === undefined ? portableSha256 : (bytes) => nativeSha256(native, bytes);
+
+/** The same in lower-case hex. */
+export const sha256Hex: (bytes: Uint8Array) => string =
+  native === undefined
+    ? (bytes) => bytesToHex(portableSha256(bytes))
+    : (bytes) => native('sha256', bytes, 'hex');
 
 function nativeSha256(hash: OneShot, bytes: Uint8Array): Uint8Array {
   // A copy on the heap of JavaScript: Node's Buffer holds memory outside, which the collector has to
