@@ -12,15 +12,11 @@ import { exists, isNeededHere, loadLockfile, type Lockfile } from '../npm/lockfi
 import { findNpm, npmFailed, runNpm, type Npm } from '../npm/npm.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
 import { Staging } from '../npm/staging.ts';
-import { describeFailure, diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
-import {
-  verificationReport,
-  type Report,
-  type SubjectReport,
-  type Verification,
-} from '../output/report.ts';
+import { describeFailure } from '../output/diagnose.ts';
+import { verificationReport, type Report, type Verification } from '../output/report.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { PolicyRun } from '../session/policy-run.ts';
+import { withFetchOutcome } from '../session/report-fetch.ts';
 import { verifyLockfile, type LockfileVerification } from '../session/verify-lockfile.ts';
 import { cacheFolder } from '../trust/folders.ts';
 
@@ -206,28 +202,11 @@ function withFetched(
   return {
     ...verification,
     subjects: verification.subjects.map((subject) =>
-      withOutcome(subject, byName.get(`${subject.name}@${subject.version ?? ''}`)),
+      withFetchOutcome(subject, byName.get(`${subject.name}@${subject.version ?? ''}`)),
     ),
     replicas: [...verification.replicas, ...liars],
     bytesFetched: session.http.bytesReceived,
   };
-}
-
-function withOutcome(subject: SubjectReport, outcome: FetchOutcome | undefined): SubjectReport {
-  if (subject.verdict !== 'verified' || outcome === undefined || outcome.kind === 'checked') {
-    return subject;
-  }
-  const spec = `${outcome.release.name}@${outcome.release.version}`;
-  if (outcome.kind === 'refused') {
-    const problem = diagnoseRefusal(outcome.error);
-    return { ...subject, verdict: 'rejected', diagnostics: [...subject.diagnostics, problem] };
-  }
-  const problem = diagnoseFailures(
-    `${spec}: verified, but no replica could be reached for its tarball`,
-    outcome.failures,
-    false,
-  );
-  return { ...subject, verdict: 'inconclusive', diagnostics: [...subject.diagnostics, problem] };
 }
 
 async function runScripts(invocation: Invocation, staging: Staging): Promise<void> {
