@@ -21,6 +21,7 @@ export type LogEvent =
   | 'amnesia_guard'
   | 'halted'
   | 'misbehaviour'
+  | 'head_contradicted'
   // consensus
   | 'batch_committed'
   | 'checkpoint_published'

@@ -36,6 +36,7 @@ import { CoalescingVerifier } from './node/coalescing-verifier.ts';
 import type { ConsensusCore } from './node/core-port.ts';
 import { makeCore } from './node/core.ts';
 import { DAMAGE_HINT, markDamaged, requireUnmarked } from './node/damage-mark.ts';
+import { ContradictionKeeper } from './node/contradiction-keeper.ts';
 import { Driver } from './node/driver.ts';
 import { Follower } from './node/follower.ts';
 import type { Source } from './node/follower.ts';
@@ -153,6 +154,7 @@ export class ReplicaNode {
   readonly #submissions: Submissions;
   readonly #follower: Follower;
   readonly #keeper: EvidenceKeeper;
+  readonly #contradictions: ContradictionKeeper;
   /** Headers that the present epoch and the one before it started from. */
   #epochStarts: readonly Header[];
   #server: PublicServer | undefined;
@@ -169,6 +171,17 @@ export class ReplicaNode {
     const lane = this.#lane;
     this.#epochStarts = [core.context.epochStart];
     this.#keeper = new EvidenceKeeper(join(setup.config.dataDir, 'evidence'), storage.store, log);
+    const [genesis] = setup.rosterEnvelopes;
+    assert(genesis !== undefined, 'a checked setup has a roster');
+    this.#contradictions = new ContradictionKeeper({
+      folder: join(setup.config.dataDir, 'contradictions'),
+      store: storage.store,
+      view: storage.view,
+      claimIndex: storage.claimIndex,
+      genesis: statementHash(genesis.payload),
+      verifier,
+      log,
+    });
     this.#submissions = new Submissions(parts.coveredSize);
     this.#fetcher = new ArtifactFetcher(storage.artifacts, log);
     this.#transport = new PeerTransport(this.#peerGroup(), log, () => intake.wake());
@@ -421,6 +434,9 @@ export class ReplicaNode {
       },
       misbehaviour: () => this.#misbehaviour(),
       misbehaviourDocument: (id) => this.#keeper.document(id),
+      contradictions: () => this.#contradictions.list(),
+      contradictionDocument: (id) => this.#contradictions.document(id),
+      reportHead: (note) => this.#contradictions.keepNote(note),
       health: () => healthChecks(this.#vitals()),
       readiness: () => readinessChecks(this.#vitals()),
       status: () => this.#status(setup.config.replica),
@@ -443,9 +459,9 @@ export class ReplicaNode {
     // Before any signature is checked: a full pool must cost a stranger's submission nothing (Q1).
     if (!this.#parts.core.hasRoomFor(envelope.length)) throw new BusyError('the pool is full');
     const id = statementHash(parseEnvelope(envelope).payload);
-    const admission = await this.#work.admitEnvelope(envelope, []).catch((error: unknown) => {
+    const admission = await this.#work.admitEnvelope(envelope, []).catch(async (error: unknown) => {
       if (isDamage(error)) this.#failed(error);
-      throw error;
+      throw await this.#contradictions.explain(envelope, error);
     });
     if (admission.kind === 'committed') {
       return this.#submissions.wait(id, admission.index, waitMs, gone);

@@ -33,6 +33,24 @@ export interface MisbehaviourSummary {
   readonly key: string;
 }
 
+/** A claim in the list of contradicted heads. Only the document proves anything. */
+export interface ContradictionSummary {
+  readonly id: string;
+  /** Who says so: maintainers by a statement, or replicas by a note. */
+  readonly kind: 'statement' | 'note';
+}
+
+/** What became of a head that somebody reported. */
+export type HeadReport =
+  /** It is kept under this id, now or before. */
+  | { readonly kind: 'kept'; readonly id: string }
+  /** It is a head of this log: nothing to prove. */
+  | { readonly kind: 'consistent' }
+  /** It is beyond this log's end: come again. */
+  | { readonly kind: 'ahead' }
+  /** Enough of this kind is kept already, or too many are being judged. */
+  | { readonly kind: 'full' };
+
 /** The replica has no room for one more thing of this kind at present. */
 export class BusyError extends Error {
   override readonly name = 'BusyError';
@@ -75,6 +93,16 @@ export interface PublicFace {
   misbehaviour(): Promise<readonly MisbehaviourSummary[]>;
   /** One of them as a document that anybody can check; `undefined` for an unknown id. */
   misbehaviourDocument(id: string): Promise<string | undefined>;
+  /** Heads kept that this log never had, by the age of the packages whose maintainers signed them. */
+  contradictions(): Promise<readonly ContradictionSummary[]>;
+  /** One of them as a document that anybody can check; `undefined` for an unknown id. */
+  contradictionDocument(id: string): Promise<string | undefined>;
+  /**
+   * Takes a checkpoint note that somebody was shown, and keeps it when this log contradicts it.
+   *
+   * @throws {VerifyError} malformed, of another log, or signed by no replica of this one
+   */
+  reportHead(note: string): Promise<HeadReport>;
   /** Whether the process is alive and its store writable. */
   health(): readonly HealthCheck[];
   /** Whether clients should be sent here. */

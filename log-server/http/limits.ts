@@ -46,6 +46,9 @@ export const BATCH_READS_MAX = 4;
 /** Reports of misbehaviour read at one time: each may hold tens of megabytes. */
 export const REPORT_READS_MAX = 2;
 
+/** Heads that strangers report, judged at one time: each costs up to 64 signatures. */
+export const HEAD_REPORTS_MAX = 4;
+
 /** Addresses remembered for rate limits; the least recently seen is forgotten. */
 export const ADDRESSES_MAX = 10_000;
 

@@ -16,7 +16,7 @@ import type { CommittedRecord } from '../consensus/types.ts';
 import { silentLog } from '../log.ts';
 import type { ArtifactStore } from '../store/artifact-store.ts';
 import { BusyError } from './face.ts';
-import type { PublicFace, SubmissionState } from './face.ts';
+import type { HeadReport, PublicFace, SubmissionState } from './face.ts';
 import { createPublicApp } from './public.ts';
 import { serve } from './server.ts';
 import type { PublicServer } from './server.ts';
@@ -48,6 +48,7 @@ const artifacts: ArtifactStore = {
     return bytes === undefined ? undefined : factsOf(sha512, bytes);
   },
   missing: async () => [],
+  smallNow: (sha512) => held.get(sha512),
   read: async (sha512) => {
     const bytes = held.get(sha512);
     if (bytes === undefined) return undefined;
@@ -74,9 +75,28 @@ function committedBatch(): CommittedRecord {
 
 const REPORT_ID = `0-X1-${ID}`;
 
+const CONTRADICTION_ID = `n-${ID}-${ID}`;
+
+/** What the fake replica makes of a note: its text says it. */
+function headReport(note: string): HeadReport {
+  switch (note) {
+    case 'kept':
+      return { kind: 'kept', id: CONTRADICTION_ID };
+    case 'consistent':
+    case 'ahead':
+    case 'full':
+      return { kind: note };
+    default:
+      throw new VerifyError('NOTE_MALFORMED', 'no note');
+  }
+}
+
 const face: PublicFace = {
   misbehaviour: async () => [{ id: REPORT_ID, epoch: 0, rule: 'X1', replica: 'r1', key: ID }],
   misbehaviourDocument: async (id) => (id === REPORT_ID ? '{}' : undefined),
+  contradictions: async () => [{ id: CONTRADICTION_ID, kind: 'note' }],
+  contradictionDocument: async (id) => (id === CONTRADICTION_ID ? '{}' : undefined),
+  reportHead: async (note) => headReport(note),
   artifacts,
   url: 'http://replica.example',
   store: {
@@ -168,6 +188,9 @@ describe('public reads', () => {
     ['the list of misbehaviour', '/v1/misbehaviour', 200, 'no-store'],
     ['a report of misbehaviour', `/v1/misbehaviour/${REPORT_ID}`, 200, 'no-cache'],
     ['a report that is not kept', '/v1/misbehaviour/0-X2', 404, undefined],
+    ['the list of contradicted heads', '/v1/contradictions', 200, 'no-store'],
+    ['a contradicted head', `/v1/contradictions/${CONTRADICTION_ID}`, 200, 'no-cache'],
+    ['a head that is not kept', '/v1/contradictions/x', 404, undefined],
     ['health', '/healthz', 200, 'no-store'],
     ['status', '/v1/status', 200, 'no-store'],
   ];
@@ -179,6 +202,22 @@ describe('public reads', () => {
       assert.equal(answer.headers['access-control-allow-origin'], '*');
       assert.equal(answer.headers['x-content-type-options'], 'nosniff');
       if (status >= 400) assert.ok(codeOf(answer).length > 0);
+    });
+  }
+
+  const reported: readonly (readonly [string, number, string])[] = [
+    ['kept', 200, '"status":"kept","id":"n-'],
+    ['consistent', 200, '"status":"consistent"'],
+    ['ahead', 503, 'NOT_READY'],
+    ['full', 503, 'BUSY'],
+    ['no note', 422, 'NOTE_MALFORMED'],
+    ['x'.repeat(65_537), 413, 'BODY_TOO_LARGE'],
+  ];
+  for (const [note, status, text] of reported) {
+    it(`answers ${status} to a reported head: ${note.slice(0, 10)}`, async () => {
+      const answer = await call('POST', '/v1/contradictions', note);
+      assert.equal(answer.status, status);
+      assert.ok(answer.body.includes(text), answer.body);
     });
   }
 

@@ -8,6 +8,7 @@ import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import { artifactRoutes } from './artifact-routes.ts';
 import { batchRoutes } from './batch-routes.ts';
+import { contradictionRoutes } from './contradiction-routes.ts';
 import { HttpError, answerError } from './errors.ts';
 import type { PublicFace } from './face.ts';
 import { entryRoutes } from './entry-routes.ts';
@@ -59,6 +60,7 @@ export function createPublicApp(
   artifactRoutes(app, shared);
   npmRoutes(app, shared);
   misbehaviourRoutes(app, shared);
+  contradictionRoutes(app, shared);
   healthRoutes(app, shared);
   app.notFound(() => errorResponse(new HttpError(404, 'NOT_FOUND', 'there is nothing here'), log));
   app.onError((error) => errorResponse(error, log));

@@ -54,6 +54,8 @@ export interface Storage {
   readonly artifacts: ArtifactStore;
   /** The state after the last durable batch, for reading in this thread. */
   readonly view: BatchBase;
+  /** Leaf index of a package's first maintainer set: its age. */
+  readonly claimIndex: (name: string) => number | undefined;
 }
 
 /** The tables of a database. */
@@ -99,7 +101,9 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     };
     const store = new SqliteStore({ database, tables, state, executions, identity, execute });
     await store.verifyCheckpoint(verifier);
-    return { store, application, artifacts, view: state };
+    const claimIndex = (name: string): number | undefined =>
+      tables.state.setIndexes(name, state.tip.size)[0];
+    return { store, application, artifacts, view: state, claimIndex };
   } catch (error) {
     database.close();
     throw error;
