@@ -66,6 +66,7 @@ function memoryStore(): MemoryStore {
     facts: async (sha512: string) => (held.has(sha512) ? factsOf(sha512) : undefined),
     missing: async () => [],
     read: async () => undefined,
+    smallNow: () => undefined,
   };
   return store;
 }

@@ -62,6 +62,11 @@ export interface ArtifactStore {
   facts(sha512: string): Promise<ArtifactFacts | undefined>;
   /** Artifacts that releases in the log name and that are not held: fetch them from other replicas. */
   missing(countMax: number): Promise<readonly string[]>;
-  /** The bytes; `undefined` when not held, or when the file no longer has its digest. */
+  /** The bytes; `undefined` when not held, or when they no longer have their digest. */
   read(sha512: string): Promise<ArtifactContent | undefined>;
+  /**
+   * The bytes of a small artifact, at most 64 KiB, at once; `undefined` when it is not held, is not small,
+   * or no longer has its digest.
+   */
+  smallNow(sha512: string): Uint8Array | undefined;
 }

@@ -1,19 +1,45 @@
 // The index of artifacts: which are held, what they say about themselves, and which releases in the log
-// want them. The bytes are files (folder-artifacts.ts).
+// want them. The bytes of small ones are here too; the others are files (folder-artifacts.ts).
 import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import { canonicalJson, parseCanonicalJson, type JsonObject } from '../../verifier/json.ts';
 import type { ArtifactFacts } from './artifact-store.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
+import { LruMap } from './lru.ts';
 
 /** A manifest comes from a package.json, whose size is bounded where it is read. */
 const MANIFEST_LENGTH_MAX: number = 16 * 1024 * 1024;
 
+/**
+ * Artifacts whose row is kept in memory: two full batches, which are asked about several times between
+ * upload and commit. With the longest manifest kept, 8 MiB.
+ */
+const HELD_CACHE_MAX = 1024;
+
+/** Longer manifests (characters) are read from the row each time. */
+const CACHED_MANIFEST_LENGTH_MAX: number = 8 * 1024;
+
 interface ArtifactSqlRow {
-  readonly sha512: Buffer;
   readonly size: number;
   readonly name: string;
   readonly version: string;
   readonly manifest: string;
+  readonly bytes_id: number | null;
+}
+
+/** A held artifact and where its bytes are. */
+export interface HeldArtifact {
+  readonly facts: ArtifactFacts;
+  /** Row of its bytes; `undefined` for a file. */
+  readonly bytesId: number | undefined;
+}
+
+/** An artifact to be put into the index. */
+export interface ArtifactEntry {
+  readonly facts: ArtifactFacts;
+  /** Unix seconds. */
+  readonly receivedSeconds: number;
+  /** Absent when its file is in place. */
+  readonly bytes: Uint8Array | undefined;
 }
 
 /** Tables of artifacts. */
@@ -21,17 +47,26 @@ export class ArtifactTables {
   readonly #database: Database;
   readonly #wanted: Statement<[Uint8Array], number>;
   readonly #putWanted: Statement<[Uint8Array], unknown>;
-  readonly #markWanted: Statement<[Uint8Array], unknown>;
+  readonly #markWanted: Statement<[Uint8Array], number>;
   readonly #putMissing: Statement<[Uint8Array], unknown>;
   readonly #deleteMissing: Statement<[Uint8Array], unknown>;
   readonly #missing: Statement<[number], Buffer>;
-  readonly #put: Statement<[Uint8Array, number, string, string, string, number, number], unknown>;
+  readonly #put: Statement<
+    [Uint8Array, number, string, string, string, number, number, number | bigint | null],
+    unknown
+  >;
+  readonly #putBytes: Statement<[Uint8Array], unknown>;
+  readonly #getBytes: Statement<[number], Buffer>;
+  readonly #deleteBytes: Statement<[number], unknown>;
   readonly #get: Statement<[Uint8Array], ArtifactSqlRow>;
   readonly #delete: Statement<[Uint8Array], unknown>;
   readonly #held: Statement<[Uint8Array, number], Buffer>;
   readonly #counts: Statement<[], { wanted: number; missing: number }>;
   readonly #unwantedBytes: Statement<[], number | null>;
   readonly #unwanted: Statement<[number, number], Buffer>;
+  readonly #cache = new LruMap<string, HeldArtifact>(HELD_CACHE_MAX);
+  /** `undefined` when it has to be counted. */
+  #unwantedSum: number | undefined;
 
   constructor(database: Database) {
     this.#database = database;
@@ -41,7 +76,11 @@ export class ArtifactTables {
     this.#putWanted = database.prepare(
       'INSERT OR IGNORE INTO wanted_artifacts (sha512) VALUES (?)',
     );
-    this.#markWanted = database.prepare('UPDATE artifacts SET wanted = 1 WHERE sha512 = ?');
+    this.#markWanted = database
+      .prepare<[Uint8Array], number>(
+        'UPDATE artifacts SET wanted = 1 WHERE sha512 = ? RETURNING size',
+      )
+      .pluck();
     this.#putMissing = database.prepare(
       'INSERT OR IGNORE INTO missing_artifacts (sha512) VALUES (?)',
     );
@@ -51,10 +90,15 @@ export class ArtifactTables {
       .pluck();
     this.#put = database.prepare(
       'INSERT OR REPLACE INTO artifacts (sha512, size, name, version, manifest, received_seconds,' +
-        ' wanted) VALUES (?, ?, ?, ?, ?, ?, ?)',
+        ' wanted, bytes_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
     );
+    this.#putBytes = database.prepare('INSERT INTO artifact_bytes (bytes) VALUES (?)');
+    this.#getBytes = database
+      .prepare<[number], Buffer>('SELECT bytes FROM artifact_bytes WHERE id = ?')
+      .pluck();
+    this.#deleteBytes = database.prepare('DELETE FROM artifact_bytes WHERE id = ?');
     this.#get = database.prepare(
-      'SELECT sha512, size, name, version, manifest FROM artifacts WHERE sha512 = ?',
+      'SELECT size, name, version, manifest, bytes_id FROM artifacts WHERE sha512 = ?',
     );
     this.#held = database
       .prepare<[Uint8Array, number], Buffer>(
@@ -80,8 +124,10 @@ export class ArtifactTables {
   /** A release in the log names this artifact. Inside the store's transaction. */
   want(sha512: string): void {
     const digest = decodeHex(sha512);
-    this.#putWanted.run(digest);
-    if (this.#markWanted.run(digest).changes === 0) this.#putMissing.run(digest);
+    if (this.#putWanted.run(digest).changes === 0) return;
+    const size = this.#markWanted.get(digest);
+    if (size === undefined) this.#putMissing.run(digest);
+    else if (this.#unwantedSum !== undefined) this.#unwantedSum -= size;
   }
 
   /** Whether a release in the log names it. */
@@ -89,38 +135,91 @@ export class ArtifactTables {
     return this.#wanted.get(decodeHex(sha512)) === 1;
   }
 
-  /** The artifact's file is in place. */
-  put(facts: ArtifactFacts, receivedSeconds: number): void {
-    const { sha512, size, name, version, manifest } = facts;
-    const digest = decodeHex(sha512);
-    this.#database
-      .transaction(() => {
-        const wanted = this.isWanted(sha512) ? 1 : 0;
-        const text = canonicalJson(manifest);
-        this.#put.run(digest, size, name, version, text, receivedSeconds, wanted);
-        this.#deleteMissing.run(digest);
-      })
-      .immediate();
+  /** As `putAll`, for one artifact. */
+  put(facts: ArtifactFacts, receivedSeconds: number, bytes?: Uint8Array): void {
+    this.putAll([{ facts, receivedSeconds, bytes }]);
   }
 
-  /** The artifact's file is gone or damaged. */
+  /**
+   * Artifacts whose bytes are here or whose files are in place, in one durable transaction. One that is
+   * held already stays as it is, if its bytes are here.
+   */
+  putAll(entries: readonly ArtifactEntry[]): void {
+    this.#unwantedSum = this.unwantedBytes();
+    let unwanted = this.#unwantedSum;
+    try {
+      this.#database
+        .transaction(() => {
+          for (const entry of entries) unwanted += this.#putOne(entry);
+        })
+        .immediate();
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+    this.#unwantedSum = unwanted;
+  }
+
+  /** @returns by how much the unwanted bytes grew */
+  #putOne({ facts, receivedSeconds, bytes }: ArtifactEntry): number {
+    const { sha512, size, name, version, manifest } = facts;
+    const digest = decodeHex(sha512);
+    const before = this.#get.get(digest);
+    if (before !== undefined && before.bytes_id !== null) return 0;
+    const bytesId = bytes === undefined ? null : Number(this.#putBytes.run(bytes).lastInsertRowid);
+    const wanted = this.isWanted(sha512) ? 1 : 0;
+    const text = canonicalJson(manifest);
+    this.#put.run(digest, size, name, version, text, receivedSeconds, wanted, bytesId);
+    if (wanted === 1) this.#deleteMissing.run(digest);
+    this.#cache.delete(sha512);
+    return wanted === 1 || before !== undefined ? 0 : size;
+  }
+
+  /** The artifact's file or bytes are gone or damaged. */
   drop(sha512: string): void {
     const digest = decodeHex(sha512);
+    this.forget();
     this.#database
       .transaction(() => {
+        const bytesId = this.#get.get(digest)?.bytes_id ?? null;
+        if (bytesId !== null) this.#deleteBytes.run(bytesId);
         this.#delete.run(digest);
         if (this.isWanted(sha512)) this.#putMissing.run(digest);
       })
       .immediate();
   }
 
+  /** Drops what is remembered: after a transaction that failed. */
+  forget(): void {
+    this.#cache.clear();
+    this.#unwantedSum = undefined;
+  }
+
   facts(sha512: string): ArtifactFacts | undefined {
+    return this.find(sha512)?.facts;
+  }
+
+  /** A held artifact. */
+  find(sha512: string): HeldArtifact | undefined {
+    const known = this.#cache.get(sha512);
+    if (known !== undefined) return known;
     const row = this.#get.get(decodeHex(sha512));
     if (row === undefined) return undefined;
     const { size, name, version } = row;
     // Written by us as canonical JSON of an object.
     const manifest = parseCanonicalJson(row.manifest, MANIFEST_LENGTH_MAX) as JsonObject;
-    return { sha512, size, name, version, manifest };
+    const held = {
+      facts: { sha512, size, name, version, manifest },
+      bytesId: row.bytes_id ?? undefined,
+    };
+    if (row.manifest.length <= CACHED_MANIFEST_LENGTH_MAX) this.#cache.set(sha512, held);
+    return held;
+  }
+
+  /** Bytes that are here, as they are on the disk: the caller compares them with the digest. */
+  bytes(bytesId: number): Uint8Array | undefined {
+    const blob = this.#getBytes.get(bytesId);
+    return blob && blobBytes(blob);
   }
 
   /** Artifacts that are wanted and not held. */
@@ -140,7 +239,8 @@ export class ArtifactTables {
 
   /** Bytes of all held artifacts that no release in the log names. */
   unwantedBytes(): number {
-    return this.#unwantedBytes.get() ?? 0;
+    this.#unwantedSum ??= this.#unwantedBytes.get() ?? 0;
+    return this.#unwantedSum;
   }
 
   /** Unwanted artifacts that came in before a time (Unix seconds), the oldest first. */

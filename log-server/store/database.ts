@@ -12,7 +12,7 @@ export type Statement<Parameters extends unknown[], Row> = Sqlite.Statement<Para
 export const APPLICATION_ID = 0x62_66_74_31;
 
 /** Version of the schema. Opening another one is refused; migrations go up only. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /**
  * WAL pages (4 KiB) before SQLite moves them into the database file: 16 MiB. Larger saves writing hot

@@ -47,7 +47,15 @@ function inBench(
       const tables = new ArtifactTables(database);
       const clock = { now: NOW };
       const open = async (): Promise<FolderArtifacts> =>
-        FolderArtifacts.open({ folder, tables, gunzip, nowSeconds: () => clock.now, ...options });
+        FolderArtifacts.open({
+          folder,
+          tables,
+          gunzip,
+          nowSeconds: () => clock.now,
+          // What is kept in the database has tests of its own (small-artifact.test.ts).
+          smallBytesMax: 0,
+          ...options,
+        });
       const files = async (): Promise<readonly string[]> => {
         const entries = await readdir(folder, { recursive: true, withFileTypes: true });
         return entries

@@ -1,7 +1,7 @@
-// Artifacts as files under their digest: `aa/bb/rest`. A file gets its name only after its bytes have
-// the digest, passed the archive rules and are on the disk, and gets its row in the index after that. So
-// what the index names is there, and a crash at any point leaves at most a file in `incoming`, which the
-// next start removes.
+// Artifacts: small ones in the database, with the row that names them; the others as files under their
+// digest: `aa/bb/rest`. A file gets its name only after its bytes have the digest, passed the archive
+// rules and are on the disk, and gets its row in the index after that. So what the index names is there,
+// and a crash at any point leaves at most a file in `incoming`, which the next start removes.
 import { createHash, randomBytes, type Hash as NodeHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
@@ -22,15 +22,25 @@ import {
   type ArtifactPut,
   type ArtifactStore,
 } from './artifact-store.ts';
-import { ArchiveThread, INLINE_BYTES_MAX, checkSmallTarball } from './archive-thread.ts';
+import {
+  ArchiveThread,
+  INLINE_BYTES_MAX,
+  checkSmallTarball,
+  type CheckedArchive,
+} from './archive-thread.ts';
+import { ArtifactGroup } from './artifact-group.ts';
 import type { ArtifactTables } from './artifact-tables.ts';
 import { fsyncDirectory } from './database.ts';
+import { SMALL_BYTES_MAX, hasDigest, readHead, requireDigest, sourceOf } from './small-artifact.ts';
 
 /**
- * Uploads at one time: those of strangers (4) and what is fetched from replicas (24). Each may wait for
- * its turn with 256 MiB on the disk.
+ * Files written at one time: those of strangers (4) and what is fetched from replicas (24). Each may wait
+ * for its turn with 256 MiB on the disk.
  */
 const UPLOAD_COUNT_MAX = 28;
+
+/** Small artifacts that arrive at one time: 64 MiB of memory at most. */
+const SMALL_COUNT_MAX = 1024;
 
 /**
  * Bytes of artifacts that no log entry names. Anybody may upload before there is a statement; this much
@@ -72,6 +82,8 @@ export interface FolderArtifactsParts {
   readonly unwantedBytesMax?: number;
   /** For tests: less than `VOTE_BYTES_MAX`. */
   readonly voteBytesMax?: number;
+  /** For tests: instead of `SMALL_BYTES_MAX`; 0 makes everything a file. */
+  readonly smallBytesMax?: number;
 }
 
 /** Artifacts in a folder. */
@@ -82,7 +94,10 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   readonly #nowSeconds: () => number;
   readonly #unwantedBytesMax: number;
   readonly #voteBytesMax: number;
+  readonly #smallBytesMax: number;
+  readonly #group: ArtifactGroup;
   #uploads = 0;
+  #small = 0;
   readonly #thread = new ArchiveThread();
   // One large archive is inflated at a time: each may take a gigabyte of memory.
   #turn: Promise<unknown> = Promise.resolve();
@@ -94,6 +109,8 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     this.#nowSeconds = parts.nowSeconds;
     this.#unwantedBytesMax = parts.unwantedBytesMax ?? UNWANTED_BYTES_MAX;
     this.#voteBytesMax = parts.voteBytesMax ?? VOTE_BYTES_MAX;
+    this.#smallBytesMax = parts.smallBytesMax ?? SMALL_BYTES_MAX;
+    this.#group = new ArtifactGroup(parts.tables);
   }
 
   /** Opens the folder, making it when it is not there, and removes what a crash left unfinished. */
@@ -125,6 +142,42 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     decodeHex(sha512, DIGEST_BYTES);
     const held = await this.#held(sha512);
     if (held !== undefined) return { kind: 'present', facts: held };
+    if (this.#small >= SMALL_COUNT_MAX) throw new StorageBusyError('too many uploads at once');
+    this.#small += 1;
+    let rest: AsyncIterable<Uint8Array>;
+    try {
+      const head = await readHead(source, this.#smallBytesMax);
+      if (head.kind === 'whole') {
+        const facts = await this.#putSmall(sha512, head.bytes, purpose);
+        if (facts !== undefined) return { kind: 'created', facts };
+      }
+      rest = head.kind === 'whole' ? sourceOf(head.bytes) : head.source;
+    } finally {
+      this.#small -= 1;
+    }
+    return { kind: 'created', facts: await this.#putFile(sha512, rest, purpose) };
+  }
+
+  /** @returns `undefined` when it is not small once it is inflated; nothing has happened then */
+  async #putSmall(
+    sha512: string,
+    bytes: Uint8Array,
+    purpose: ArtifactPurpose,
+  ): Promise<ArtifactFacts | undefined> {
+    requireDigest(createHash('sha512').update(bytes).digest('hex'), sha512);
+    await this.#requireRoom(sha512, purpose);
+    const checked = await checkSmallTarball(bytes, this.#gunzip);
+    if (checked === undefined) return undefined;
+    const facts = factsOf(sha512, bytes.length, checked);
+    await this.#group.put({ facts, receivedSeconds: this.#nowSeconds(), bytes });
+    return facts;
+  }
+
+  async #putFile(
+    sha512: string,
+    source: AsyncIterable<Uint8Array>,
+    purpose: ArtifactPurpose,
+  ): Promise<ArtifactFacts> {
     if (this.#uploads >= UPLOAD_COUNT_MAX) throw new StorageBusyError('too many uploads at once');
     this.#uploads += 1;
     const incoming = join(this.#folder, INCOMING, encodeHex(Uint8Array.from(randomBytes(16))));
@@ -133,8 +186,9 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
       const size = await this.#receive(incoming, sha512, source);
       const facts = await this.#check(incoming, sha512, size);
       await this.#settle(incoming, sha512);
-      this.#tables.put(facts, this.#nowSeconds());
-      return { kind: 'created', facts };
+      const receivedSeconds = this.#nowSeconds();
+      await this.#group.put({ facts, receivedSeconds, bytes: undefined });
+      return facts;
     } finally {
       this.#uploads -= 1;
       await rm(incoming, { force: true });
@@ -144,6 +198,11 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   async read(sha512: string): Promise<ArtifactContent | undefined> {
     const facts = await this.#held(sha512);
     if (facts === undefined) return undefined;
+    const bytesId = this.#tables.find(sha512)?.bytesId;
+    if (bytesId !== undefined) {
+      const bytes = this.#readSmall(sha512, bytesId);
+      return bytes && { size: bytes.length, chunks: () => sourceOf(bytes) };
+    }
     const path = this.#path(sha512);
     const hash = createHash('sha512');
     let size = 0;
@@ -160,12 +219,25 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     return { size, chunks: () => createReadStream(path) as AsyncIterable<Buffer> };
   }
 
-  // What the index says, if the file is still there with its size.
+  smallNow(sha512: string): Uint8Array | undefined {
+    const bytesId = this.#tables.find(sha512)?.bytesId;
+    return bytesId === undefined ? undefined : this.#readSmall(sha512, bytesId);
+  }
+
+  #readSmall(sha512: string, bytesId: number): Uint8Array | undefined {
+    const bytes = this.#tables.bytes(bytesId);
+    if (bytes !== undefined && hasDigest(bytes, sha512)) return bytes;
+    // As with a file: a page can rot as well.
+    this.#tables.drop(sha512);
+    return undefined;
+  }
+
+  // What the index says, if the bytes are still there; of a file, with its size.
   async #held(sha512: string): Promise<ArtifactFacts | undefined> {
-    const facts = this.#tables.facts(sha512);
-    if (facts === undefined) return undefined;
+    const held = this.#tables.find(sha512);
+    if (held === undefined || held.bytesId !== undefined) return held?.facts;
     const size = await sizeOf(this.#path(sha512));
-    if (size === facts.size) return facts;
+    if (size === held.facts.size) return held.facts;
     this.#tables.drop(sha512);
     return undefined;
   }
@@ -197,13 +269,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     try {
       const hash = createHash('sha512');
       const size = await copyInto(file, hash, source);
-      const found = hash.digest('hex');
-      if (found !== sha512) {
-        throw new VerifyError('ARTIFACT_DIGEST_MISMATCH', 'the bytes do not have the digest', {
-          found,
-          expected: sha512,
-        });
-      }
+      requireDigest(hash.digest('hex'), sha512);
       await file.sync();
       return size;
     } finally {
@@ -218,10 +284,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
         ? await checkSmallTarball(await readFile(path), this.#gunzip)
         : undefined;
     const checked = small ?? (await this.#inTurn(async () => this.#thread.check(path)));
-    const { name, version, manifest } = checked;
-    // Of a name or version that npm would not take there can't be a release: don't keep it.
-    releasePurl(name, version);
-    return { sha512, size, name, version, manifest };
+    return factsOf(sha512, size, checked);
   }
 
   async #settle(incoming: string, sha512: string): Promise<void> {
@@ -229,10 +292,10 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     const folder = dirname(path);
     const made = await mkdir(folder, { recursive: true });
     await rename(incoming, path);
-    fsyncDirectory(folder);
+    await syncFolder(folder);
     if (made === undefined) return;
-    fsyncDirectory(dirname(folder));
-    fsyncDirectory(this.#folder);
+    await syncFolder(dirname(folder));
+    await syncFolder(this.#folder);
   }
 
   async #inTurn<T>(task: () => Promise<T>): Promise<T> {
@@ -244,6 +307,26 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   // The digest is hexadecimal: no part of it can lead out of the folder.
   #path(sha512: string): string {
     return join(this.#folder, sha512.slice(0, 2), sha512.slice(2, 4), sha512.slice(4));
+  }
+}
+
+function factsOf(
+  sha512: string,
+  size: number,
+  { name, version, manifest }: CheckedArchive,
+): ArtifactFacts {
+  // Of a name or version that npm would not take there can't be a release: don't keep it.
+  releasePurl(name, version);
+  return { sha512, size, name, version, manifest };
+}
+
+// As `fsyncDirectory`, without making the process deaf while the disk works.
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
   }
 }
 

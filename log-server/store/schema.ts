@@ -111,7 +111,13 @@ CREATE TABLE artifacts (
   version TEXT NOT NULL,
   manifest TEXT NOT NULL,
   received_seconds INTEGER NOT NULL,
-  wanted INTEGER NOT NULL
+  wanted INTEGER NOT NULL,
+  bytes_id INTEGER
 ) STRICT, WITHOUT ROWID;
+-- Bytes of small artifacts: bytes_id says which. NULL is a file in the folder of artifacts.
+CREATE TABLE artifact_bytes (
+  id INTEGER PRIMARY KEY,
+  bytes BLOB NOT NULL
+) STRICT;
 CREATE INDEX unwanted_artifacts ON artifacts (received_seconds, size) WHERE wanted = 0;
 `;

@@ -163,6 +163,7 @@ export class SqliteStore implements Store {
       this.halt(error instanceof Error ? error : new Error(String(error)));
       this.#tables.log.forget();
       this.#tables.map.forget();
+      this.#tables.artifacts.forget();
       throw error;
     }
   }
