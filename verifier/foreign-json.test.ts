@@ -123,7 +123,7 @@ describe('parseForeignJson', () => {
         if (text.includes('__proto__') || /\\ud[89a-f]/.test(text)) return;
         assert.deepEqual(plain(parse(text)), JSON.parse(text));
       }),
-      { numRuns: 500, seed: 4 },
+      { numRuns: 500 },
     );
   });
 
@@ -154,7 +154,7 @@ describe('parseForeignJson', () => {
           assert.deepEqual(plain(ours), JSON.parse(text));
         },
       ),
-      { numRuns: 10_000, seed: 5 },
+      { numRuns: 10_000 },
     );
     assert.ok(accepted > 500, `only ${accepted} mutants were JSON: the property looks at nothing`);
   });

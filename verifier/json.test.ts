@@ -118,7 +118,7 @@ describe('parseCanonicalJson', () => {
         if (expected) good += 1;
         assert.equal(accepts(text), expected, text);
       }),
-      { seed: 8, numRuns: 2_000 },
+      { numRuns: 2_000 },
     );
     assert.ok(good >= 500, `only ${good} good documents were made`);
   });
