@@ -1,38 +1,24 @@
 // The user's own npm as a child process, cut off from every setting that it would otherwise pick up:
 // environment, user and global configuration are replaced, and what matters is said as flags.
-import { spawn } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import type { Context } from '../context.ts';
-import { CliError, systemCode } from '../errors.ts';
+import { CliError } from '../errors.ts';
+import { runChild, type ChildResult } from './child.ts';
 
 // Before version 10 npm has other defaults in the places that matter here, and nobody tests them.
 const NPM_MAJOR_MIN = 10;
 // --allow-git, --allow-file and --allow-remote exist since 11.10.
 const ALLOW_FLAGS_SINCE = [11, 10] as const;
-/** Enough for any error; a runaway child must not fill our memory. */
-const OUTPUT_BYTES_MAX = 4 * 1024 * 1024;
-const KILL_AFTER_MS = 5_000;
-
-// What a child needs to find programs, temporary space and its language. Everything else could be a
-// setting: npm_config_*, NODE_OPTIONS, GIT_*, proxies.
-const ENVIRONMENT_KEPT = ['PATH', 'TMPDIR', 'TEMP', 'TMP', 'LANG', 'LC_ALL', 'SystemRoot', 'TERM'];
 
 /** npm, found and of a version that is known. */
 export interface Npm {
   readonly version: string;
   /** Flags that shut the ways round the registry, as far as this version has them. */
   readonly containment: readonly string[];
-}
-
-/** The outcome of a child. */
-export interface ChildResult {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
 }
 
 /**
@@ -146,77 +132,6 @@ export function npmFailed(what: string, result: ChildResult): CliError {
   return new CliError('BP7004', `${what} ${code}`, {
     details: lines.map((line) => ['npm', line.replace(/^npm (?:error|ERR!) ?/, '')] as const),
   });
-}
-
-interface ChildOptions {
-  readonly cwd: string;
-  readonly context: Context;
-  readonly env: Readonly<Record<string, string>>;
-}
-
-async function runChild(
-  command: string,
-  args: readonly string[],
-  options: ChildOptions,
-): Promise<ChildResult> {
-  const env: Record<string, string> = { ...options.env };
-  for (const name of ENVIRONMENT_KEPT) {
-    const value = options.context.env[name];
-    if (value !== undefined) env[name] = value;
-  }
-  return await new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
-      cwd: options.cwd,
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // npm is a script on Windows and can only be started through its shell there.
-      shell: process.platform === 'win32',
-    });
-    const out = new BoundedText();
-    const err = new BoundedText();
-    child.stdout.on('data', (chunk: Buffer) => out.add(chunk));
-    child.stderr.on('data', (chunk: Buffer) => err.add(chunk));
-    let killer: NodeJS.Timeout | undefined;
-    const stop = (): void => {
-      child.kill('SIGTERM');
-      killer = setTimeout(() => child.kill('SIGKILL'), KILL_AFTER_MS);
-    };
-    const { signal } = options.context;
-    if (signal.aborted) stop();
-    signal.addEventListener('abort', stop, { once: true });
-    const end = (): void => {
-      signal.removeEventListener('abort', stop);
-      clearTimeout(killer);
-    };
-    child.on('error', (error) => {
-      end();
-      const reason = systemCode(error) ?? error.message;
-      reject(new CliError('BP9004', `${command} cannot be started: ${reason}`, { cause: error }));
-    });
-    child.on('close', (code) => {
-      end();
-      if (signal.aborted) {
-        reject(new CliError('BP7003', `${command} was stopped before it had ended`));
-        return;
-      }
-      resolve({ code, stdout: out.text, stderr: err.text });
-    });
-  });
-}
-
-class BoundedText {
-  #chunks: Buffer[] = [];
-  #length = 0;
-
-  add(chunk: Buffer): void {
-    if (this.#length >= OUTPUT_BYTES_MAX) return;
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
-  }
-
-  get text(): string {
-    return Buffer.concat(this.#chunks).toString('utf8');
-  }
 }
 
 /** A package.json's text as a value. @throws {VerifyError} `JSON_MALFORMED` */

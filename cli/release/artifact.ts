@@ -1,7 +1,7 @@
 // Tarballs on the maintainer's side: made by their own npm, read once, and checked by the same rules
 // that every replica and every installer applies.
 import { createHash } from 'node:crypto';
-import { lstat, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { lstat, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -12,6 +12,8 @@ import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { packWithNpm } from '../npm/npm.ts';
+import { gitFiles } from './pack/git.ts';
+import { describeNotes, repack, type PackNotes } from './pack/repack.ts';
 
 /** A tarball that obeys the rules. */
 export interface Artifact {
@@ -20,6 +22,8 @@ export interface Artifact {
   /** 64 bytes. */
   readonly sha512: Uint8Array;
   readonly checked: ArchiveListing;
+  /** Where its files come from; only for one that was packed here. */
+  readonly notes?: PackNotes;
 }
 
 /** SHA-512 of bytes. */
@@ -47,7 +51,8 @@ export async function readArtifact(path: string): Promise<Artifact> {
 }
 
 /**
- * The artifact of a target: a tarball as it is, or a folder packed by the user's npm.
+ * The artifact of a target: a tarball as it is, or a folder, packed so that the same files give the same
+ * bytes on every machine: npm says which files, `pack/repack.ts` makes the tarball.
  *
  * @param workspace private folder for what is packed
  */
@@ -66,7 +71,11 @@ export async function prepareArtifact(
   // One for each, because two packages of a monorepo could have tarballs of one name.
   const folder = await mkdtemp(join(workspace, 'pack-'));
   invocation.progress(`packing ${target} with npm`);
-  return await readArtifact(await packWithNpm(target, folder, invocation.context));
+  const path = await packWithNpm(target, folder, invocation.context);
+  const { bytes } = await readArtifact(path);
+  const { tarball, notes } = await repack(bytes, await gitFiles(target, invocation.context));
+  await writeFile(path, tarball);
+  return { ...(await readArtifact(path)), notes };
 }
 
 /** Runs `work` with a private temporary folder that is removed afterwards. */
@@ -80,11 +89,12 @@ export async function withWorkspace<T>(work: (folder: string) => Promise<T>): Pr
 }
 
 /** What a signer should know about a tarball, as lines for people. */
-export function describeArtifact({ path, checked }: Artifact): readonly string[] {
+export function describeArtifact({ path, checked, notes }: Artifact): readonly string[] {
   return [
     `  tarball   ${path}`,
     `  files     ${checked.files.length}`,
     ...checked.findings.map((finding) => `  note      ${describeFinding(finding)}`),
+    ...(notes === undefined ? [] : describeNotes(notes)),
   ];
 }
 
