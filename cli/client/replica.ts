@@ -29,6 +29,8 @@ export const ARTIFACT_BYTES_MAX: number = 256 * MEBIBYTE;
 /** A list of the most reports that a replica keeps, and one of them. */
 const REPORTS_BYTES_MAX = MEBIBYTE;
 const REPORTS_MAX = 1_000;
+/** Names of contradicted heads: of statements and of notes. */
+const CONTRADICTION_ID_PATTERN = /^(?:s-(?:0|[1-9][0-9]{0,15})|n-[0-9a-f]{64})-[0-9a-f]{64}$/;
 const REPORT_ID_PATTERN = /^(?:0|[1-9][0-9]{0,15})-X[1-8]-[0-9a-f]{64}$/;
 
 const SMALL_TIMEOUT_MS = 8_000;
@@ -152,7 +154,7 @@ export class ReplicaClient {
       statuses: [200],
       signal,
     });
-    return readReportIds(body);
+    return readIds(body, 'reports', REPORT_ID_PATTERN);
   }
 
   /** One of these proofs. It is *not* checked here. */
@@ -160,6 +162,34 @@ export class ReplicaClient {
     const { body } = await this.#http.exchange({
       method: 'GET',
       url: `${this.url}/v1/misbehaviour/${id}`,
+      bytesMax: REPORT_BYTES_MAX,
+      timeoutMs: EVIDENCE_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    return body;
+  }
+
+  /** Ids of the heads that its log never had and that somebody was shown. */
+  async contradictions(signal: AbortSignal): Promise<readonly string[]> {
+    const { status, body } = await this.#http.exchange({
+      method: 'GET',
+      url: `${this.url}/v1/contradictions`,
+      bytesMax: REPORTS_BYTES_MAX,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200, 404],
+      signal,
+    });
+    // A replica that does not keep any yet.
+    if (status === 404) return [];
+    return readIds(body, 'contradictions', CONTRADICTION_ID_PATTERN);
+  }
+
+  /** The proof about one of them. It is *not* checked here. */
+  async contradictionDocument(id: string, signal: AbortSignal): Promise<Uint8Array> {
+    const { body } = await this.#http.exchange({
+      method: 'GET',
+      url: `${this.url}/v1/contradictions/${id}`,
       bytesMax: REPORT_BYTES_MAX,
       timeoutMs: EVIDENCE_TIMEOUT_MS,
       statuses: [200],
@@ -224,12 +254,12 @@ function readStatus(body: Uint8Array): SubmissionStatus {
 }
 
 // The list is unsigned, so it need not be canonical; ids become paths, so they have one form.
-function readReportIds(body: Uint8Array): readonly string[] {
+function readIds(body: Uint8Array, field: string, pattern: RegExp): readonly string[] {
   const { value } = parseForeignJson(body, { lengthMax: REPORTS_BYTES_MAX });
   const reader = new ObjectReader(value, '');
-  return reader.array('reports', REPORTS_MAX, (each, path) => {
-    const id = new ObjectReader(each, path).string('id', 100);
-    if (!REPORT_ID_PATTERN.test(id)) {
+  return reader.array(field, REPORTS_MAX, (each, path) => {
+    const id = new ObjectReader(each, path).string('id', 200);
+    if (!pattern.test(id)) {
       throw new TransportError('PROTOCOL', `${path}: ${quote(id)} is no name of a report`);
     }
     return id;

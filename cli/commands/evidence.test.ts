@@ -7,6 +7,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 import { FakeLog } from '../../fixtures/fake-log.ts';
 import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
+import { formatContradiction } from '../../verifier/evidence/contradiction.ts';
 import { formatForkEvidence } from '../../verifier/evidence/fork.ts';
 import { voteBytes, ZERO_DIGEST } from '../../verifier/replication/encode.ts';
 import type { Message, PrePrepareMessage, Vote } from '../../verifier/replication/messages.ts';
@@ -212,6 +213,66 @@ describe('evidence verify, forks', () => {
   it('refuses one note shown twice', async () => {
     const { first } = notes();
     assert.equal((await verifyText(fork(first, first))).exit.reason, 'BP4008');
+  });
+});
+
+describe('evidence verify, heads that the log never had', () => {
+  // The signers were shown a history of their own, of the same replicas.
+  const shown = (): SyntheticLog => {
+    const log = new SyntheticLog({
+      urls: fake.replicas.map(({ url }) => url),
+      weights: [1, 1, 1, 1],
+      seed: fake.home,
+    });
+    log.maintain('p', { maintainers: ['ada', 'ben'], faulty: 1 });
+    log.commit();
+    return log;
+  };
+  const byNote = (cosigners: readonly number[], hash = '$2'): string => {
+    const other = shown();
+    const note = other.note({ cosigners });
+    return formatContradiction({
+      claim: { kind: 'note', note: note.replace(/(— \S+ )(.{8})/, `$1${hash}`) },
+      root: fake.log.root(other.size),
+      evidence: fake.log.evidence([], { since: other.size }),
+    });
+  };
+
+  it('names the replicas that signed it', async () => {
+    const { exit, result } = await verifyText(`${byNote([LIAR])}\n`);
+    assert.equal(exit.code, 0);
+    assert.equal(result?.['kind'], 'contradiction');
+    const names = (result['replicas'] as readonly { readonly name: string }[]).map((r) => r.name);
+    assert.deepEqual(names, [fake.log.roster.replicas[LIAR]?.name]);
+  });
+
+  it('refuses one that nobody signed', async () => {
+    assert.equal((await verifyText(byNote([LIAR], 'AAAAAAAA'))).exit.reason, 'BP4008');
+  });
+
+  it('is listed with the other proofs', async () => {
+    const id = `n-${A}-${B}`;
+    const replica = fake.replicas[0] ?? assert.fail('there is a replica');
+    replica.misbehave = ({ path }, response) => {
+      const answers: Readonly<Record<string, string>> = {
+        '/v1/misbehaviour': '{"reports":[]}',
+        '/v1/contradictions': JSON.stringify({ contradictions: [{ id, kind: 'note' }] }),
+        [`/v1/contradictions/${id}`]: byNote([LIAR]),
+      };
+      const text = answers[path];
+      response.writeHead(text === undefined ? 404 : 200);
+      response.end(text);
+      return true;
+    };
+    const { result } = await runJson(['evidence', 'list']);
+    const reports = result?.['reports'] as readonly {
+      readonly id: string;
+      readonly kind: string;
+    }[];
+    assert.deepEqual(
+      reports.map((report) => [report.id, report.kind]),
+      [[id, 'contradiction']],
+    );
   });
 });
 

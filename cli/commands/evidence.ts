@@ -92,10 +92,10 @@ export async function evidenceList(
     await Promise.all(
       replicas.map(async (replica) => {
         try {
-          for (const id of await replica.misbehaviour(signal)) {
+          for (const { id, document } of await proofsOf(replica, signal)) {
             // The same misdeed is noticed by all the others; one proof of it is enough.
             if (found.has(id) || found.size >= DOCUMENTS_MAX) continue;
-            const checked = await check(replica, id, pin, folder, signal);
+            const checked = await check(replica, id, document, pin, folder);
             if ('data' in checked) found.set(id, checked);
             else warnings.push(checked);
           }
@@ -129,15 +129,32 @@ export async function evidenceList(
   });
 }
 
+/** A proof that a replica keeps: what one replica signed, or a head that the log never had. */
+interface Kept {
+  readonly id: string;
+  readonly document: () => Promise<Uint8Array>;
+}
+
+async function proofsOf(replica: ReplicaClient, signal: AbortSignal): Promise<readonly Kept[]> {
+  const [reports, heads] = await Promise.all([
+    replica.misbehaviour(signal),
+    replica.contradictions(signal),
+  ]);
+  return [
+    ...reports.map((id) => ({ id, document: () => replica.misbehaviourDocument(id, signal) })),
+    ...heads.map((id) => ({ id, document: () => replica.contradictionDocument(id, signal) })),
+  ];
+}
+
 // What a replica serves and what does not hold is a fault of that replica, not a proof about another.
 async function check(
   replica: ReplicaClient,
   id: string,
+  fetchDocument: () => Promise<Uint8Array>,
   pin: string,
   folder: string | undefined,
-  signal: AbortSignal,
 ): Promise<Checked | Diagnostic> {
-  const document = await replica.misbehaviourDocument(id, signal);
+  const document = await fetchDocument();
   try {
     const { data, lines } = await checkDocument(document, pin, nativeVerifier);
     // At once, so that many large ones are never in memory together.

@@ -1,5 +1,11 @@
-// Documents that prove misbehaviour, of both kinds: reports of what one replica signed (from a
-// replica's public API) and fork evidence (from a client). Checked against a pin, offline.
+// Documents that prove misbehaviour, of each kind: reports of what one replica signed and heads that the
+// log never had (from a replica's public API), and fork evidence (from a client). Checked against a pin,
+// offline.
+import {
+  CONTRADICTION_FORMAT,
+  parseContradiction,
+  verifyContradiction,
+} from '../../verifier/evidence/contradiction.ts';
 import {
   parseForkEvidence,
   verifyForkEvidence,
@@ -59,8 +65,11 @@ export async function checkDocument(
   // The kind decides which strict parser reads it; a text that names both is refused by either.
   if (text.includes(`"format":"${FORK_FORMAT}"`)) return forkFinding(text, pin, verifier);
   if (text.includes(`"format":"${REPORT_FORMAT}"`)) return reportFinding(text, pin, verifier);
+  if (text.includes(`"format":"${CONTRADICTION_FORMAT}"`)) {
+    return contradictionFinding(text, pin, verifier);
+  }
   throw new VerifyError('FORMAT_UNSUPPORTED', 'it is no evidence of misbehaviour that I know of', {
-    expected: `${REPORT_FORMAT} or ${FORK_FORMAT}`,
+    expected: `${REPORT_FORMAT}, ${FORK_FORMAT} or ${CONTRADICTION_FORMAT}`,
   });
 }
 
@@ -91,6 +100,47 @@ async function forkFinding(
       signers.length === 0
         ? 'signed both  nobody: the two sides were signed under different rosters'
         : `signed both  ${names}   (provably faulty)`,
+    ],
+  };
+}
+
+async function contradictionFinding(
+  text: string,
+  pin: string,
+  verifier: SignatureVerifier,
+): Promise<Finding> {
+  const { origin, size, claimed, logged, checkpointSize, witness, replicas } =
+    await verifyContradiction(parseContradiction(text), pin, verifier);
+  const names = (list: readonly { readonly name: string }[]): string =>
+    list.map(({ name }) => name).join(' ');
+  return {
+    isConclusive: true,
+    data: {
+      kind: 'contradiction',
+      origin,
+      size,
+      claimed,
+      logged,
+      checkpointSize,
+      witness:
+        witness === null
+          ? null
+          : {
+              statement: witness.statement,
+              package: witness.package,
+              sequence: witness.sequence,
+              signers: witness.signers.map(({ name, keyId }) => ({ name, keyId })),
+            },
+      replicas: replicas.map(({ name, key }) => ({ name, key })),
+    },
+    lines: [
+      `PROVEN: log ${origin} never had the head of size ${size} that is claimed`,
+      `claimed      ${claimed}`,
+      `in the log   ${logged}   (checkpoint of size ${checkpointSize})`,
+      witness === null
+        ? `signed by    replicas ${names(replicas)}   (no correct replica signs it)`
+        : `signed by    ${names(witness.signers)}, maintainers of ${witness.package}: ` +
+          'they were shown another log, or say so falsely',
     ],
   };
 }
