@@ -14,6 +14,8 @@ export interface Terminal {
   readonly errColumns?: () => number | undefined;
   /** Asks a person for a line; `undefined` when nobody can be asked. */
   readonly ask: ((question: string) => Promise<string>) | undefined;
+  /** The same without showing what is typed. */
+  readonly askSecret?: ((question: string) => Promise<string>) | undefined;
 }
 
 /** Surroundings of one run. */
@@ -50,6 +52,8 @@ export interface Globals {
   readonly simpleExit: boolean;
   /** Whether questions may be asked. */
   readonly input: boolean;
+  /** File or pipe with the passphrase of the keys that are used; absolute. */
+  readonly passphraseFile: string | undefined;
   /** Whether no server may be asked. */
   readonly offline: boolean;
 }

@@ -31,6 +31,7 @@ export async function readGlobals(
   ]);
   const own = program.getOptionValueSource('timeout') === 'default' ? timeout : undefined;
   const config = text('config');
+  const passphraseFile = text('passphraseFile');
   const color = options['color'];
   const progress = options['progress'];
   const reports = parseReportTargets(readTexts(options['report'])).map(({ format, file }) => ({
@@ -53,6 +54,7 @@ export async function readGlobals(
     reproducible: options['reproducible'] === true,
     simpleExit: options['exitCode'] === 'simple',
     input: options['input'] !== false,
+    passphraseFile: passphraseFile === undefined ? undefined : resolve(cwd, passphraseFile),
     offline: options['offline'] === true,
   };
 }
@@ -95,6 +97,7 @@ export function fallbackGlobals(cwd: string, format: Format): Globals {
     reproducible: false,
     simpleExit: false,
     input: false,
+    passphraseFile: undefined,
     offline: false,
   };
 }

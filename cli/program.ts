@@ -4,6 +4,7 @@ import { Argument, Command, Option } from 'commander';
 
 import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
 import { addInspecting, addMonitor } from './program-inspecting.ts';
+import { addKey } from './program-key.ts';
 import type { Run } from './program-run.ts';
 
 // An audit of a hundred thousand releases takes minutes; that is no reason to hang for ever.
@@ -12,7 +13,7 @@ const AUDIT_TIMEOUT = '30m';
 const collect = (value: string, before: readonly string[]): string[] => [...before, value];
 // Every command has `--key` any number of times where it signs.
 const keyOption = (): Option =>
-  new Option('--key <key>', 'key file, or name of a key in your key folder; repeatable')
+  new Option('--key <key>', 'name or file of a key of yours, or agent:<which>; repeatable')
     .argParser(collect)
     .default([], 'none');
 
@@ -56,6 +57,7 @@ export function buildProgram(version: string, run: Run): Command {
         .default('auto'),
     )
     .option('--no-input', 'never ask anything')
+    .option('--passphrase-file <file>', 'file or pipe with the passphrase of your key')
     .option('--offline', 'ask no server (with --bundle)')
     .showSuggestionAfterError(true)
     .helpOption('-h, --help', 'show help');
@@ -384,40 +386,6 @@ function addBundle(program: Command, run: Run): void {
       run('bundle merge', async (invocation) => {
         const { bundleMerge } = await import('./commands/bundle.ts');
         return await bundleMerge(invocation, files, options);
-      }),
-    );
-}
-
-function addKey(program: Command, run: Run): void {
-  const key = program
-    .command('key')
-    .description('signing keys (files that only you can read; not yet protected by a passphrase)');
-  key
-    .command('generate <name>')
-    .description('make a key')
-    .option('--out <file>', 'where (default: your key folder)')
-    .action((name: string, options: { out?: string }) =>
-      run('key generate', async (invocation) => {
-        const { keyGenerate } = await import('./commands/key.ts');
-        return await keyGenerate(invocation, name, options);
-      }),
-    );
-  key
-    .command('show <key>')
-    .description('show the public half of a key')
-    .action((what: string) =>
-      run('key show', async (invocation) => {
-        const { keyShow } = await import('./commands/key.ts');
-        return await keyShow(invocation, what);
-      }),
-    );
-  key
-    .command('list')
-    .description('list your keys')
-    .action(() =>
-      run('key list', async (invocation) => {
-        const { keyList } = await import('./commands/key.ts');
-        return await keyList(invocation);
       }),
     );
 }

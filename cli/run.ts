@@ -1,7 +1,5 @@
 // From arguments to an exit code: flags, the time budget, signals, one report, one exit. Nothing that
 // is thrown gets past here, and with --json every exit has its document.
-import { createInterface } from 'node:readline/promises';
-
 import { CommanderError } from 'commander';
 
 import type { Context, Globals, Invocation, Terminal } from './context.ts';
@@ -279,15 +277,11 @@ function processTerminal(): Terminal {
     errIsTty: stderr.isTTY,
     outColumns: () => stdout.columns,
     errColumns: () => stderr.columns,
-    ask: stdin.isTTY && stderr.isTTY ? ask : undefined,
+    ...(stdin.isTTY && stderr.isTTY
+      ? {
+          ask: async (question) => (await import('./ask.ts')).askLine(question),
+          askSecret: async (question) => (await import('./ask.ts')).askSecret(question),
+        }
+      : { ask: undefined }),
   };
-}
-
-async function ask(question: string): Promise<string> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return await lines.question(question);
-  } finally {
-    lines.close();
-  }
 }

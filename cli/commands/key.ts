@@ -1,86 +1,154 @@
-// `bftpkg key`: keys of maintainers in files.
+// `bftpkg key generate|show|list|passwd`: keys of maintainers.
 import { resolve } from 'node:path';
 
 import { publicKeyHex } from '../../verifier/ed25519.ts';
-import type { JsonObject } from '../../verifier/json.ts';
 import type { Invocation } from '../context.ts';
+import { CliError } from '../errors.ts';
+import { listAgentKeys } from '../keys/agent/agent-signer.ts';
+import { fingerprint } from '../keys/agent/wire.ts';
 import { keysFolder } from '../keys/folder.ts';
 import {
   createKey,
   describeKey,
   keyPath,
   listKeys,
-  loadKey,
-  type KeyInfo,
+  protectionOf,
+  relockKey,
+  type KeyFile,
+  type Lock,
 } from '../keys/key-file.ts';
-import { memorySigner, type Signer } from '../keys/signer.ts';
+import { agentAccess, isAgentKey, openKey, openKeyFile, unlocked } from '../keys/open-key.ts';
+import { askNewPassphrase } from '../keys/passphrase.ts';
 import { doneReport, type Report } from '../output/report.ts';
 
 /** `key generate <name>`: a new key file; its public half is printed. */
 export async function keyGenerate(
   invocation: Invocation,
   name: string,
-  options: { readonly out?: string },
+  options: { readonly out?: string; readonly passphrase: boolean },
 ): Promise<Report> {
-  const { context } = invocation;
-  const path =
-    options.out === undefined
-      ? keyPath(keysFolder(context), name)
-      : resolve(context.cwd, options.out);
-  // Also when --out says where: the name is a label in maintainer sets.
-  keyPath('', name);
-  const key = await createKey(path, name);
+  const path = newKeyPath(invocation, name, options.out);
+  const key = await createKey(path, name, await newLock(invocation, name, options.passphrase));
   return doneReport('key generate', {
-    data: keyJson(key),
+    data: describeKey(key),
+    lines: [...keyLines(key), `maintainer  ${name}=${publicKeyHex(key.publicKey)}`],
+  });
+}
+
+/** Where a new key goes. @throws {CliError} BP9003 for a name that is no label */
+export function newKeyPath({ context }: Invocation, name: string, out?: string): string {
+  // Also when --out says where: the name is a label in maintainer sets.
+  const path = keyPath(keysFolder(context), name);
+  return out === undefined ? path : resolve(context.cwd, out);
+}
+
+/** How a new key is stored: encrypted, unless plain text was asked for. @throws {CliError} BP8003 */
+export async function newLock(
+  invocation: Invocation,
+  name: string,
+  isEncrypted: boolean,
+): Promise<Lock> {
+  if (isEncrypted) return { passphrase: await askNewPassphrase(invocation, name) };
+  invocation.notice(`warning: the key ${name} is stored in plain text`);
+  return { passphrase: undefined };
+}
+
+/** `key show <key>`: the public half of a key. */
+export async function keyShow(invocation: Invocation, what: string): Promise<Report> {
+  if (!isAgentKey(what)) {
+    const key = await openKeyFile(invocation, what);
+    return doneReport('key show', { data: describeKey(key), lines: keyLines(key) });
+  }
+  const { name, publicKey, keyId } = await openKey(invocation, what);
+  const data = { name, publicKey: publicKeyHex(publicKey), keyId, protection: 'ssh-agent' };
+  return doneReport('key show', {
+    data,
     lines: [
-      ...keyLines(key),
-      `file    ${key.path}`,
-      `maintainer  ${name}=${publicKeyHex(key.publicKey)}`,
+      `name    ${name}`,
+      `public  ${data.publicKey}`,
+      `key id  ${keyId}`,
+      `agent   ${fingerprint(publicKey)}`,
     ],
   });
 }
 
-/** `key show <name or file>`: the public half of a key. */
-export async function keyShow(invocation: Invocation, what: string): Promise<Report> {
-  const key = await openKey(invocation, what);
-  return doneReport('key show', {
-    data: keyJson(key),
-    lines: [...keyLines(key), `file    ${key.path}`],
-  });
-}
-
-/** `key list`: the public halves of all keys in the folder. */
-export async function keyList(invocation: Invocation): Promise<Report> {
+/** `key list`: the public halves of all keys in the folder, or of those that the agent holds. */
+export async function keyList(
+  invocation: Invocation,
+  options: { readonly agent?: boolean },
+): Promise<Report> {
+  if (options.agent === true) return await agentList(invocation);
   const folder = keysFolder(invocation.context);
   const keys = await listKeys(folder);
-  const lines = keys.map((key) => `${key.name}  ${publicKeyHex(key.publicKey)}`);
+  const lines = keys.map(
+    (key) => `${key.name}  ${publicKeyHex(key.publicKey)}  ${protectionOf(key)}`,
+  );
   return doneReport('key list', {
-    data: { folder, keys: keys.map(keyJson) },
+    data: { folder, keys: keys.map(describeKey) },
     lines: lines.length === 0 ? [`no keys in ${folder}`] : lines,
   });
 }
 
-/** A key by file (anything with a slash or a dot) or by its name in the user's folder. */
-export async function openKey(
+async function agentList(invocation: Invocation): Promise<Report> {
+  const { keys, others } = await listAgentKeys(agentAccess(invocation));
+  const shown = keys.map(({ publicKey, comment }) => ({
+    comment,
+    fingerprint: fingerprint(publicKey),
+    publicKey: publicKeyHex(publicKey),
+  }));
+  const lines = shown.map((key) => `${key.fingerprint}  ${key.publicKey}  ${key.comment}`);
+  return doneReport('key list', {
+    data: { keys: shown, others },
+    lines: [
+      ...(lines.length === 0 ? ['the agent holds no Ed25519 key'] : lines),
+      ...(others === 0 ? [] : [`${others} of other kinds, which cannot sign statements`]),
+    ],
+  });
+}
+
+/** `key passwd <key>`: the same key under a new passphrase. */
+export async function keyPasswd(
   invocation: Invocation,
   what: string,
-): Promise<Awaited<ReturnType<typeof loadKey>>> {
-  const { context } = invocation;
-  if (/[/\\]/.test(what) || what.endsWith('.json'))
-    return await loadKey(resolve(context.cwd, what));
-  return await loadKey(keyPath(keysFolder(context), what));
+  options: { readonly newPassphraseFile?: string },
+): Promise<Report> {
+  const { context, globals } = invocation;
+  const file = await openKeyFile(invocation, what);
+  const wasPlain = file.secret.kind === 'plain';
+  const key = await unlocked(invocation, file);
+  const from = options.newPassphraseFile;
+  // A key without a passphrase has no use for --passphrase-file but the new one.
+  const source =
+    from === undefined
+      ? wasPlain
+        ? globals.passphraseFile
+        : undefined
+      : resolve(context.cwd, from);
+  if (source === undefined && globals.passphraseFile !== undefined) {
+    throw new CliError('BP8003', `${what}: --passphrase-file names the old passphrase`, {
+      hints: ['--new-passphrase-file <file>'],
+    });
+  }
+  const passphrase = await askNewPassphrase(invocation, file.name, source);
+  const relocked = await relockKey(file, key, { passphrase });
+  return doneReport('key passwd', {
+    data: describeKey(relocked),
+    lines: [
+      `${file.name} has ${wasPlain ? 'a' : 'another'} passphrase now`,
+      ...(wasPlain
+        ? ['what was on this disk in plain text may still be found on it, and in its backups']
+        : ['copies of the old file still open with the old passphrase']),
+    ],
+  });
 }
 
-/** A key that can sign, named as for `openKey`. */
-export async function openSigner(invocation: Invocation, what: string): Promise<Signer> {
-  const { name, signer } = await openKey(invocation, what);
-  return memorySigner(name, signer);
-}
-
-function keyLines(key: KeyInfo): readonly string[] {
-  return [`name    ${key.name}`, `public  ${publicKeyHex(key.publicKey)}`, `key id  ${key.keyId}`];
-}
-
-function keyJson(key: KeyInfo): JsonObject {
-  return { ...describeKey(key) };
+/** The public half of a key, as lines. */
+export function keyLines(key: KeyFile): readonly string[] {
+  return [
+    `name    ${key.name}`,
+    `public  ${publicKeyHex(key.publicKey)}`,
+    `key id  ${key.keyId}`,
+    `file    ${key.path}`,
+    `secret  ${protectionOf(key)}`,
+  ];
 }

@@ -5,12 +5,20 @@ import { VerifyError } from '../../verifier/errors.ts';
 import type { Maintainer } from '../../verifier/statements/maintainers.ts';
 import type { Invocation } from '../context.ts';
 import { usageError } from '../errors.ts';
-import { openKey } from './key.ts';
+import { isAgentKey, openKey } from '../keys/open-key.ts';
 
-/** Reads one maintainer. @throws {CliError} BP9003, BP8001 */
+/**
+ * Reads one maintainer: `name=<public key>`, `name=agent:<which>`, or a key by its name.
+ *
+ * @throws {CliError} BP9003, BP8001, BP8004
+ */
 export async function readMaintainer(invocation: Invocation, text: string): Promise<Maintainer> {
   const at = text.indexOf('=');
-  if (at > 0) return { name: text.slice(0, at), key: readKey(text.slice(at + 1)) };
+  if (at > 0 && !isAgentKey(text)) {
+    const value = text.slice(at + 1);
+    const key = isAgentKey(value) ? (await openKey(invocation, value)).publicKey : readKey(value);
+    return { name: text.slice(0, at), key };
+  }
   const { name, publicKey } = await openKey(invocation, text);
   return { name, key: publicKey };
 }

@@ -45,7 +45,7 @@ class World {
     const world = new World(await FakeLog.start(4));
     takeSubmissions(world.fake);
     for (const name of PEOPLE)
-      assert.deepEqual(await world.exitOf('key', 'generate', name), [0, null]);
+      assert.deepEqual(await world.exitOf('key', 'generate', name, '--no-passphrase'), [0, null]);
     const keys = ['alice', 'bob', 'carol'].flatMap((name) => ['--key', name]);
     const register = ['package', 'register', 'left-pad', '--faulty', '1', ...keys];
     assert.deepEqual(await world.exitOf(...register), [0, null]);

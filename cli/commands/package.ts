@@ -14,11 +14,11 @@ import {
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
 import { diagnostic, doneReport, type Diagnostic, type Report } from '../output/report.ts';
+import { openKey } from '../keys/open-key.ts';
 import { loadDraft, makeDraft, saveDraft, signersAmong, type Draft } from '../release/draft.ts';
 import { submitDraft } from '../release/submit.ts';
 import { lookUpPackage } from '../session/look-up.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
-import { openKey } from './key.ts';
 import { readFaulty, readMaintainer } from './maintainer-fields.ts';
 import { requireChangeSigned } from './package-change.ts';
 import { signWith } from './sign.ts';

@@ -25,7 +25,7 @@ beforeEach(() => {
 // Keys, once: alice, bob and carol are made by the first test that needs them.
 async function makeKeys(): Promise<void> {
   for (const name of ['alice', 'bob', 'carol']) {
-    const { code } = await fake.run(['key', 'generate', name]);
+    const { code } = await fake.run(['key', 'generate', name, '--no-passphrase']);
     assert.ok(code === EXIT.verified || code === EXIT.usage);
   }
 }
@@ -102,7 +102,7 @@ describe('key', () => {
 
   it('never overwrites a key', async () => {
     await makeKeys();
-    const { code, stderr } = await fake.run(['key', 'generate', 'alice']);
+    const { code, stderr } = await fake.run(['key', 'generate', 'alice', '--no-passphrase']);
     assert.equal(code, EXIT.usage);
     assert.match(stderr, /BP8001/);
   });

@@ -5,6 +5,7 @@ import { resolve } from 'node:path';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { CliError } from '../errors.ts';
 import type { Invocation } from '../context.ts';
+import { openSigner } from '../keys/open-key.ts';
 import { printable } from '../output/sanitize.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { describeArtifact, readArtifact } from '../release/artifact.ts';
@@ -16,7 +17,6 @@ import {
   signDraft,
   type Draft,
 } from '../release/draft.ts';
-import { openSigner } from './key.ts';
 
 /** Options of `sign`. */
 export interface SignOptions {

@@ -30,7 +30,7 @@ async function publisher(): Promise<FakeLog> {
   const fake = await FakeLog.start(4);
   takeSubmissions(fake);
   for (const name of ['alice', 'bob', 'carol', 'mallory']) {
-    assert.equal((await fake.run(['key', 'generate', name])).code, 0);
+    assert.equal((await fake.run(['key', 'generate', name, '--no-passphrase'])).code, 0);
   }
   const keys = ['alice', 'bob', 'carol'].flatMap((name) => ['--key', name]);
   const registered = await fake.run(['package', 'register', 'left-pad', '--faulty', '1', ...keys]);

@@ -1,17 +1,24 @@
-// Maintainers' private keys on disk. The seed is in plain text, so the permissions of the file are all
-// that protects it: they are set when it is made and checked whenever it is loaded.
-import { lstat, open, readdir } from 'node:fs/promises';
+// Maintainers' keys on disk: encrypted with a passphrase, or in plain text (then the permissions of the file
+// are all that protects them), or only named here and held by an agent. Permissions are set when a file is
+// made and checked whenever it is loaded.
+import { readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { keyId, publicKeyHex, type PublicKey } from '../../verifier/ed25519.ts';
-import { encodeHex } from '../../verifier/encoding.ts';
-import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
 import { SigningKey } from '../../verifier/node/signing-key.ts';
 import { CliError, systemCode } from '../errors.ts';
-import { createFile, makePrivateFolder } from '../trust/atomic-file.ts';
+import { createWholeFile, makePrivateFolder, replaceFile } from '../trust/atomic-file.ts';
+import { seal, unseal } from './age.ts';
+import {
+  formatAgentKey,
+  formatPlainKey,
+  formatSealedKey,
+  KEY_FILE_BYTES_MAX,
+  parseKeyText,
+  type KeySecret,
+} from './key-format.ts';
+import { readPrivateFile } from './private-file.ts';
 
-const KEY_FORMAT = 'bftpkg-key/v1';
-const KEY_FILE_BYTES_MAX = 4096;
 const KEY_FILE_MODE = 0o600;
 /** A label that is also a file name: no separators, no hidden files, no surprises. */
 const KEY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
@@ -25,23 +32,43 @@ export interface KeyInfo {
   readonly keyId: string;
 }
 
-/** A key that can sign. */
-export interface LoadedKey extends KeyInfo {
-  readonly signer: SigningKey;
+/** A key file that was read. */
+export interface KeyFile extends KeyInfo {
+  readonly secret: KeySecret;
+}
+
+/** How a key is written: encrypted, or in plain text if the passphrase is `undefined`. */
+export interface Lock {
+  readonly passphrase: string | undefined;
+  /** scrypt's work factor; only tests choose another one. */
+  readonly workFactorLog2?: number;
+}
+
+const HELD: Readonly<Record<KeySecret['kind'], string>> = {
+  plain: 'unprotected',
+  sealed: 'passphrase',
+  agent: 'ssh-agent',
+};
+
+/** What protects the secret, in a word: `passphrase`, `ssh-agent`, `unprotected`. */
+export function protectionOf({ secret }: KeyFile): string {
+  return HELD[secret.kind];
 }
 
 /** What `key show` and `key list` give out; the seed is not among it. */
-export function describeKey(key: KeyInfo): {
+export function describeKey(key: KeyFile): {
   readonly name: string;
   readonly path: string;
   readonly publicKey: string;
   readonly keyId: string;
+  readonly protection: string;
 } {
   return {
     name: key.name,
     path: key.path,
     publicKey: publicKeyHex(key.publicKey),
     keyId: key.keyId,
+    protection: protectionOf(key),
   };
 }
 
@@ -56,50 +83,77 @@ export function keyPath(folder: string, name: string): string {
   return join(folder, name + SUFFIX);
 }
 
+/** Makes a new key and stores it. @throws {CliError} BP8001 */
+export async function createKey(path: string, name: string, lock: Lock): Promise<KeyFile> {
+  return await storeKey(path, name, SigningKey.generate(), lock);
+}
+
 /**
- * Makes a new key and stores it. An existing file is never overwritten: a key that is lost that way
- * could block a package for ever.
+ * Stores a key in a new file. An existing file is never overwritten: a key that is lost that way could
+ * block a package for ever.
  *
  * @throws {CliError} BP8001
  */
-export async function createKey(path: string, name: string): Promise<LoadedKey> {
-  const signer = SigningKey.generate();
-  const text = canonicalJson({
-    format: KEY_FORMAT,
-    name,
-    publicKey: publicKeyHex(signer.publicKey),
-    seed: encodeHex(signer.seed),
-  });
-  await makePrivateFolder(dirname(path));
+export async function storeKey(
+  path: string,
+  name: string,
+  key: SigningKey,
+  lock: Lock,
+): Promise<KeyFile> {
+  const { text, secret } = await lockedText(name, key, lock);
+  await createKeyFile(path, text);
+  return keyFile(path, { name, publicKey: key.publicKey, secret });
+}
+
+/** Stores the name and public key of a key that an agent holds, in a new file. @throws {CliError} BP8001 */
+export async function storeAgentKey(
+  path: string,
+  name: string,
+  publicKey: PublicKey,
+): Promise<KeyFile> {
+  await createKeyFile(path, formatAgentKey(name, publicKey));
+  return keyFile(path, { name, publicKey, secret: { kind: 'agent' } });
+}
+
+/** Writes the same key under another lock: the old file or the new one is there at any time. */
+export async function relockKey(file: KeyFile, key: SigningKey, lock: Lock): Promise<KeyFile> {
+  const { text, secret } = await lockedText(file.name, key, lock);
+  await replaceFile(file.path, text, KEY_FILE_MODE);
+  return { ...file, secret };
+}
+
+async function lockedText(
+  name: string,
+  key: SigningKey,
+  { passphrase, workFactorLog2 }: Lock,
+): Promise<{ readonly text: string; readonly secret: KeySecret }> {
+  const plain = formatPlainKey(name, key);
+  if (passphrase === undefined) return { text: plain, secret: { kind: 'plain', key } };
+  const age = await seal(plain, passphrase, workFactorLog2);
+  return { text: formatSealedKey(name, key.publicKey, age), secret: { kind: 'sealed', age } };
+}
+
+async function createKeyFile(path: string, text: string): Promise<void> {
   try {
-    await createFile(path, `${text}\n`, KEY_FILE_MODE);
+    await makePrivateFolder(dirname(path));
+    await createWholeFile(path, text, KEY_FILE_MODE);
   } catch (error) {
     const reason = systemCode(error) === 'EEXIST' ? 'exists already' : systemCode(error);
     throw new CliError('BP8001', `${path}: ${reason ?? 'cannot be written'}`, {
       hints: ['choose another name; keys are never overwritten'],
     });
   }
-  return { name, path, signer, publicKey: signer.publicKey, keyId: keyId(signer.publicKey) };
 }
 
 /**
- * Loads a key, after checking that nobody else can have read or replaced it.
+ * Loads a key file, after checking that nobody else can have read or replaced it.
  *
  * @throws {CliError} BP8001; its message never holds anything of the file's content
  */
-export async function loadKey(path: string): Promise<LoadedKey> {
-  const bytes = await readPrivateFile(path);
+export async function loadKey(path: string): Promise<KeyFile> {
+  const bytes = await readPrivateFile(path, KEY_FILE_BYTES_MAX);
   try {
-    const text = bytes.toString('utf8').replace(/\n$/, '');
-    const reader = new ObjectReader(parseCanonicalJson(text, KEY_FILE_BYTES_MAX), '');
-    reader.format('format', KEY_FORMAT);
-    const name = reader.string('name', 64);
-    const stated = encodeHex(reader.hex('publicKey', 32));
-    const signer = SigningKey.fromSeed(reader.hex('seed', 32));
-    reader.end();
-    if (publicKeyHex(signer.publicKey) !== stated)
-      throw new Error('seed and key do not belong together');
-    return { name, path, signer, publicKey: signer.publicKey, keyId: keyId(signer.publicKey) };
+    return keyFile(path, parseKeyText(bytes.toString('utf8')));
   } catch {
     // Without the cause: parsers quote what they refuse, and this file holds a secret.
     throw new CliError('BP8001', `${path}: not a key file of this version`);
@@ -108,55 +162,58 @@ export async function loadKey(path: string): Promise<LoadedKey> {
   }
 }
 
-async function readPrivateFile(path: string): Promise<Buffer> {
-  try {
-    const link = await lstat(path);
-    if (!link.isFile()) throw new CliError('BP8001', `${path}: not a plain file`);
-    const folder = await lstat(dirname(path));
-    requireOwn(dirname(path), folder, 0o022, 'others can replace files in it', 'chmod 700');
-    const file = await open(path, 'r');
-    try {
-      // The open file is looked at, not the path: it can't be exchanged in between.
-      const facts = await file.stat();
-      requireOwn(path, facts, 0o077, 'others can read it', 'chmod 600');
-      if (facts.size > KEY_FILE_BYTES_MAX) throw new CliError('BP8001', `${path}: too large`);
-      return await file.readFile();
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    throw new CliError('BP8001', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
-  }
+/**
+ * The key of a name in a folder. The file has to say the same name: of two files that were swapped, or a
+ * copy under another name, the wrong person would sign.
+ *
+ * @throws {CliError} BP8001, BP9003
+ */
+export async function loadNamedKey(folder: string, name: string): Promise<KeyFile> {
+  const path = keyPath(folder, name);
+  const key = await loadKey(path);
+  if (key.name === name) return key;
+  throw new CliError('BP8001', `${path}: holds the key of another name`, {
+    details: [
+      ['expected', name],
+      ['found', key.name],
+    ],
+    hints: ['give the file its own name back, or name it by its path'],
+  });
 }
 
-interface Facts {
-  readonly uid: number;
-  readonly mode: number;
-}
-
-function requireOwn(
+function keyFile(
   path: string,
-  facts: Facts,
-  forbidden: number,
-  problem: string,
-  fix: string,
-): void {
-  // On Windows there are no such bits; access lists protect the profile folder there.
-  const user = process.getuid?.();
-  if (user === undefined) return;
-  if (facts.uid !== user && facts.uid !== 0) {
-    throw new CliError('BP8001', `${path}: belongs to another user`);
-  }
-  // A sticky folder like /tmp lets only the owner replace a file.
-  const sticky = (facts.mode & 0o1000) !== 0;
-  if ((facts.mode & forbidden) !== 0 && !(sticky && forbidden === 0o022)) {
-    throw new CliError('BP8001', `${path}: ${problem}`, { hints: [`${fix} ${path}`] });
-  }
+  { name, publicKey, secret }: Pick<KeyFile, 'name' | 'publicKey' | 'secret'>,
+): KeyFile {
+  return { name, path, publicKey, keyId: keyId(publicKey), secret };
 }
 
-/** Keys in a folder, by name. Files that are no keys are left out. */
-export async function listKeys(folder: string): Promise<readonly LoadedKey[]> {
+/**
+ * Decrypts the secret of a key.
+ *
+ * @throws {CliError} BP8003 for another passphrase; BP8001 when what was encrypted is not this key
+ */
+export async function unlockKey(file: KeyFile, passphrase: string): Promise<SigningKey> {
+  if (file.secret.kind !== 'sealed') throw new CliError('BP8001', `${file.path}: not encrypted`);
+  return unsealKey(file, await unseal(file.secret.age, passphrase, file.path));
+}
+
+// The outer label and key are not protected by anything: they have to be those that were encrypted.
+function unsealKey(file: KeyFile, plaintext: string): SigningKey {
+  let inner: ReturnType<typeof parseKeyText> | undefined;
+  try {
+    inner = parseKeyText(plaintext);
+  } catch {
+    inner = undefined;
+  }
+  const isSame =
+    inner?.name === file.name && publicKeyHex(inner.publicKey) === publicKeyHex(file.publicKey);
+  if (inner?.secret.kind === 'plain' && isSame) return inner.secret.key;
+  throw new CliError('BP8001', `${file.path}: what is encrypted is not the key that it names`);
+}
+
+/** Keys in a folder, by name. Files that are no keys are left out. @throws {CliError} BP8001 */
+export async function listKeys(folder: string): Promise<readonly KeyFile[]> {
   let names: readonly string[];
   try {
     names = await readdir(folder);
@@ -164,6 +221,10 @@ export async function listKeys(folder: string): Promise<readonly LoadedKey[]> {
     if (systemCode(error) === 'ENOENT') return [];
     throw new CliError('BP8001', `${folder}: ${systemCode(error) ?? 'cannot be read'}`);
   }
-  const files = names.filter((name) => name.endsWith(SUFFIX)).sort();
-  return await Promise.all(files.map((name) => loadKey(join(folder, name))));
+  const labels = names
+    .filter((name) => name.endsWith(SUFFIX))
+    .map((name) => name.slice(0, -SUFFIX.length))
+    .filter((label) => KEY_NAME.test(label))
+    .sort();
+  return await Promise.all(labels.map((label) => loadNamedKey(folder, label)));
 }

@@ -59,6 +59,8 @@ export type DiagnosticCode =
   | 'BP6010'
   | 'BP6011'
   | 'BP6012'
+  | 'BP6014'
+  | 'BP6015'
   | 'BP7001'
   | 'BP7002'
   | 'BP7003'
@@ -67,6 +69,9 @@ export type DiagnosticCode =
   | 'BP7006'
   | 'BP8001'
   | 'BP8002'
+  | 'BP8003'
+  | 'BP8004'
+  | 'BP8005'
   | 'BP9001'
   | 'BP9002'
   | 'BP9003'
@@ -460,6 +465,29 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     action: 'Look at the script (`bftpkg inspect`); stay on the version before.',
     suppress: 'An exception with a reason and a last day: `bftpkg policy except add`.',
   },
+  BP6014: {
+    title: 'versions not offered',
+    exit: EXIT.policy,
+    happened:
+      'The proxy left versions of a package out of what it offers to the package manager: withdrawn, refused by the policy, or not proven.',
+    matters: 'Another version than the newest may have been chosen; you should know why.',
+    innocent: 'A rule about the age of releases, a yanked release, a package with thousands.',
+    attack: 'None by itself: what is left out cannot be installed.',
+    action: 'Read the reasons. `bftpkg inspect <name>@<version>` shows one version.',
+    suppress: 'It is a note and refuses nothing; the reasons have codes of their own.',
+  },
+  BP6015: {
+    title: 'way round the proxy',
+    exit: EXIT.policy,
+    happened: 'A command that runs inside of the proxy asked for something from another place.',
+    matters: 'Only what comes through the proxy is verified.',
+    innocent:
+      'A dependency by URL, a registry for a scope in the project, a lockfile with addresses, an install script that downloads.',
+    attack: 'A dependency that fetches code from a server of its own, past every check.',
+    action:
+      'Find out who asked: `bftpkg why`. Take packages from the log; let scripts download nothing.',
+    suppress: NEVER,
+  },
   BP7001: {
     title: 'quorum unreachable',
     exit: EXIT.inconclusive,
@@ -539,6 +567,40 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'A build machine.',
     attack: 'Another artifact slipped in between building and signing.',
     action: 'Pass --expect-digest sha512-… with the value from a build that you trust.',
+    suppress: NEVER,
+  },
+  BP8003: {
+    title: 'key locked',
+    exit: EXIT.locked,
+    happened: 'A key is encrypted, and its passphrase was not given or is another one.',
+    matters: 'A stolen key file is worth nothing without it; that is what it is for.',
+    innocent: 'A typing mistake; a build machine, where nobody can be asked.',
+    attack: 'Somebody who has the file guesses.',
+    action:
+      'Type it, or name a file or pipe that holds it: --passphrase-file. If it is lost, recover the key from its backup (bftpkg key recover) or let the other maintainers replace it.',
+    suppress: NEVER,
+  },
+  BP8004: {
+    title: 'ssh-agent did not sign',
+    exit: EXIT.locked,
+    happened:
+      'The agent that SSH_AUTH_SOCK names cannot be reached, lacks the key, refused, or gave something that is no valid signature.',
+    matters: 'Nothing was signed.',
+    innocent: 'An agent that was not started, is locked, or waits for its owner to say yes.',
+    attack: 'A forwarded agent on a machine that somebody else controls.',
+    action: '`ssh-add -l` shows what the agent holds; `ssh-add <file>` gives it a key.',
+    suppress: NEVER,
+  },
+  BP8005: {
+    title: 'key not recovered',
+    exit: EXIT.rejected,
+    happened:
+      'The shares are too few, too many of them are wrong, they are of different backups, or the key that they make is not the one that they name.',
+    matters: 'A wrong key signs nothing that counts; it is not written.',
+    innocent: 'Damaged copies; shares of an older backup among them.',
+    attack: 'Holders of shares who hand in others than they were given.',
+    action:
+      'Get more shares: of m given ones with threshold t, (m - t) / 2 may be wrong. --backup <id> picks one of several backups.',
     suppress: NEVER,
   },
   BP9001: {

@@ -48,7 +48,8 @@ export const EXIT_CODES: readonly ExitCodeEntry[] = [
   },
   {
     code: EXIT.locked,
-    meaning: 'a key or an answer is needed and --no-input forbids asking',
+    meaning:
+      'a key, its passphrase or an answer is missing, and nobody can be or was willing to be asked',
     retry: 'no',
   },
   { code: EXIT.internal, meaning: 'internal error, a bug in bftpkg', retry: 'report it' },

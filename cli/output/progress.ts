@@ -111,7 +111,14 @@ function bar(count: ProgressCount | undefined): string {
 
 /** A terminal that takes the bar away before anything is written to it. */
 export function behindProgress(terminal: Terminal, progress: Progress): Terminal {
-  const { ask } = terminal;
+  const quietly = (ask: Terminal['ask']): Terminal['ask'] =>
+    ask === undefined
+      ? undefined
+      : async (question) => {
+          progress.update('');
+          progress.clear();
+          return await ask(question);
+        };
   return {
     ...terminal,
     writeOut: (text) => {
@@ -122,13 +129,7 @@ export function behindProgress(terminal: Terminal, progress: Progress): Terminal
       progress.clear();
       terminal.writeErr(text);
     },
-    ask:
-      ask === undefined
-        ? undefined
-        : async (question) => {
-            progress.update('');
-            progress.clear();
-            return await ask(question);
-          },
+    ask: quietly(terminal.ask),
+    askSecret: quietly(terminal.askSecret),
   };
 }

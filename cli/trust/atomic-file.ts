@@ -1,7 +1,9 @@
 // Files that must never be seen half written, not even after a power cut.
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
+
+import { systemCode } from '../errors.ts';
 
 /**
  * Replaces a file as a whole: written beside it, made durable, renamed over it, and the folder made
@@ -43,6 +45,36 @@ export async function createFile(
     await file.sync();
   } finally {
     await file.close();
+  }
+  await syncFolder(dirname(path));
+}
+
+const LINKS_UNSUPPORTED: readonly (string | undefined)[] = [
+  'EPERM',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+];
+
+/**
+ * Creates a file that must not exist yet, whole or not at all; `EEXIST` if it does. Durable on return.
+ * Where the file system has no links, a crash can leave a part of it.
+ */
+export async function createWholeFile(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+): Promise<void> {
+  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await createFile(temporary, content, mode);
+    // A rename would replace a file that has come up since; a link never does.
+    await link(temporary, path);
+  } catch (error) {
+    if (!LINKS_UNSUPPORTED.includes(systemCode(error))) throw error;
+    await createFile(path, content, mode);
+  } finally {
+    await rm(temporary, { force: true });
   }
   await syncFolder(dirname(path));
 }

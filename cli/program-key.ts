@@ -1,0 +1,84 @@
+// The `key` commands of the tree.
+import type { Command } from 'commander';
+
+import type { Run } from './program-run.ts';
+
+const NO_PASSPHRASE = ['--no-passphrase', 'store it in plain text, for your eyes only'] as const;
+
+/** `bftpkg key …`. */
+export function addKey(program: Command, run: Run): void {
+  const parent = program
+    .command('key')
+    .description('signing keys: encrypted files, or keys that your ssh-agent holds');
+  parent
+    .command('generate <name>')
+    .description('make a key')
+    .option('--out <file>', 'where (default: your key folder)')
+    .option(...NO_PASSPHRASE)
+    .action((name: string, options: { out?: string; passphrase: boolean }) =>
+      run('key generate', async (invocation) => {
+        const { keyGenerate } = await import('./commands/key.ts');
+        return await keyGenerate(invocation, name, options);
+      }),
+    );
+  parent
+    .command('show <key>')
+    .description('show the public half of a key')
+    .action((what: string) =>
+      run('key show', async (invocation) => {
+        const { keyShow } = await import('./commands/key.ts');
+        return await keyShow(invocation, what);
+      }),
+    );
+  parent
+    .command('list')
+    .description('list your keys')
+    .option('--agent', 'those that your ssh-agent holds')
+    .action((options: { agent?: boolean }) =>
+      run('key list', async (invocation) => {
+        const { keyList } = await import('./commands/key.ts');
+        return await keyList(invocation, options);
+      }),
+    );
+  addTransfer(parent, run);
+  addChange(parent, run);
+}
+
+function addTransfer(parent: Command, run: Run): void {
+  parent
+    .command('export <key>')
+    .description('print the public half, or write an encrypted copy for another machine')
+    .option('--out <file>', 'write the key, encrypted (age with a passphrase), to this new file')
+    .action((what: string, options: { out?: string }) =>
+      run('key export', async (invocation) => {
+        const { keyExport } = await import('./commands/key-transfer.ts');
+        return await keyExport(invocation, what, options);
+      }),
+    );
+  parent
+    .command('import [file]')
+    .description('take a key file of another machine, or name a key of your ssh-agent')
+    .option('--agent <which>', 'a fingerprint as of ssh-add -l, or a comment; instead of a file')
+    .option('--name <name>', 'another name for it')
+    .option(...NO_PASSPHRASE)
+    .action(
+      (file: string | undefined, options: { agent?: string; name?: string; passphrase: boolean }) =>
+        run('key import', async (invocation) => {
+          const { keyImport } = await import('./commands/key-transfer.ts');
+          return await keyImport(invocation, file, options);
+        }),
+    );
+}
+
+function addChange(parent: Command, run: Run): void {
+  parent
+    .command('passwd <key>')
+    .description('give a key a passphrase, or another one')
+    .option('--new-passphrase-file <file>', 'file or pipe with the new one')
+    .action((what: string, options: { newPassphraseFile?: string }) =>
+      run('key passwd', async (invocation) => {
+        const { keyPasswd } = await import('./commands/key.ts');
+        return await keyPasswd(invocation, what, options);
+      }),
+    );
+}
