@@ -342,7 +342,18 @@ export class ReplicaNode {
     const { storage, verifier, log } = this.#parts;
     const { application, store } = storage;
     const known = this.#checkpoint?.timeSeconds ?? 0;
-    const parts = { application, store, lane: this.#lane, verifier, roster: this.#roster, log };
+    const contradicted = (text: string): void => {
+      this.#contradictions.keepNote(text).catch((error: unknown) => this.#failed(error));
+    };
+    const parts = {
+      application,
+      store,
+      lane: this.#lane,
+      verifier,
+      roster: this.#roster,
+      contradicted,
+      log,
+    };
     const adopted = await adoptNote(note, known, parts);
     if (adopted !== undefined) this.#published(adopted.size, adopted.certifiedTime);
   }

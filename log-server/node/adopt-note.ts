@@ -20,6 +20,8 @@ export interface AdoptionParts {
   readonly verifier: SignatureVerifier;
   /** The present roster. */
   readonly roster: Roster;
+  /** Keeps a note of another tree than this one: it proves a fork. */
+  readonly contradicted: (note: string) => void;
   readonly log: Log;
 }
 
@@ -40,7 +42,7 @@ export interface AdoptedNote {
 export async function adoptNote(
   text: string,
   knownTime: number,
-  { application, store, lane, verifier, roster, log }: AdoptionParts,
+  { application, store, lane, verifier, roster, contradicted, log }: AdoptionParts,
 ): Promise<AdoptedNote | undefined> {
   const plan = planCheckpoint(parseNote(text), roster);
   const { checkpoint, certifiedTime }: VerifiedCheckpoint = await runPlan(verifier, plan);
@@ -51,6 +53,7 @@ export async function adoptNote(
     if (!equalBytes(root, tip.root)) {
       // A quorum signed another tree than the one that commit certificates led to: somebody forked it.
       log.error('misbehaviour', { rule: 'X7', size, root: encodeHex(root), note: text });
+      contradicted(text);
       return undefined;
     }
     await store.putCheckpoint(text, size);

@@ -200,6 +200,7 @@ describe('adoptNote', () => {
     it(`${expected === 'stored' ? 'takes' : 'does not take'} ${why}`, async () => {
       const stored: number[] = [];
       const reports: string[] = [];
+      const kept: string[] = [];
       const parts = {
         application: {
           tip: async (): Promise<Tip> => ({
@@ -218,12 +219,14 @@ describe('adoptNote', () => {
         lane: new Lane(),
         verifier: nativeVerifier,
         roster: ROSTER,
+        contradicted: (text: string) => void kept.push(text),
         log: { ...silentLog, error: (event: string) => void reports.push(event) },
       };
       const code = await laterRefusalOf(async () => adoptNote(note, known, parts));
       const outcome =
         code ?? (stored.length > 0 ? 'stored' : reports.length > 0 ? 'reported' : 'left');
       assert.equal(outcome, expected);
+      assert.deepEqual(kept, expected === 'reported' ? [note] : []);
     });
   }
 });
