@@ -4,6 +4,7 @@ import type { Invocation } from '../context.ts';
 import { configError } from '../errors.ts';
 import { formatAge } from '../output/human.ts';
 import { diagnostic, doneReport, failureReport, type Report } from '../output/report.ts';
+import { scriptTargetText } from '../policy/scripts.ts';
 import { dayOf, exceptionTarget, type Layer, type Rule } from '../policy/policy.ts';
 import {
   CHECKPOINT_AGE_MAX_SECONDS,
@@ -37,6 +38,9 @@ export async function policyShow(
           `except   ${exceptionTarget(each)} ${each.code} until ${each.expires}: ${each.reason}`,
           layer.source,
         ),
+      ),
+      ...(layer.allowScripts ?? []).map((target) =>
+        from(`scripts  ${scriptTargetText(target)} may run on install`, layer.source),
       ),
     ]),
   ];
@@ -101,7 +105,7 @@ function describeConfig(config: Config): JsonObject {
   };
 }
 
-function describeLayer({ origin, source, rules, exceptions }: Layer): JsonObject {
+function describeLayer({ origin, source, rules, exceptions, allowScripts }: Layer): JsonObject {
   return {
     origin,
     source,
@@ -112,6 +116,7 @@ function describeLayer({ origin, source, rules, exceptions }: Layer): JsonObject
       reason: each.reason,
       expires: each.expires,
     })),
+    allowScripts: allowScripts === undefined ? null : allowScripts.map(scriptTargetText),
   };
 }
 

@@ -7,8 +7,8 @@ import { quote } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { ObjectReader, readString, type JsonValue } from '../../verifier/json.ts';
 import { configError } from '../errors.ts';
-import type { Exception, Rule } from './policy.ts';
-import { readExceptions, readRules, requireKnown } from './read-policy.ts';
+import type { Exception, Rule, ScriptTarget } from './policy.ts';
+import { readAllowScripts, readExceptions, readRules, requireKnown } from './read-policy.ts';
 
 export const CONFIG_FORMAT = 'bftpkg-config/v1';
 /** A file with thousands of exceptions. */
@@ -27,6 +27,7 @@ const SHARED_KEYS = [
   'checkpointAgeMaxSeconds',
   'rules',
   'exceptions',
+  'allowScripts',
 ] as const;
 const PROJECT_KEYS = [...SHARED_KEYS, 'baseline'] as const;
 const USER_KEYS = [...SHARED_KEYS, 'pins', 'trustedProjects'] as const;
@@ -40,6 +41,8 @@ export interface ConfigFile {
   readonly checkpointAgeMaxSeconds: number | undefined;
   readonly rules: readonly Rule[];
   readonly exceptions: readonly Exception[];
+  /** Packages whose install scripts may run; `undefined` when the file has no list. */
+  readonly allowScripts: readonly ScriptTarget[] | undefined;
   /** Project: name of the baseline, in the same folder. */
   readonly baseline: string | undefined;
   /** User: the logs that any project may pin; without the key, any. */
@@ -106,6 +109,7 @@ function readConfig(value: JsonValue, path: string, kind: ConfigKind): ConfigFil
       : undefined,
     rules: readRules(reader),
     exceptions: readExceptions(reader),
+    allowScripts: readAllowScripts(reader),
     baseline: has('baseline') ? readFileName(reader, 'baseline') : undefined,
     pins: has('pins') ? reader.array('pins', PINS_MAX, readPin) : undefined,
     trustedProjects: has('trustedProjects')

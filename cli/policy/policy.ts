@@ -36,6 +36,9 @@ export interface Exception {
   readonly expires: string;
 }
 
+/** Packages whose install scripts may run: a pattern, with an exact version or for all of them. */
+export type ScriptTarget = Pick<Exception, 'pattern' | 'version'>;
+
 /** Who says something: the user's own file, the project's file, or the command line. */
 export type Origin = 'user' | 'project' | 'flags';
 
@@ -47,6 +50,8 @@ export interface Layer {
   readonly checkpointAgeMaxSeconds: number | undefined;
   readonly rules: readonly Rule[];
   readonly exceptions: readonly Exception[];
+  /** Packages whose install scripts may run (scripts.ts); left out where the file has no list. */
+  readonly allowScripts?: readonly ScriptTarget[];
 }
 
 /** What a line is tied to: the digest, or the lockfile's words about it. */

@@ -5,12 +5,13 @@ import { ObjectReader, readString, type JsonValue } from '../../verifier/json.ts
 import { isVersion } from '../../verifier/npm/version.ts';
 import { isDiagnosticCode, type DiagnosticCode } from '../output/codes.ts';
 import { isPattern, PATTERN_LENGTH_MAX } from './pattern.ts';
-import { EXCEPTABLE, type Exception, type Rule } from './policy.ts';
+import { EXCEPTABLE, type Exception, type Rule, type ScriptTarget } from './policy.ts';
 
 /** Files that people review have far fewer. */
 const RULES_MAX = 1_000;
 const EXCEPTIONS_MAX = 10_000;
 const PATTERNS_MAX = 1_000;
+const ALLOW_SCRIPTS_MAX = 1_000;
 const KEYS_MAX = 100;
 const REASON_LENGTH_MAX = 1_000;
 /** As many as one release statement can have signatures (dsse.ts). */
@@ -40,6 +41,17 @@ export function readRules(reader: ObjectReader): readonly Rule[] {
 export function readExceptions(reader: ObjectReader): readonly Exception[] {
   if (reader.optional('exceptions') === undefined) return [];
   return reader.array('exceptions', EXCEPTIONS_MAX, readException);
+}
+
+/** Packages whose install scripts may run; `undefined` without a list. @throws {Error} as {@link readRules} */
+export function readAllowScripts(reader: ObjectReader): readonly ScriptTarget[] | undefined {
+  if (reader.optional('allowScripts') === undefined) return undefined;
+  return reader.array('allowScripts', ALLOW_SCRIPTS_MAX, (value, path) => {
+    const text = readString(value, path, 2 * PATTERN_LENGTH_MAX);
+    const target = parseExceptionTarget(text);
+    if (target !== undefined) return target;
+    throw new Error(`${path}: ${quote(text)} is no name, pattern like @acme/*, or name@1.2.3`);
+  });
 }
 
 function readRule(value: JsonValue, path: string): Rule {

@@ -201,8 +201,9 @@ function combinePolicy({ project, user, baseline }: ConfigFiles): Policy {
 
 function layersOf(origin: Origin, file: ConfigFile | undefined): readonly Layer[] {
   if (file === undefined) return [];
-  const { path: source, checkpointAgeMaxSeconds, rules, exceptions } = file;
-  return [{ origin, source, checkpointAgeMaxSeconds, rules, exceptions }];
+  const { path: source, checkpointAgeMaxSeconds, rules, exceptions, allowScripts } = file;
+  const layer = { origin, source, checkpointAgeMaxSeconds, rules, exceptions };
+  return [allowScripts === undefined ? layer : { ...layer, allowScripts }];
 }
 
 /**
