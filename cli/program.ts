@@ -4,6 +4,8 @@ import { Argument, Command, Option } from 'commander';
 
 import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
 import { addInspecting, addMonitor } from './program-inspecting.ts';
+import { addProxy } from './program-proxy.ts';
+import { addInstall } from './program-install.ts';
 import { addKey } from './program-key.ts';
 import type { Run } from './program-run.ts';
 
@@ -65,6 +67,7 @@ export function buildProgram(version: string, run: Run): Command {
   program.commandsGroup('For users of packages:');
   addVerify(program, run);
   addInstall(program, run);
+  addProxy(program, run);
   program
     .command('explain [code]')
     .description('explain a code of a report, or a topic')
@@ -159,34 +162,6 @@ function addVerify(program: Command, run: Run): void {
         }
         const { verify } = await import('./commands/verify.ts');
         return await verify(invocation, subjects, options);
-      }),
-    );
-}
-
-function addInstall(program: Command, run: Run): void {
-  const scripts = 'let install scripts of the verified packages run afterwards';
-  program
-    .command('install [packages...]')
-    .description('verify, then install: the lockfile, or name[@range]… added to it')
-    .option('--scripts', scripts)
-    .action((packages: string[], options: { scripts?: boolean }) =>
-      run('install', async (invocation) => {
-        const { installLocked, isLocked } = await import('./commands/install.ts');
-        if (packages.length === 0 && (await isLocked(invocation.globals.project))) {
-          return await installLocked(invocation, 'install', options);
-        }
-        const { installNamed } = await import('./commands/install-named.ts');
-        return await installNamed(invocation, packages, options);
-      }),
-    );
-  program
-    .command('ci')
-    .description('verify the lockfile, then install exactly that')
-    .option('--scripts', scripts)
-    .action((options: { scripts?: boolean }) =>
-      run('ci', async (invocation) => {
-        const { installLocked } = await import('./commands/install.ts');
-        return await installLocked(invocation, 'ci', options);
       }),
     );
 }

@@ -12,14 +12,8 @@ import { parseInstallSpec, resolveWith, type InstallSpec } from '../npm/resolve.
 import type { Report } from '../output/report.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import type { LockfileVerification } from '../session/verify-lockfile.ts';
-import {
-  installVerified,
-  judge,
-  readIfThere,
-  readSettings,
-  readText,
-  type InstallOptions,
-} from './install.ts';
+import { installVerified, type InstallOptions } from './install-verified.ts';
+import { judge, readIfThere, readSettings, readText, recoverProject } from './install.ts';
 
 /**
  * `install <name>[@range]…`: adds or changes dependencies. Without names: makes the lockfile that a
@@ -33,6 +27,7 @@ export async function installNamed(
   const { project } = invocation.globals;
   const wanted = specs.map(parseInstallSpec);
   const npm = await findNpm(invocation.context);
+  await recoverProject(invocation, project);
   const { flags } = await readSettings(invocation);
   const packageJson = await readManifest(project, specs);
   if (await exists(join(project, 'npm-shrinkwrap.json'))) {

@@ -1,7 +1,7 @@
 // Step 7 of DESIGN 7: bytes. Each tarball is asked for by the digest that was *verified* (never by name
 // or by the lockfile's URL), read into memory whole, hashed, and checked by the archive rules before
 // anything else sees a byte of it.
-import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarball.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
@@ -20,7 +20,12 @@ const LARGE_BYTES_MIN = 16 * 1024 * 1024;
 
 /** A tarball that passed every check, or why there is none. */
 export type FetchOutcome =
-  | { readonly kind: 'checked'; readonly release: VerifiedRelease; readonly bytes: Uint8Array }
+  | {
+      readonly kind: 'checked';
+      readonly release: VerifiedRelease;
+      readonly bytes: Uint8Array;
+      readonly listing: ArchiveListing;
+    }
   | { readonly kind: 'refused'; readonly release: VerifiedRelease; readonly error: VerifyError }
   | {
       readonly kind: 'unreachable';
@@ -73,9 +78,9 @@ async function fetchOne(
     const kept = await sources.store.read(release.sha512);
     const bytes = kept ?? (await fetchBytes(release, at, sources));
     // Only now a fact about the release: the bytes are the ones that the maintainers signed.
-    await checkTarball(bytes, gunzip, release);
+    const listing = await checkTarball(bytes, gunzip, release);
     if (kept === undefined) await sources.store.write(release.sha512, bytes);
-    return { kind: 'checked', release, bytes };
+    return { kind: 'checked', release, bytes, listing };
   } catch (error) {
     if (error instanceof VerifyError) return { kind: 'refused', release, error };
     if (error instanceof UnreachableError) {

@@ -3,41 +3,30 @@
 // values*, and a private npm cache with the verified bytes and nothing else. npm then runs offline in
 // it. Only when that has succeeded is anything of the project touched, by renames. A failure at any
 // point before leaves the project exactly as it was.
-import {
-  lstat,
-  mkdir,
-  mkdtemp,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { chmod, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 
-import type { JsonValue } from '../../verifier/json.ts';
-import { formatSri } from '../../verifier/npm/integrity.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import type { JsonObject, JsonValue } from '../../verifier/json.ts';
+import { linkedPrograms } from '../../verifier/npm/programs.ts';
 import type { Context } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { asTable } from '../lockfiles/classify.ts';
 import { contentPath } from './artifact-store.ts';
 import { exists, type Lockfile } from './lockfile.ts';
 import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
+import { stagedLock, STAGED_REGISTRY, type ProvenEntries } from './staged-lock.ts';
+import { swapIn } from './swap.ts';
 
-/**
- * The registry of the lockfile that npm sees. Nothing listens there and npm is offline: it only has to
- * be the same host everywhere, so that `--allow-remote=none` can refuse any other.
- */
-const REGISTRY = 'https://verified.invalid/';
 const MODULES = 'node_modules';
-// No run lasts that long, so a folder of that age belongs to none.
-const STALE_AFTER_MS = 24 * 3600 * 1000;
 
 /** A prepared installation. */
 export class Staging {
   readonly folder: string;
   readonly #cache: string;
+  /** Folders of the user's own packages, and the programs in them. */
+  #locals: readonly string[] = [];
+  readonly #programs: string[] = [];
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -47,7 +36,6 @@ export class Staging {
   /** Makes the private folder. */
   static async create(project: string): Promise<Staging> {
     try {
-      await removeStale(project);
       return new Staging(await mkdtemp(join(project, '.bftpkg-')));
     } catch (error) {
       throw new CliError('BP9004', `${project}: ${systemCode(error) ?? 'cannot be written'}`);
@@ -69,64 +57,70 @@ export class Staging {
   async install(
     packageJson: string,
     lockfile: Lockfile,
+    proven: ProvenEntries,
     npm: Npm,
     options: { readonly context: Context; readonly flags: readonly string[] },
   ): Promise<void> {
     await mkdir(this.#cache, { recursive: true });
     await writeFile(join(this.folder, 'package.json'), withoutScripts(packageJson));
-    await writeFile(join(this.folder, 'package-lock.json'), verifiedLock(lockfile));
+    await writeFile(join(this.folder, 'package-lock.json'), stagedLock(lockfile, proven));
     const result = await runNpm({
       cwd: this.folder,
       context: options.context,
       cache: this.#cache,
-      args: ['ci', '--offline', `--registry=${REGISTRY}`, ...npm.containment, ...options.flags],
+      args: [
+        'ci',
+        '--offline',
+        `--registry=${STAGED_REGISTRY}`,
+        ...npm.containment,
+        ...options.flags,
+      ],
       scripts: false,
     });
     if (result.code !== 0) throw npmFailed('npm ci', result);
     // npm's memory of where it installed from. It would carry our made-up registry into the project's
     // lockfile with the next plain `npm install`; without it npm looks at the tree itself.
-    await rm(join(this.folder, 'node_modules', '.package-lock.json'), { force: true });
+    await rm(join(this.folder, MODULES, '.package-lock.json'), { force: true });
   }
 
   /**
-   * Moves the result into the project: the only step that changes it. Renames only; when one fails,
-   * those before are undone. A crash in between leaves every file whole, old or new, and at worst no
-   * node_modules, which the next run makes again.
+   * Makes the project's own packages visible to npm: their package.json without scripts, and an empty
+   * file for each program, so that npm links it. Links are relative, so they lead to the real folders
+   * once node_modules has been moved.
    *
-   * @param files names and contents to replace in the project, besides node_modules
+   * @throws {CliError} BP9005 for a folder outside of the project, BP9004 for one that can't be read
    */
-  async commit(project: string, files: ReadonlyMap<string, string>): Promise<void> {
-    const undo: (() => Promise<void>)[] = [];
-    try {
-      undo.push(await this.#swapModules(project));
-      for (const [name, content] of files)
-        undo.push(await replaceKept(join(project, name), content));
-    } catch (error) {
-      for (const step of undo.reverse()) await step();
-      throw new CliError('BP9004', `${project}: ${systemCode(error) ?? String(error)}`, {
-        cause: error,
-      });
+  async mirrorLocals(project: string, folders: readonly string[]): Promise<void> {
+    for (const folder of folders) {
+      await requireRealFolder(project, folder);
+      const place = join(this.folder, folder);
+      await mkdir(place, { recursive: true });
+      const text = await readFile(join(project, folder, 'package.json'), 'utf8').catch(() => '');
+      if (text === '') continue;
+      await writeFile(join(place, 'package.json'), withoutScripts(text));
+      for (const path of await programFiles(join(project, folder), text)) {
+        await mkdir(dirname(join(place, path)), { recursive: true });
+        await writeFile(join(place, path), '');
+        this.#programs.push(join(project, folder, path));
+      }
     }
+    this.#locals = folders;
   }
 
-  // A folder can't be renamed over another one, so the old one goes aside first.
-  async #swapModules(project: string): Promise<() => Promise<void>> {
-    const made = join(this.folder, MODULES);
-    const place = join(project, MODULES);
-    const aside = join(this.folder, 'old');
-    if (!(await exists(made))) await mkdir(made);
-    const hadOne = await exists(place);
-    if (hadOne) await rename(place, aside);
-    try {
-      await rename(made, place);
-    } catch (error) {
-      if (hadOne) await rename(aside, place);
-      throw error;
+  /**
+   * Moves the result into the project: the only step that changes it.
+   *
+   * @param files names and contents to replace in the project, besides node_modules
+   * @throws {CliError} BP9004; the project is then as before
+   */
+  async commit(project: string, files: ReadonlyMap<string, string>): Promise<void> {
+    if (!(await exists(join(this.folder, MODULES)))) await mkdir(join(this.folder, MODULES));
+    const folders = [MODULES, ...this.#locals.map((folder) => `${folder}/${MODULES}`)];
+    await swapIn(project, this.folder, { folders, files });
+    // npm does so for every program that it links; the real file was not there when it did.
+    for (const path of this.#programs) {
+      await chmod(path, (await stat(path)).mode | 0o111).catch(() => undefined);
     }
-    return async () => {
-      await rename(place, made);
-      if (hadOne) await rename(aside, place);
-    };
   }
 
   /** Removes the private folder with everything in it. */
@@ -135,68 +129,51 @@ export class Staging {
   }
 }
 
-/** Replaces a file whole, keeping its permissions. @returns how to undo it */
-async function replaceKept(path: string, content: string): Promise<() => Promise<void>> {
-  if (!(await exists(path))) {
-    await replaceFile(path, content, 0o644);
-    return async () => await rm(path);
+// A link on the way could lead anywhere, and node_modules in it would be replaced.
+async function requireRealFolder(project: string, folder: string): Promise<void> {
+  let real: string;
+  try {
+    real = await realpath(join(project, folder));
+  } catch (error) {
+    throw new CliError('BP9004', `${folder}: ${systemCode(error) ?? 'cannot be read'}`, {
+      hints: ['the lockfile has this folder of yours; make the lockfile again without it'],
+    });
   }
-  const [before, { mode }] = await Promise.all([readFile(path), stat(path)]);
-  await replaceFile(path, content, mode & 0o777);
-  return async () => await replaceFile(path, before, mode & 0o777);
+  if (real === resolve(await realpath(project), folder)) return;
+  throw new CliError('BP9005', `${folder}: a link on its way may lead out of the project`, {
+    hints: ['make it a folder of the project, or install with npm after bftpkg verify'],
+  });
 }
 
-/** Removes what runs that were killed have left. By now they hold nothing that anybody needs. */
-async function removeStale(project: string): Promise<void> {
-  for (const name of await readdir(project)) {
-    if (!/^\.bftpkg-[A-Za-z0-9]{6}$/.test(name)) continue;
-    const path = join(project, name);
-    const { mtimeMs } = await lstat(path);
-    if (Date.now() - mtimeMs > STALE_AFTER_MS) await rm(path, { recursive: true, force: true });
+/** The programs of a package of the user's own that are there already. */
+async function programFiles(folder: string, text: string): Promise<readonly string[]> {
+  let programs: JsonObject;
+  try {
+    programs = linkedPrograms(asTable(parsePackageJson(text).value) ?? {});
+  } catch (error) {
+    if (error instanceof VerifyError) return [];
+    throw error;
   }
+  const found: string[] = [];
+  for (const path of Object.values(programs)) {
+    if (typeof path !== 'string' || !(await exists(join(folder, path)))) continue;
+    if ((await realpath(join(folder, path))) === join(await realpath(folder), path)) {
+      found.push(path);
+    }
+  }
+  return found;
 }
 
 type Table = { [key: string]: JsonValue };
 
-// npm runs the root's own scripts on `ci` unless told otherwise; it is told, and they are gone too.
+// npm runs the root's own scripts on `ci` unless told otherwise; it is told, and they are gone too. What
+// the project says about the version of npm is for people who run npm themselves.
 function withoutScripts(packageJson: string): string {
-  const { scripts: _scripts, ...rest } = parsePackageJson(packageJson).value as Table;
+  const {
+    scripts: _scripts,
+    devEngines: _devEngines,
+    packageManager: _packageManager,
+    ...rest
+  } = parsePackageJson(packageJson).value as Table;
   return JSON.stringify(rest);
-}
-
-/**
- * The lockfile that npm gets: the verified entries with exactly one digest and the one source that
- * exists, whatever the project's lockfile says. npm reads a project's own lockfile never again after
- * it was verified, so changing it meanwhile changes nothing.
- */
-export function verifiedLock(lockfile: Lockfile): string {
-  const root = parsePackageJson(lockfile.text).value as Table;
-  const packages = root['packages'] as Table;
-  const verified: Table = {};
-  const { '': project } = packages;
-  if (project !== undefined) verified[''] = project;
-  for (const entry of lockfile.entries) {
-    // Of a lockfile inside of a tarball npm hears nothing: all that is installed is listed here.
-    const {
-      integrity: _integrity,
-      resolved: _resolved,
-      hasShrinkwrap: _hasShrinkwrap,
-      ...rest
-    } = packages[entry.key] as Table;
-    if (entry.kind === 'bundled') verified[entry.key] = rest;
-    if (entry.kind !== 'registry') continue;
-    const base = entry.name.split('/').at(-1) ?? entry.name;
-    verified[entry.key] = {
-      ...rest,
-      resolved: `${REGISTRY}${entry.name}/-/${base}-${entry.version}.tgz`,
-      integrity: formatSri(entry.sha512),
-    };
-  }
-  return JSON.stringify({
-    name: root['name'] ?? 'project',
-    version: root['version'] ?? '0.0.0',
-    lockfileVersion: 3,
-    requires: true,
-    packages: verified,
-  });
 }

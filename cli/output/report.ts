@@ -111,7 +111,18 @@ export interface Verification {
   readonly replicas: readonly ReplicaProblem[];
   readonly bytesFetched: number;
   /** What was done with what was verified, for `install`. */
-  readonly installed: { readonly packages: number; readonly folder: string } | null;
+  readonly installed: {
+    readonly packages: number;
+    readonly folder: string;
+    /** Install scripts, each as `name@version`. */
+    readonly scripts: {
+      readonly ran: readonly string[];
+      /** Not allowed by policy or flag. */
+      readonly skipped: readonly string[];
+      /** Of optional packages, which were left out because of it. */
+      readonly failed: readonly string[];
+    };
+  } | null;
 }
 
 /** The outcome of commands that are not verifications. */

@@ -132,7 +132,13 @@ export const VERIFY_JSON_SCHEMA: JsonObject = {
         ...Object.fromEntries(VERDICTS.map((name) => [name, count])),
       }),
       replicas: list(object({ url: text, problem: text })),
-      installed: orNull(object({ packages: count, folder: text })),
+      installed: orNull(
+        object({
+          packages: count,
+          folder: text,
+          scripts: object({ ran: list(text), skipped: list(text), failed: list(text) }),
+        }),
+      ),
       bytesFetched: count,
       subjects: list({ $ref: '#/$defs/subject' }),
       diagnostics: list({ $ref: '#/$defs/diagnostic' }),

@@ -35,6 +35,17 @@ export const TOPICS: readonly Topic[] = [
     ],
   },
   {
+    name: 'scripts',
+    title: 'whose install scripts run',
+    paragraphs: [
+      'Install scripts run with your rights before anybody has looked at the code. bftpkg install and bftpkg ci run none, unless you say so.',
+      'allowScripts in bftpkg.json lists packages whose scripts may run: names, patterns like @acme/*, or name@1.2.3. A list in your own file bounds that of every project.',
+      '--scripts runs those of all packages, also of bundled ones; --no-scripts runs none. Both stay within the list of your own file, if it has one.',
+      'Scripts are those of the signed manifest, and the build that npm starts for a binding.gyp. They run after everything was verified and put into place, for each package in its own folder.',
+      'A script may fetch what nobody has signed. --isolate leaves it without a network.',
+    ],
+  },
+  {
     name: 'freeze',
     title: 'an old view of the log',
     paragraphs: [

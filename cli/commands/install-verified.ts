@@ -1,0 +1,322 @@
+// The second half of `install` and `ci`: everything was verified by name, now come the bytes. They are
+// fetched and checked, npm installs them elsewhere and offline, and the result is moved into the project.
+import { dirname, isAbsolute, join } from 'node:path';
+
+import { assert } from '../../verifier/errors.ts';
+import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import type { JsonObject } from '../../verifier/json.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, type ReplicaFailure } from '../errors.ts';
+import { asStrings } from '../lockfiles/classify.ts';
+import { ArtifactStore } from '../npm/artifact-store.ts';
+import { bundledIn, judgeBundle, type BundleListing } from '../npm/bundled.ts';
+import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
+import { exists, isNeededHere, type LockEntry, type Lockfile } from '../npm/lockfile.ts';
+import type { Npm } from '../npm/npm.ts';
+import {
+  runScripts,
+  scriptedPackages,
+  scriptedText,
+  type ScriptedPackage,
+} from '../npm/scripts.ts';
+import type { ProvenEntries } from '../npm/staged-lock.ts';
+import { Staging } from '../npm/staging.ts';
+import { describeFailure } from '../output/diagnose.ts';
+import {
+  diagnostic,
+  verificationReport,
+  type Report,
+  type SubjectReport,
+  type Verification,
+} from '../output/report.ts';
+import { mayRunScripts } from '../policy/scripts.ts';
+import type { LogSession } from '../session/log-session.ts';
+import { withFetchOutcome } from '../session/report-fetch.ts';
+import type { LockfileVerification } from '../session/verify-lockfile.ts';
+import { cacheFolder } from '../trust/folders.ts';
+
+/** Options of `install` and `ci`. */
+export interface InstallOptions {
+  /** Whether install scripts run afterwards: all, or none. Left out, those that `allowScripts` allows. */
+  readonly scripts?: boolean;
+}
+
+/** What is to be in the project afterwards. */
+export interface Wish {
+  readonly packageJson: string;
+  readonly lockfile: Lockfile;
+  /** Files of the project to write; empty when only node_modules changes. */
+  readonly files: ReadonlyMap<string, string>;
+}
+
+/** The folder that a lockfile installs into: its own, or the project's when it was just made. */
+export function installFolder({ globals }: Invocation, { path }: Lockfile): string {
+  return isAbsolute(path) ? dirname(path) : globals.project;
+}
+
+/** Fetches what was verified, lets npm install it elsewhere, and moves the result into the project. */
+export async function installVerified(
+  invocation: Invocation,
+  session: LogSession,
+  command: 'install' | 'ci',
+  wish: Wish,
+  checked: LockfileVerification,
+  npm: Npm,
+  flags: readonly string[],
+  options: InstallOptions,
+): Promise<Report> {
+  const { lockfile } = wish;
+  const project = installFolder(invocation, lockfile);
+  const staging = await Staging.create(project);
+  try {
+    const fetched = await fetchAll(invocation, session, lockfile, checked, staging);
+    const { proven, problems } = proveBundles(lockfile, checked, fetched);
+    const verification = withProblems(
+      withFetched(checked.verification, fetched, session),
+      lockfile,
+      problems,
+    );
+    const report = verificationReport(command, verification);
+    if (report.exit.code !== 0) return report;
+
+    await staging.mirrorLocals(project, localFolders(lockfile));
+    invocation.progress('installing with npm, offline');
+    const { context } = invocation;
+    await staging.install(wish.packageJson, lockfile, proven, npm, { context, flags });
+    await requireComplete(staging, fetched.needed, flags);
+    await staging.commit(project, wish.files);
+
+    const scripts = await runAllowed(
+      invocation,
+      session,
+      wish,
+      { proven, fetched, staging },
+      options,
+    );
+    const folder = join(project, 'node_modules');
+    const installed = { packages: fetched.needed.length, folder, scripts };
+    return verificationReport(command, { ...verification, installed });
+  } finally {
+    await staging.remove();
+  }
+}
+
+function localFolders({ graph }: Lockfile): readonly string[] {
+  return graph.projects.map(({ folder }) => folder).filter((folder) => folder !== '');
+}
+
+interface Fetched {
+  /** By purl. */
+  readonly outcomes: ReadonlyMap<string, FetchOutcome>;
+  readonly failures: readonly ReplicaFailure[];
+  /** Entries that belong on this platform. */
+  readonly needed: readonly LockEntry[];
+  /** By key of the entry: what is in a tarball that bundles packages. */
+  readonly bundles: ReadonlyMap<string, BundleListing>;
+}
+
+async function fetchAll(
+  invocation: Invocation,
+  session: LogSession,
+  lockfile: Lockfile,
+  checked: LockfileVerification,
+  staging: Staging,
+): Promise<Fetched> {
+  const releases = new Map<string, VerifiedRelease>();
+  const needed: LockEntry[] = [];
+  for (const entry of lockfile.entries) {
+    const release = checked.releases.get(entry.key);
+    if (entry.kind !== 'registry' || release === undefined) continue;
+    // The platforms of the signed manifest: a lockfile could leave a package out by naming others.
+    const { manifest } = release;
+    const platforms = { os: asStrings(manifest['os']), cpu: asStrings(manifest['cpu']) };
+    if (!isNeededHere({ ...entry, ...platforms }, process.platform, process.arch)) continue;
+    needed.push(entry);
+    releases.set(release.purl, release);
+  }
+  const owners = new Set(
+    lockfile.entries.flatMap((entry) => (entry.kind === 'bundled' ? [entry.owner] : [])),
+  );
+  const owning = new Set([...owners].map((key) => checked.releases.get(key)?.purl));
+  const inside = new Map<string, BundleListing>();
+  const outcomes = new Map<string, FetchOutcome>();
+  const failures: ReplicaFailure[] = [];
+  const total = releases.size;
+  invocation.progress('fetching tarballs', { done: 0, total });
+  await fetchArtifacts(
+    [...releases.values()],
+    {
+      replicas: await session.readyFirst(),
+      missed: new Map(),
+      store: new ArtifactStore(join(cacheFolder(invocation.context.env), 'artifacts')),
+      signal: invocation.context.signal,
+      onFailure: (failure) => failures.push(failure),
+    },
+    async (outcome) => {
+      const { purl } = outcome.release;
+      if (outcome.kind === 'checked') {
+        await staging.addContent(outcome.release.sha512, outcome.bytes);
+        if (owning.has(purl)) inside.set(purl, bundledIn(outcome.listing));
+        // The bytes are on disk now; a thousand packages must not stay in memory.
+        const nothing = new Uint8Array();
+        const listing = { ...outcome.listing, archive: nothing, packageJson: nothing, files: [] };
+        outcomes.set(purl, { ...outcome, bytes: nothing, listing });
+      } else {
+        outcomes.set(purl, outcome);
+      }
+      invocation.progress('fetching tarballs', { done: outcomes.size, total });
+    },
+  );
+  const bundles = new Map<string, BundleListing>();
+  for (const owner of owners) {
+    const found = inside.get(checked.releases.get(owner)?.purl ?? '');
+    if (found !== undefined) bundles.set(owner, found);
+  }
+  return { outcomes, failures, needed, bundles };
+}
+
+// What the lockfile calls bundled, against the tarballs that are here now.
+function proveBundles(
+  { entries }: Lockfile,
+  { releases }: LockfileVerification,
+  { bundles }: Fetched,
+): { readonly proven: ProvenEntries; readonly problems: ReadonlyMap<string, string> } {
+  const bundled = new Map<string, JsonObject>();
+  const problems = new Map<string, string>();
+  for (const [owner, bundle] of bundles) {
+    const judged = judgeBundle(owner, entries, bundle);
+    for (const [key, manifest] of judged.manifests) bundled.set(key, manifest);
+    for (const [key, problem] of judged.problems) problems.set(key, problem);
+  }
+  return { proven: { releases, bundled }, problems };
+}
+
+function withProblems(
+  verification: Verification,
+  { entries, file }: Lockfile,
+  problems: ReadonlyMap<string, string>,
+): Verification {
+  if (problems.size === 0) return verification;
+  const byPlace = new Map(entries.map((entry) => [`${entry.name} ${entry.line ?? ''}`, entry]));
+  const subjects = verification.subjects.map((subject): SubjectReport => {
+    const entry = byPlace.get(`${subject.name} ${subject.location?.line ?? ''}`);
+    const problem = entry === undefined ? undefined : problems.get(entry.key);
+    if (entry === undefined || problem === undefined) return subject;
+    const place = `${file}${entry.line === null ? '' : `:${entry.line}`}  ${entry.key}`;
+    const found = diagnostic('BP6006', `${entry.name}@${entry.version ?? '?'}: ${problem}`, {
+      details: [['in', place]],
+      hints: ['look at who added it; then make the lockfile again'],
+    });
+    return { ...subject, verdict: 'rejected', diagnostics: [...subject.diagnostics, found] };
+  });
+  const rejected = subjects.filter(({ verdict }) => verdict === 'rejected');
+  assert(rejected.length > 0, 'every entry of a lockfile has its row');
+  return { ...verification, subjects };
+}
+
+// What happened to the bytes, added to what was proven about the names.
+function withFetched(
+  verification: Verification,
+  fetched: Fetched,
+  session: LogSession,
+): Verification {
+  const byName = new Map(
+    [...fetched.outcomes.values()].map((outcome) => [
+      `${outcome.release.name}@${outcome.release.version}`,
+      outcome,
+    ]),
+  );
+  const liars = fetched.failures.map(({ url, error }) => ({
+    url,
+    problem: describeFailure(error),
+  }));
+  return {
+    ...verification,
+    subjects: verification.subjects.map((subject) =>
+      withFetchOutcome(subject, byName.get(`${subject.name}@${subject.version ?? ''}`)),
+    ),
+    replicas: [...verification.replicas, ...liars],
+    bytesFetched: session.http.bytesReceived,
+  };
+}
+
+// npm drops an optional package that it can't unpack, and says nothing (tried). Whatever is called
+// installed has to be there, unless the project's own settings leave kinds of dependencies out.
+async function requireComplete(
+  staging: Staging,
+  needed: readonly LockEntry[],
+  flags: readonly string[],
+): Promise<void> {
+  if (flags.some((flag) => flag.startsWith('--omit='))) return;
+  for (const entry of needed) {
+    if (entry.kind === 'registry' && entry.optional) continue;
+    if (await exists(join(staging.folder, entry.key, 'package.json'))) continue;
+    throw new CliError('BP7004', `npm left ${entry.name} out, without saying why`, {
+      details: [['missing', entry.key]],
+      hints: ['nothing was changed; please report it'],
+    });
+  }
+}
+
+/** Whose scripts ran, and whose did not. */
+type ScriptReport = NonNullable<Verification['installed']>['scripts'];
+
+async function runAllowed(
+  invocation: Invocation,
+  session: LogSession,
+  { lockfile }: Wish,
+  {
+    proven,
+    fetched,
+    staging,
+  }: { readonly proven: ProvenEntries; readonly fetched: Fetched; readonly staging: Staging },
+  { scripts }: InstallOptions,
+): Promise<ScriptReport> {
+  const project = installFolder(invocation, lockfile);
+  const mode = scripts === undefined ? 'listed' : scripts ? 'all' : 'none';
+  const { layers } = session.config.policy;
+  const present: ScriptedPackage[] = [];
+  for (const each of scriptedPackages(lockfile, proven, fetched.bundles)) {
+    // What npm left out for its platform or by a setting has no scripts to run.
+    if (await exists(join(project, each.key, 'package.json'))) present.push(each);
+  }
+  // A bundled package has no signature of its own; a list that names it means the one of that name.
+  const isAllowed = (each: ScriptedPackage): boolean =>
+    each.isBundled
+      ? mode === 'all' && mayRunScripts(layers, mode, ownerOf(each, lockfile))
+      : mayRunScripts(layers, mode, each);
+  const allowed = present.filter(isAllowed);
+  const skipped = present.filter((each) => !allowed.includes(each)).map(scriptedText);
+  const dropped = await runScripts(allowed, {
+    project,
+    scratch: staging.folder,
+    context: invocation.context,
+    onStart: (what) => invocation.progress(`running ${what}`),
+  });
+  const failed = dropped.map(scriptedText);
+  if (failed.length > 0) {
+    invocation.notice(`left out, since their install scripts failed: ${failed.join(', ')}`);
+  }
+  if (skipped.length > 0) {
+    invocation.notice(`install scripts not run: ${brief(skipped)} (see: bftpkg explain scripts)`);
+  }
+  const ran = allowed.map(scriptedText).filter((text) => !failed.includes(text));
+  return { ran, skipped, failed };
+}
+
+function ownerOf(
+  { key }: ScriptedPackage,
+  { entries }: Lockfile,
+): { readonly name: string; readonly version: string } {
+  const entry = entries.find((each) => each.key === key);
+  const owner = entry?.kind === 'bundled' ? entry.owner : key;
+  const found = entries.find((each) => each.key === owner);
+  return { name: found?.name ?? '', version: found?.version ?? '' };
+}
+
+const NAMED_MAX = 5;
+
+function brief(names: readonly string[]): string {
+  const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : '';
+  return `${names.slice(0, NAMED_MAX).join(', ')}${more}`;
+}

@@ -1,0 +1,51 @@
+// The part of the command tree that installs.
+import { Command } from 'commander';
+
+import type { InstallOptions } from './commands/install-verified.ts';
+import type { Run } from './program-run.ts';
+
+// A thousand packages take seconds, their install scripts may compile for minutes.
+const INSTALL_TIMEOUT = '15m';
+
+/** Adds `install` and `ci`. */
+export function addInstall(program: Command, run: Run): void {
+  withScripts(
+    program
+      .command('install [packages...]')
+      .description('verify, then install: the lockfile, or name[@range]… added to it'),
+  ).action((packages: string[], options: InstallOptions) =>
+    run(
+      'install',
+      async (invocation) => {
+        const { installLocked, isLocked } = await import('./commands/install.ts');
+        if (packages.length === 0 && (await isLocked(invocation.globals.project))) {
+          return await installLocked(invocation, 'install', options);
+        }
+        const { installNamed } = await import('./commands/install-named.ts');
+        return await installNamed(invocation, packages, options);
+      },
+      INSTALL_TIMEOUT,
+    ),
+  );
+  withScripts(
+    program.command('ci').description('verify the lockfile, then install exactly that'),
+  ).action((options: InstallOptions) =>
+    run(
+      'ci',
+      async (invocation) => {
+        const { installLocked } = await import('./commands/install.ts');
+        return await installLocked(invocation, 'ci', options);
+      },
+      INSTALL_TIMEOUT,
+    ),
+  );
+}
+
+function withScripts(command: Command): Command {
+  return command
+    .option(
+      '--scripts',
+      'run the install scripts of all packages afterwards, not only those allowed',
+    )
+    .option('--no-scripts', 'run none, whatever allowScripts in bftpkg.json says');
+}
