@@ -8,7 +8,7 @@ import type { Subject } from '../verifier/evidence/subject.ts';
 import { verifyEvidence } from '../verifier/evidence/verify.ts';
 import { parseCheckpoint } from '../verifier/checkpoint.ts';
 import { nativeVerifier } from '../verifier/node/ed25519.ts';
-import { SignaturePool } from '../verifier/node/signature-pool.ts';
+import { threadedVerifier } from '../verifier/node/threaded-verifier.ts';
 import { parseNote } from '../verifier/note.ts';
 import { portableVerifier } from '../verifier/portable.ts';
 import type { SignatureJob, SignatureVerifier } from '../verifier/signatures.ts';
@@ -151,9 +151,7 @@ async function verifyCount(
     },
     { what: `${label}: evidence`, value: text.length / 1000, unit: 'kB' },
   );
-  const pool = new SignaturePool({ helping: true });
-  const pooled = await measure(() => check(pool), repetition);
-  await pool.close();
+  const pooled = await measure(() => check(threadedVerifier), repetition);
   figures.push({
     what: `${label}: wall time on all cores`,
     value: pooled.wallMs,

@@ -3,7 +3,8 @@
 import { decodeHex } from '../../verifier/encoding.ts';
 import { isBaseUrl } from '../../verifier/base-url.ts';
 import { VerifyError } from '../../verifier/errors.ts';
-import { SignaturePool } from '../../verifier/node/signature-pool.ts';
+import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
+import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { HttpClient } from '../client/http.ts';
 import { ReplicaClient } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
@@ -22,7 +23,7 @@ export interface Access {
   readonly replicas: readonly ReplicaClient[];
   readonly checkpointAgeMaxSeconds: number;
   readonly http: HttpClient;
-  readonly verifier: SignaturePool;
+  readonly verifier: SignatureVerifier;
 }
 
 /**
@@ -39,12 +40,11 @@ export async function withAccess<T>(
 ): Promise<T> {
   const settings = await readSettings(invocation, url, options);
   const http = new HttpClient();
-  const verifier = new SignaturePool({ helping: true });
   try {
     const replicas = settings.urls.map((each) => new ReplicaClient(each, http));
-    return await work({ ...settings, replicas, http, verifier });
+    return await work({ ...settings, replicas, http, verifier: threadedVerifier });
   } finally {
-    await Promise.all([http.close(), verifier.close()]);
+    await http.close();
   }
 }
 

@@ -2,7 +2,7 @@
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { SignaturePool } from '../../verifier/node/signature-pool.ts';
+import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
 import { HttpClient } from '../client/http.ts';
 import type { Invocation } from '../context.ts';
 import { usageError } from '../errors.ts';
@@ -74,9 +74,8 @@ export async function monitorRun(invocation: Invocation, options: MonitorOptions
       ? join(stateFolder(context.env), `monitor-${config.pin}`)
       : resolve(context.cwd, options.state);
   const http = new HttpClient();
-  const verifier = new SignaturePool({ helping: true });
   try {
-    const monitor = new Monitor(invocation, config, options, folder, http, verifier);
+    const monitor = new Monitor(invocation, config, options, folder, http);
     for (;;) {
       const { round, told } = await monitor.round();
       if (options.once === true || context.signal.aborted) return reportOf(round, told);
@@ -84,7 +83,7 @@ export async function monitorRun(invocation: Invocation, options: MonitorOptions
       if (context.signal.aborted) return reportOf(round, []);
     }
   } finally {
-    await Promise.all([http.close(), verifier.close()]);
+    await http.close();
   }
 }
 
@@ -94,7 +93,6 @@ class Monitor {
   readonly #options: MonitorOptions;
   readonly #store: MonitorStore;
   readonly #http: HttpClient;
-  readonly #verifier: SignaturePool;
   // Written to stdout by this process, and still on their way to the webhook.
   readonly #written = new Set<string>();
   #state: MonitorState | undefined;
@@ -105,14 +103,12 @@ class Monitor {
     options: MonitorOptions,
     folder: string,
     http: HttpClient,
-    verifier: SignaturePool,
   ) {
     this.#invocation = invocation;
     this.#config = config;
     this.#options = options;
     this.#store = new MonitorStore(folder, config.pin);
     this.#http = http;
-    this.#verifier = verifier;
   }
 
   async round(): Promise<{ readonly round: Round; readonly told: readonly Notice[] }> {
@@ -123,7 +119,7 @@ class Monitor {
         config: this.#config,
         store: this.#store,
         http: this.#http,
-        verifier: this.#verifier,
+        verifier: threadedVerifier,
         signal: AbortSignal.any([context.signal, AbortSignal.timeout(ROUND_TIMEOUT_MS)]),
         nowSeconds: Math.floor(context.nowMs() / 1000),
         folder: context.cwd,

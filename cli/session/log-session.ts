@@ -9,7 +9,7 @@ import { equalBytes } from '../../verifier/bytes.ts';
 import { statementHash } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { assert, VerifyError, type VerifyErrorCode } from '../../verifier/errors.ts';
-import { SignaturePool } from '../../verifier/node/signature-pool.ts';
+import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
 import { planRosterChain, type Roster } from '../../verifier/roster.ts';
 import { runPlan } from '../../verifier/signatures.ts';
 import type { SignedNote } from '../../verifier/note.ts';
@@ -94,7 +94,6 @@ export class LogSession {
   readonly http: HttpClient = new HttpClient();
   readonly #invocation: Invocation;
   readonly #trust: TrustStore;
-  readonly #verifier: SignaturePool = new SignaturePool({ helping: true });
   readonly #clients = new Map<string, ReplicaClient>();
   /** Addresses of the configuration, the one to ask first in front. */
   #order: readonly string[];
@@ -216,7 +215,7 @@ export class LogSession {
           evidence: verified,
           note: evidence.checkpoint,
           rosters: evidence.rosters,
-          verifier: this.#verifier,
+          verifier: threadedVerifier,
         },
         askNote,
         this.#reach,
@@ -298,7 +297,7 @@ export class LogSession {
         clockSkewMaxSeconds: CLOCK_SKEW_MAX_SECONDS,
         ...(trusted === undefined ? {} : { trusted }),
       },
-      this.#verifier,
+      threadedVerifier,
     );
   }
 
@@ -332,7 +331,7 @@ export class LogSession {
       const chain = await replica.rosters(signal);
       const start = chain.findIndex(({ payload }) => statementHash(payload) === pin);
       const rosters = await runPlan(
-        this.#verifier,
+        threadedVerifier,
         planRosterChain(pin, chain.slice(Math.max(0, start))),
       );
       const newest = rosters.at(-1);
@@ -391,9 +390,9 @@ export class LogSession {
     return Math.floor(this.#invocation.context.nowMs() / 1000);
   }
 
-  /** Ends connections and workers. */
+  /** Ends all connections. */
   async close(): Promise<void> {
-    await Promise.all([this.http.close(), this.#verifier.close()]);
+    await this.http.close();
   }
 }
 

@@ -2,7 +2,7 @@
 // lacks, canonical keys of large order, parsePublicKey has seen to.
 import { type KeyObject, createPublicKey, verify } from 'node:crypto';
 
-import { type PublicKey, SIGNATURE_LENGTH } from '../ed25519.ts';
+import { type PublicKey, SIGNATURE_LENGTH, publicKeyHex } from '../ed25519.ts';
 import type { SignatureJob, SignatureVerifier } from '../signatures.ts';
 
 // Making a KeyObject costs a tenth of a verification. Keys repeat (replicas, busy maintainers), but a
@@ -21,15 +21,16 @@ export const nativeVerifier: SignatureVerifier = {
   verifyMany: async (jobs) => jobs.map(verifyNative),
 };
 
-function keyObject(publicKey: PublicKey): KeyObject {
-  // One character per byte: the cheapest text that says which key it is.
-  const bytes = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length);
-  const id = bytes.toString('latin1');
+/** The key as OpenSSL wants it; made once as long as it is among the last 4,096. */
+export function keyObject(publicKey: PublicKey): KeyObject {
+  // A text that whoever parsed the key has asked for already.
+  const id = publicKeyHex(publicKey);
   const cached = keys.get(id);
   if (cached !== undefined) return cached;
   // As a JWK (RFC 8037): OpenSSL takes the bytes as they are. Decoding DER takes it eight times as
   // long, as long as a whole verification.
-  const jwk = { kty: 'OKP', crv: 'Ed25519', x: bytes.toString('base64url') };
+  const x = Buffer.from(publicKey.buffer, publicKey.byteOffset, publicKey.length);
+  const jwk = { kty: 'OKP', crv: 'Ed25519', x: x.toString('base64url') };
   const key = createPublicKey({ key: jwk, format: 'jwk' });
   if (keys.size >= KEYS_CACHED_MAX) {
     // The oldest goes: a Map keeps the order of insertion.

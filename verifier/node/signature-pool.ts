@@ -1,4 +1,5 @@
-// Ed25519 verification on all cores. Jobs travel in coarse chunks: a message to a thread costs the
+// Ed25519 verification on all cores, for servers (threaded-verifier.ts is for programs that run once): its
+// queue is its own, so that files never wait behind signatures. Jobs travel in coarse chunks: a message to a thread costs the
 // event loop a good part of what one verification costs.
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -13,11 +14,6 @@ import { READY, packJobs, packedLength } from './packed-jobs.ts';
 export interface SignaturePoolOptions {
   /** Worker threads, 1 to 64; as many as there are cores when absent. Started when first needed. */
   readonly workers?: number;
-  /**
-   * Whether this thread verifies chunks too instead of only waiting. For a program that has nothing
-   * else to do; a server would be deaf meanwhile. Off when absent.
-   */
-  readonly helping?: boolean;
 }
 
 const WORKERS_MAX = 64;
@@ -30,8 +26,6 @@ const CHUNK_JOBS_MAX = 200;
 const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 // A caller who comes while this many jobs wait is refused. About 13 s of one core's work.
 const WAITING_JOBS_MAX = 131_072;
-// Starting a thread costs about as much as this many verifications.
-const HELPED_JOBS_MIN = 500;
 // A thread that dies (out of memory) is replaced, but not for ever.
 const REPLACEMENTS_MAX = 8;
 
@@ -68,7 +62,6 @@ interface Member {
  */
 export class SignaturePool implements SignatureVerifier {
   readonly #workersMax: number;
-  readonly #helping: boolean;
   readonly #members = new Set<Member>();
   readonly #queue: Chunk[] = [];
   #waitingJobs = 0;
@@ -83,7 +76,6 @@ export class SignaturePool implements SignatureVerifier {
       '1 to 64 workers',
     );
     this.#workersMax = workers;
-    this.#helping = options.helping ?? false;
   }
 
   /**
@@ -101,10 +93,8 @@ export class SignaturePool implements SignatureVerifier {
     // What isn't 64 bytes is no signature, and has no place in a packed chunk.
     const positions = [...jobs.keys()].filter((i) => isPackable(jobs[i]));
     const packable = jobs.filter(isPackable);
-    const lanes = this.#workersMax + (this.#helping ? 1 : 0);
-    const answers = (
-      await Promise.all(split(packable, lanes).map(async (part) => this.#enqueue(part)))
-    ).flat();
+    const parts = split(packable, this.#workersMax);
+    const answers = (await Promise.all(parts.map(async (part) => this.#enqueue(part)))).flat();
     const result = jobs.map(() => false);
     for (const [i, position] of positions.entries()) result[position] = answers[i] === true;
     return result;
@@ -137,7 +127,7 @@ export class SignaturePool implements SignatureVerifier {
     }
     this.#startMembers();
     // With no thread left this one does the work, rather than let callers wait for ever.
-    if (this.#queue.length > 0 && (this.#helping || this.#members.size === 0)) this.#help();
+    if (this.#queue.length > 0 && this.#members.size === 0) this.#help();
   }
 
   #assign(member: Member): void {
@@ -170,7 +160,6 @@ export class SignaturePool implements SignatureVerifier {
 
   /** Starts a thread for each waiting chunk that none is starting for yet, within the limits. */
   #startMembers(): void {
-    if (this.#helping && this.#waitingJobs < HELPED_JOBS_MIN) return;
     const starting = [...this.#members].filter(({ ready }) => !ready).length;
     const wanted = Math.min(this.#queue.length - starting, this.#workersMax - this.#members.size);
     const allowed = this.#workersMax + REPLACEMENTS_MAX - this.#started;
@@ -181,8 +170,6 @@ export class SignaturePool implements SignatureVerifier {
     this.#started += 1;
     const member: Member = { worker: startWorker(), ready: false, chunk: undefined };
     this.#members.add(member);
-    // Who helps may be done before the thread has started, and needn't wait for it then.
-    if (this.#helping) member.worker.unref();
     member.worker.on('message', (message: Uint8Array | typeof READY) => {
       const { chunk } = member;
       member.chunk = undefined;
