@@ -43,7 +43,9 @@ export type LogEvent =
   | 'artifact_stored'
   | 'artifact_fetched'
   | 'artifact_unavailable'
-  | 'request_failed';
+  | 'request_failed'
+  | 'proposal_posted'
+  | 'mailbox_damaged';
 
 /** What a field may hold: plain data only, so that no object with secrets slips in whole. */
 export type LogField = string | number | boolean | null | undefined | readonly string[];

@@ -49,6 +49,8 @@ import { Lane } from './node/lane.ts';
 import { LedgerWork } from './node/ledger-work.ts';
 import { timingOf } from './node/timing.ts';
 import { Submissions } from './node/submissions.ts';
+import { Mailbox, MailboxFullError } from './mailbox/mailbox.ts';
+import { MAILBOX_FILE, ProposalTables, openMailboxDatabase } from './mailbox/tables.ts';
 import { PeerTransport } from './peer/transport.ts';
 import type { PeerGroup } from './peer/transport.ts';
 import type { Setup } from './setup.ts';
@@ -112,9 +114,20 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       durable,
     );
     const checkpoint = await storage.store.checkpoint();
+    const mailbox = new Mailbox({
+      tables: new ProposalTables(
+        openMailboxDatabase(join(setup.config.dataDir, MAILBOX_FILE), options.log),
+      ),
+      view: storage.view,
+      claimIndex: storage.claimIndex,
+      verifier,
+      nowSeconds: () => Math.floor(clocks.wallMs() / 1000),
+      nowMs: clocks.monotonicMs,
+    });
     const node = new ReplicaNode({
       ...options,
       storage,
+      mailbox,
       suffrage,
       core,
       verifier,
@@ -137,6 +150,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
 
 interface NodeParts extends NodeOptions {
   readonly storage: Storage;
+  readonly mailbox: Mailbox;
   readonly suffrage: Suffrage;
   readonly core: ConsensusCore;
   readonly verifier: SignaturePool;
@@ -308,6 +322,7 @@ export class ReplicaNode {
     await this.#transport.close();
     await this.#lane.idle();
     await verifier.close();
+    this.#parts.mailbox.close();
     await storage.store.close();
     log.info('stopped');
   }
@@ -444,6 +459,11 @@ export class ReplicaNode {
         return covered ? { kind: 'committed', id, index: found.index } : { kind: 'pending', id };
       },
       misbehaviour: () => this.#misbehaviour(),
+      proposals: {
+        post: (envelope) => this.#post(envelope),
+        listed: (name) => this.#parts.mailbox.listed(name),
+        find: (id) => this.#parts.mailbox.find(id),
+      },
       misbehaviourDocument: (id) => this.#keeper.document(id),
       contradictions: () => this.#contradictions.list(),
       contradictionDocument: (id) => this.#contradictions.document(id),
@@ -452,6 +472,16 @@ export class ReplicaNode {
       readiness: () => readinessChecks(this.#vitals()),
       status: () => this.#status(setup.config.replica),
     };
+  }
+
+  async #post(envelope: Uint8Array): ReturnType<Mailbox['post']> {
+    if (this.#isDraining) throw new BusyError('this replica is stopping');
+    try {
+      return await this.#parts.mailbox.post(envelope);
+    } catch (error) {
+      if (error instanceof MailboxFullError) throw new BusyError(error.message);
+      throw error;
+    }
   }
 
   /** Where the roster says that this replica is: behind a proxy that is not where it listens. */

@@ -51,6 +51,23 @@ export type HeadReport =
   /** Enough of this kind is kept already, or too many are being judged. */
   | { readonly kind: 'full' };
 
+/** Proposals of releases that maintainers are still signing. */
+export interface ProposalFace {
+  /**
+   * Takes a proposal, or more signatures for one; durable on return.
+   *
+   * @param envelope canonical envelope as received, at most 65,535 bytes
+   * @throws {VerifyError} malformed, or no maintainer of the package has signed it
+   * @throws {LedgerError} the log would refuse it
+   * @throws {BusyError} no room
+   */
+  post(envelope: Uint8Array): Promise<{ readonly id: string; readonly signatures: number }>;
+  /** Canonical envelopes of what there is to sign for a package. */
+  listed(name: string): readonly string[];
+  /** One of them; `undefined` for an unknown id. */
+  find(id: string): string | undefined;
+}
+
 /** The replica has no room for one more thing of this kind at present. */
 export class BusyError extends Error {
   override readonly name = 'BusyError';
@@ -103,6 +120,7 @@ export interface PublicFace {
    * @throws {VerifyError} malformed, of another log, or signed by no replica of this one
    */
   reportHead(note: string): Promise<HeadReport>;
+  readonly proposals: ProposalFace;
   /** Whether the process is alive and its store writable. */
   health(): readonly HealthCheck[];
   /** Whether clients should be sent here. */

@@ -37,11 +37,23 @@ export const UPLOADS_MAX = 4;
 /** Of them, those from one address: nobody takes all places, and a slow one of its own blocks nobody. */
 export const UPLOADS_PER_ADDRESS_MAX = 2;
 
+/** Parcels of small artifacts on their way at one time: each holds 2 MiB until it is sent. */
+export const PARCELS_MAX = 16;
+
+/** Of them, those to one address: the other replicas of a small log, on one machine. */
+export const PARCELS_PER_ADDRESS_MAX = 12;
+
 /** Evidence documents made at one time: each may hold tens of megabytes. */
 export const EVIDENCE_BUILDS_MAX = 4;
 
 /** Answers with committed batches made at one time: each may hold 4 MiB, twice. */
 export const BATCH_READS_MAX = 4;
+
+/** Proposals that are checked at one time: each costs up to 64 signatures. */
+export const PROPOSAL_POSTS_MAX = 8;
+
+/** Proposals that one maintainer's key may sign per second, ten times as many at once: each costs an fsync. */
+export const KEY_PROPOSALS_PER_SECOND = 1;
 
 /** Reports of misbehaviour read at one time: each may hold tens of megabytes. */
 export const REPORT_READS_MAX = 2;

@@ -28,6 +28,8 @@ const ID = 'ab'.repeat(32);
 /** What the fake replica answers to the next submission. */
 let next: () => Promise<SubmissionState> = () => Promise.reject(new Error('not set'));
 let submitted: { waitMs: number; length: number; gone: AbortSignal } | undefined;
+let proposed: number | undefined;
+let refusedProposal: Error | undefined;
 let hasCheckpoint = true;
 let isReady = true;
 const held = new Map<string, Uint8Array>();
@@ -93,6 +95,15 @@ function headReport(note: string): HeadReport {
 
 const face: PublicFace = {
   misbehaviour: async () => [{ id: REPORT_ID, epoch: 0, rule: 'X1', replica: 'r1', key: ID }],
+  proposals: {
+    post: async (envelope) => {
+      if (refusedProposal !== undefined) throw refusedProposal;
+      proposed = envelope.length;
+      return { id: ID, signatures: 2 };
+    },
+    listed: (name) => (name === 'left-pad' ? ['{"a":1}', '{"b":2}'] : []),
+    find: (id) => (id === ID ? '{"a":1}' : undefined),
+  },
   misbehaviourDocument: async (id) => (id === REPORT_ID ? '{}' : undefined),
   contradictions: async () => [{ id: CONTRADICTION_ID, kind: 'note' }],
   contradictionDocument: async (id) => (id === CONTRADICTION_ID ? '{}' : undefined),
@@ -191,6 +202,17 @@ describe('public reads', () => {
     ['the list of contradicted heads', '/v1/contradictions', 200, 'no-store'],
     ['a contradicted head', `/v1/contradictions/${CONTRADICTION_ID}`, 200, 'no-cache'],
     ['a head that is not kept', '/v1/contradictions/x', 404, undefined],
+    ['proposals', '/v1/proposals?package=left-pad', 200, 'no-store'],
+    ['proposals of no package', '/v1/proposals', 400, undefined],
+    [
+      'proposals of a name that is too long',
+      `/v1/proposals?package=${'a'.repeat(215)}`,
+      400,
+      undefined,
+    ],
+    ['a proposal', `/v1/proposals/${ID}`, 200, 'no-store'],
+    ['an unknown proposal', `/v1/proposals/${'00'.repeat(32)}`, 404, undefined],
+    ['a proposal by what is no id', '/v1/proposals/x', 404, undefined],
     ['health', '/healthz', 200, 'no-store'],
     ['status', '/v1/status', 200, 'no-store'],
   ];
@@ -259,6 +281,45 @@ describe('public reads', () => {
     const answer = await call('POST', '/npm/-/npm/v1/security/advisories/bulk', '{"a":["1.0.0"]}');
     assert.equal(answer.status, 200);
     assert.deepEqual(JSON.parse(answer.body), {});
+  });
+});
+
+describe('/v1/proposals', () => {
+  it('hands canonical envelopes out in a canonical array', async () => {
+    const answer = await call('GET', '/v1/proposals?package=left-pad');
+    assert.equal(answer.body, '[{"a":1},{"b":2}]');
+    assert.equal((await call('GET', '/v1/proposals?package=other')).body, '[]');
+  });
+
+  it('takes a proposal, and says how many have signed it', async () => {
+    const answer = await call('POST', '/v1/proposals', 'x'.repeat(100));
+    assert.equal(answer.body, `{"id":"${ID}","signatures":2}\n`);
+    assert.equal(proposed, 100);
+  });
+
+  const refusals: readonly (readonly [string, Error, number, string])[] = [
+    [
+      'a stranger’s',
+      new VerifyError('MAINTAINER_SIGNATURES_MISSING', 'nobody'),
+      422,
+      'MAINTAINER_SIGNATURES_MISSING',
+    ],
+    ['a taken version', new LedgerError('RELEASE_CONFLICT', 'taken'), 409, 'RELEASE_CONFLICT'],
+    ['a flood', new LedgerError('RATE_LIMITED', 'many'), 429, 'RATE_LIMITED'],
+    ['a full mailbox', new BusyError('full'), 503, 'BUSY'],
+  ];
+  for (const [why, error, status, code] of refusals) {
+    it(`answers ${status} for ${why}`, async () => {
+      refusedProposal = error;
+      const answer = await call('POST', '/v1/proposals', '{}');
+      refusedProposal = undefined;
+      assert.deepEqual([answer.status, codeOf(answer)], [status, code]);
+    });
+  }
+
+  it('refuses a body that no envelope can have', async () => {
+    const answer = await call('POST', '/v1/proposals', 'x'.repeat(65_537));
+    assert.equal(answer.status, 413);
   });
 });
 

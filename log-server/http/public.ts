@@ -18,6 +18,7 @@ import { AddressLimiter } from './limits.ts';
 import { logRoutes } from './log-routes.ts';
 import { misbehaviourRoutes } from './misbehaviour-routes.ts';
 import { npmRoutes } from './npm-routes.ts';
+import { proposalRoutes } from './proposal-routes.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 
 /**
@@ -59,6 +60,7 @@ export function createPublicApp(
   entryRoutes(app, shared);
   artifactRoutes(app, shared);
   npmRoutes(app, shared);
+  proposalRoutes(app, shared);
   misbehaviourRoutes(app, shared);
   contradictionRoutes(app, shared);
   healthRoutes(app, shared);

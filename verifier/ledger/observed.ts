@@ -14,7 +14,10 @@ import type { LedgerView } from './view.ts';
  *         is beyond the present size (catch up and ask again); `OBSERVED_HEAD_UNKNOWN` when the log
  *         had another root at that size
  */
-export function requireObserved(view: LedgerView, observed: Observed): void {
+export function requireObserved(
+  view: Pick<LedgerView, 'tip' | 'roster' | 'rootAt'>,
+  observed: Observed,
+): void {
   const { origin } = view.roster;
   const head = observed.get(origin);
   if (head === undefined) {

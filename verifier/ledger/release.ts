@@ -49,7 +49,11 @@ export function checkRelease(
   };
 }
 
-function requireFree(view: LedgerView, { name, version, maintainers }: ReleaseSubject): void {
+/** Requires that a release could be bound now: claimed, under the set in force, and free. @throws {LedgerError} */
+export function requireFree(
+  view: Pick<LedgerView, 'maintainerSet' | 'releaseRecord'>,
+  { name, version, maintainers }: ReleaseSubject,
+): void {
   const inForce = view.maintainerSet(name);
   if (inForce === undefined) {
     throw new LedgerError('PACKAGE_UNCLAIMED', `${quote(name)} has no maintainer set in the log`, {
