@@ -1,9 +1,11 @@
 // What consensus keeps (CONSENSUS 2.2): its records, proposed bodies, decided batches, rosters, and the
 // audit trail of view changes. The records' content is opaque here.
+import { createHash } from 'node:crypto';
+
 import { canonicalJson } from '../../verifier/json.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
 import { envelopeJson, parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
-import { concat } from '../../verifier/bytes.ts';
+import { concat, equalBytes } from '../../verifier/bytes.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import {
   decodeBody,
@@ -14,10 +16,18 @@ import {
   encodeHeader,
 } from '../../verifier/replication/encode.ts';
 import type { Batch, Certificate, Digest, Header, RecordName } from '../consensus/types.ts';
+import { DamagedStoreError } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
 
 /** View changes kept for auditors: a thousand of them is years of normal operation. */
 export const TRANSCRIPT_COUNT_MAX = 1000;
+
+/**
+ * The row among the records that holds the hash of the others. SQLite has no checksums: a promise whose
+ * view lost a bit, or a vote whose row is gone, would read like any other, and this replica could vote
+ * twice. With the seal it is known to be damaged (CONSENSUS M4, C5).
+ */
+const SEAL = 'seal';
 
 /** A decided batch as the tables have it. */
 export interface BatchRow {
@@ -46,7 +56,9 @@ const BATCH_COLUMNS = 'height, first_leaf, size, header, certificate, map_root, 
 export class BatchTables {
   readonly #putRecord: Statement<[string, Uint8Array], unknown>;
   readonly #deleteRecord: Statement<[string], unknown>;
-  readonly #records: Statement<[], { name: RecordName; value: Buffer }>;
+  readonly #records: Statement<[], { name: RecordName | typeof SEAL; value: Buffer }>;
+  /** Hashes of the records by name, once they were read: what the seal covers. */
+  #sealed: Map<string, Uint8Array> | undefined;
   readonly #putBody: Statement<[Uint8Array, Uint8Array], unknown>;
   readonly #deleteBody: Statement<[Uint8Array], unknown>;
   readonly #deleteBodies: Statement<[], unknown>;
@@ -101,12 +113,37 @@ export class BatchTables {
 
   /** Sets a record, or deletes it with `undefined`. */
   putRecord(name: RecordName, value: Uint8Array | undefined): void {
-    if (value === undefined) this.#deleteRecord.run(name);
-    else this.#putRecord.run(name, value);
+    const sealed = this.#hashes();
+    if (value === undefined) {
+      this.#deleteRecord.run(name);
+      sealed.delete(name);
+    } else {
+      this.#putRecord.run(name, value);
+      sealed.set(name, hashOf(value));
+    }
+    this.#putRecord.run(SEAL, sealOf(sealed));
   }
 
+  /** @throws {DamagedStoreError} they are not the ones that were written last */
   records(): ReadonlyMap<RecordName, Uint8Array> {
-    return new Map(this.#records.all().map(({ name, value }) => [name, blobBytes(value)]));
+    const records = new Map<RecordName, Uint8Array>();
+    let seal: Uint8Array | undefined;
+    for (const { name, value } of this.#records.all()) {
+      if (name === SEAL) seal = blobBytes(value);
+      else records.set(name, blobBytes(value));
+    }
+    const hashes = new Map([...records].map(([name, value]) => [name, hashOf(value)]));
+    const isWhole = seal === undefined ? records.size === 0 : equalBytes(seal, sealOf(hashes));
+    if (!isWhole) {
+      throw new DamagedStoreError('the records of what was promised and voted for are damaged');
+    }
+    this.#sealed = new Map(hashes);
+    return records;
+  }
+
+  #hashes(): Map<string, Uint8Array> {
+    if (this.#sealed === undefined) this.records();
+    return (this.#sealed ??= new Map());
   }
 
   putBody(digest: Digest, { header, body }: Batch): void {
@@ -173,6 +210,19 @@ export class BatchTables {
       .all()
       .map(({ epoch, view, message }) => ({ epoch, view, newView: blobBytes(message) }));
   }
+}
+
+function hashOf(value: Uint8Array): Uint8Array {
+  return createHash('sha256').update(value).digest();
+}
+
+// Names have no NUL in them, hashes have one length: no two sets of records have one seal.
+function sealOf(hashes: ReadonlyMap<string, Uint8Array>): Uint8Array {
+  const hash = createHash('sha256');
+  for (const [name, value] of [...hashes].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`${name}\0`).update(value);
+  }
+  return hash.digest();
 }
 
 function rowOf(row: BatchSqlRow): BatchRow {

@@ -17,6 +17,7 @@ import { parseEvidence } from '../../verifier/evidence/format.ts';
 import { verifyEvidence } from '../../verifier/evidence/verify.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parseRoster } from '../../verifier/roster.ts';
+import type { Write } from '../consensus/types.ts';
 import { DamagedStoreError, isDamage } from './damage.ts';
 import { openDatabase } from './database.ts';
 import { checkDatabase } from './fsck.ts';
@@ -206,6 +207,45 @@ describe('damage', () => {
         assert.ok(damage(folder, sql) > 0);
         const found = (await check(folder)).filter((line) => !line.includes('certificate'));
         assert.notDeepEqual(found, [], sql);
+      });
+    }
+  });
+
+  it('of what was promised and voted for is found before anything is signed', async () => {
+    const damages: readonly string[] = [
+      "UPDATE records SET value = flip(value) WHERE name = 'promise'",
+      "UPDATE records SET name = 'view-change' WHERE name = 'promise'",
+      "DELETE FROM records WHERE name = 'prepared'",
+      "DELETE FROM records WHERE name <> 'seal'",
+      "DELETE FROM records WHERE name = 'seal'",
+      "UPDATE records SET value = flip(value) WHERE name = 'seal'",
+    ];
+    for (const sql of damages) {
+      await withFolder(async (folder) => {
+        const storage = await openTestStorage(folder);
+        await fill(storage, 0);
+        const record = (name: 'promise' | 'prepared' | 'new-view', value?: Uint8Array): Write => ({
+          kind: 'record',
+          name,
+          value,
+        });
+        await storage.store.write([record('promise', Uint8Array.of(1, 2, 3)), record('new-view')]);
+        await storage.store.write([record('prepared', Uint8Array.of(4, 5))]);
+        await storage.store.close();
+        const whole = await openTestStorage(folder);
+        const { records } = await whole.store.consensusState();
+        assert.deepEqual([...records.keys()].toSorted(), ['prepared', 'promise']);
+        await whole.store.write([record('promise', Uint8Array.of(9))]);
+        await whole.store.close();
+        assert.ok(damage(folder, sql) > 0, sql);
+        const damaged = await openTestStorage(folder);
+        await assert.rejects(damaged.store.consensusState(), DamagedStoreError, sql);
+        await damaged.store.close();
+        const found = await check(folder);
+        assert.ok(
+          found.some((line) => line.includes('promised')),
+          sql,
+        );
       });
     }
   });

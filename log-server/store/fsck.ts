@@ -68,6 +68,7 @@ class DatabaseCheck {
 
   async run(): Promise<void> {
     for (const line of integrityProblems(this.#database)) this.#found(`SQLite: ${line}`);
+    await this.#attempt(() => void reading('the records', () => this.#tables.batches.records()));
     // Nothing can be said about what follows from entries that are not right.
     const isReplayed = await this.#attempt(() => this.#replay());
     if (!isReplayed) return;
