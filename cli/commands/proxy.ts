@@ -1,0 +1,162 @@
+// `bftpkg proxy`: a registry of verified packages on loopback, for any package manager; for one command,
+// or until it is stopped.
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import type { Invocation } from '../context.ts';
+import { CliError, systemCode, usageError } from '../errors.ts';
+import {
+  diagnostic,
+  doneReport,
+  verificationReport,
+  withDiagnostics,
+  type Diagnostic,
+  type Report,
+} from '../output/report.ts';
+import { describeFailure } from '../output/diagnose.ts';
+import { printable } from '../output/sanitize.ts';
+import { keptVariables, managerVariables } from '../proxy/manager-environment.ts';
+import { checkProjectSettings } from '../proxy/project-settings.ts';
+import { openProxy, type Proxy } from '../proxy/proxy.ts';
+import { withSession } from '../session/log-session.ts';
+import { reportVerification } from '../session/report-subject.ts';
+
+const PORT_MAX = 65_535;
+
+/** Options of `proxy`. */
+export interface ProxyOptions {
+  readonly port?: string;
+  readonly printEnv?: boolean;
+}
+
+/** Runs one command inside, or serves until it is told to stop. */
+export async function proxy(
+  invocation: Invocation,
+  command: readonly string[],
+  options: ProxyOptions,
+): Promise<Report> {
+  const port = readPort(options.port);
+  const settings = await checkProjectSettings(invocation.globals.project);
+  for (const note of settings.notes) invocation.notice(note);
+  const folder = await mkdtemp(join(tmpdir(), 'bftpkg-proxy-'));
+  try {
+    return await withSession(invocation, {}, async (session) => {
+      const proxy = await openProxy(invocation, session, port);
+      try {
+        const variables = await managerVariables(proxy.server, folder, settings.scopes, command[0]);
+        if (command.length > 0) {
+          const ended = await runInside(invocation, command, variables);
+          return reportOn(proxy, command, ended);
+        }
+        announce(invocation, proxy, variables, options.printEnv === true);
+        await stopped(invocation.context.signal);
+        return reportOn(proxy, [], { code: 0, signal: null });
+      } finally {
+        await proxy.server.close();
+      }
+    });
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+function readPort(text: string | undefined): number {
+  if (text === undefined) return 0;
+  const port = /^(?:0|[1-9][0-9]{0,4})$/.test(text) ? Number(text) : Number.NaN;
+  if (port <= PORT_MAX) return port;
+  throw usageError(`--port: not a port: ${text}`);
+}
+
+function announce(
+  invocation: Invocation,
+  { server }: Proxy,
+  variables: Readonly<Record<string, string>>,
+  isWithVariables: boolean,
+): void {
+  if (isWithVariables) {
+    for (const [name, value] of Object.entries(variables)) {
+      invocation.context.terminal.writeOut(`export ${name}='${value}'\n`);
+    }
+  }
+  invocation.notice(`registry of verified packages: ${server.registry}`);
+  invocation.notice(`anything else is refused by the proxy: ${server.forward}`);
+}
+
+async function stopped(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/**
+ * Runs the command with its input and output. What it writes to stdout goes to stderr: stdout is for the
+ * report alone, so that `--json` stays a document.
+ */
+async function runInside(
+  { context, globals }: Invocation,
+  command: readonly string[],
+  variables: Readonly<Record<string, string>>,
+): Promise<Ended> {
+  const [program = '', ...args] = command;
+  return await new Promise((resolve, reject) => {
+    const isShown = context.terminal.errIsTty;
+    const child = spawn(program, args, {
+      cwd: globals.project,
+      env: { ...keptVariables(context.env), ...variables },
+      // A terminal is handed on as it is, for colours and questions.
+      stdio: isShown ? ['inherit', 2, 2] : ['ignore', 'pipe', 'pipe'],
+      // Package managers are scripts on Windows and can only be started through its shell there.
+      shell: process.platform === 'win32',
+    });
+    child.stdout?.setEncoding('utf8').on('data', context.terminal.writeErr);
+    child.stderr?.setEncoding('utf8').on('data', context.terminal.writeErr);
+    const stop = (): void => void child.kill('SIGTERM');
+    if (context.signal.aborted) stop();
+    context.signal.addEventListener('abort', stop, { once: true });
+    child.on('error', (error) => {
+      context.signal.removeEventListener('abort', stop);
+      const reason = systemCode(error) ?? error.message;
+      reject(new CliError('BP9004', `${program} cannot be started: ${reason}`, { cause: error }));
+    });
+    child.on('close', (code, signal) => {
+      context.signal.removeEventListener('abort', stop);
+      resolve({ code, signal });
+    });
+  });
+}
+
+function reportOn(proxy: Proxy, command: readonly string[], ended: Ended): Report {
+  const { ledger, registry, session } = proxy;
+  const hasSucceeded = ended.code === 0;
+  const diagnostics = ledger.diagnostics(hasSucceeded);
+  const subjects = ledger.subjects(hasSucceeded);
+  const { latest } = registry.verdicts;
+  const failed = hasSucceeded ? [] : [commandFailed(command, ended)];
+  if (latest === undefined || subjects.length === 0) {
+    const line = 'nothing was fetched';
+    const done = doneReport('proxy', { data: { fetched: 0 }, lines: [line] });
+    return withDiagnostics(done, [...diagnostics, ...failed]);
+  }
+  const source = command.length === 0 ? 'proxy' : `proxy -- ${printable(command.join(' '), 80)}`;
+  const verification = reportVerification(session, latest, source, subjects);
+  const liars = registry.failures.map(({ url, error }) => {
+    return { url, problem: describeFailure(error) };
+  });
+  const replicas = [...verification.replicas, ...liars];
+  const report = verificationReport('proxy', { ...verification, replicas }, { diagnostics });
+  return withDiagnostics(report, failed);
+}
+
+function commandFailed(command: readonly string[], { code, signal }: Ended): Diagnostic {
+  const [program = ''] = command;
+  const how = code === null ? `was ended by ${signal ?? 'a signal'}` : `ended with ${code}`;
+  return diagnostic('BP7004', `${program} ${how}`);
+}

@@ -1,0 +1,32 @@
+// The parts of the proxy, put together.
+import type { Invocation } from '../context.ts';
+import type { LogSession } from '../session/log-session.ts';
+import { ProxyLedger } from './ledger.ts';
+import { RegistryRoutes } from './routes.ts';
+import { startProxyServer, type ProxyServer } from './server.ts';
+import { VerifiedRegistry } from './verified-registry.ts';
+
+/** A proxy that listens. */
+export interface Proxy {
+  readonly server: ProxyServer;
+  readonly registry: VerifiedRegistry;
+  readonly ledger: ProxyLedger;
+  readonly session: LogSession;
+}
+
+/**
+ * Starts a proxy on 127.0.0.1; the caller closes its server.
+ *
+ * @param port 0 lets the system choose
+ */
+export async function openProxy(
+  invocation: Invocation,
+  session: LogSession,
+  port: number,
+): Promise<Proxy> {
+  const ledger = new ProxyLedger((line) => invocation.notice(line));
+  const registry = new VerifiedRegistry(invocation, session, ledger);
+  const routesAt = (address: string): RegistryRoutes => new RegistryRoutes(registry, address);
+  const server = await startProxyServer(routesAt, ledger, port);
+  return { server, registry, ledger, session };
+}

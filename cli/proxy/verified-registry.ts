@@ -1,0 +1,246 @@
+// A registry of verified releases: what there is of a package, and its tarballs. Replicas are asked for
+// lists of versions and believed in nothing: each version is proven before it is offered, and what is
+// said about it is what its maintainers signed.
+import { join } from 'node:path';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import type { LoggedRelease, PackageReleases } from '../../verifier/npm/packument.ts';
+import { compareVersions } from '../../verifier/npm/version.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, type ReplicaFailure } from '../errors.ts';
+import { ArtifactStore } from '../npm/artifact-store.ts';
+import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
+import { diagnoseRefusal } from '../output/diagnose.ts';
+import { diagnostic, type Diagnostic, type SubjectReport } from '../output/report.ts';
+import { askVersionLists } from '../policy/version-lists.ts';
+import type { LogSession } from '../session/log-session.ts';
+import { withFetchOutcome } from '../session/report-fetch.ts';
+import { blankSubject } from '../session/report-subject.ts';
+import { cacheFolder } from '../trust/folders.ts';
+import type { HiddenVersion, ProxyLedger } from './ledger.ts';
+import { Verdicts, type Judged } from './verdicts.ts';
+import { WeightedGate } from './weighted-gate.ts';
+
+/**
+ * Versions of one package that are proven and offered, newest first. The largest packages have some
+ * thousands; resolvers choose the newest that fits, and a lockfile's older ones are served all the same.
+ */
+export const VERSIONS_OFFERED_MAX = 2_000;
+
+/** Bytes of tarballs that are held at one time: two of the largest, or some hundreds of usual ones. */
+const BYTES_HELD_MAX = 512 * 1024 * 1024;
+
+/** Packages that are looked up at one time; each may mean some megabytes of evidence. */
+const LOOKUPS_MAX = 8;
+
+/** How long a listing is good, milliseconds: within one installation nothing is proven twice. */
+const LISTING_FRESH_MS = 60_000;
+
+/** Listings kept: more than the largest installation has packages. */
+const LISTINGS_MAX = 5_000;
+
+/** Why something is not served. */
+export class ProxyRefusal extends Error {
+  override readonly name = 'ProxyRefusal';
+  readonly diagnostic: Diagnostic;
+
+  constructor(found: Diagnostic) {
+    super(found.message);
+    this.diagnostic = found;
+  }
+}
+
+interface Listing {
+  readonly at: number;
+  readonly offered: Promise<PackageReleases>;
+}
+
+/** Verified packages and tarballs. */
+export class VerifiedRegistry {
+  readonly verdicts: Verdicts;
+  readonly failures: ReplicaFailure[] = [];
+  readonly #invocation: Invocation;
+  readonly #session: LogSession;
+  readonly #ledger: ProxyLedger;
+  readonly #store: ArtifactStore;
+  readonly #listings = new Map<string, Listing>();
+  readonly #held = new WeightedGate(BYTES_HELD_MAX);
+  readonly #lookups = new WeightedGate(LOOKUPS_MAX);
+  readonly #missed = new Map<string, number>();
+
+  constructor(invocation: Invocation, session: LogSession, ledger: ProxyLedger) {
+    this.#invocation = invocation;
+    this.#session = session;
+    this.#ledger = ledger;
+    this.verdicts = new Verdicts(invocation, session);
+    this.#store = new ArtifactStore(join(cacheFolder(invocation.context.env), 'artifacts'));
+  }
+
+  /**
+   * What is offered of a package: at least one release.
+   *
+   * @throws {ProxyRefusal} nothing is, or nothing could be proven
+   */
+  async listing(name: string): Promise<PackageReleases> {
+    const now = this.#invocation.context.nowMs();
+    const known = this.#listings.get(name);
+    if (known !== undefined && now - known.at < LISTING_FRESH_MS) return await known.offered;
+    const offered = this.#lookups.run(1, () => this.#list(name));
+    if (this.#listings.size >= LISTINGS_MAX) this.#listings.clear();
+    this.#listings.set(name, { at: now, offered });
+    // A failure is not for keeping: the next one to ask may be luckier.
+    offered.catch(() => this.#listings.delete(name));
+    return await offered;
+  }
+
+  async #list(name: string): Promise<PackageReleases> {
+    const versions = await this.#versionsOf(name);
+    const newest = versions.slice(-VERSIONS_OFFERED_MAX);
+    const [record, ...answers] = await this.#judge(
+      [
+        { kind: 'package', name } as const,
+        ...newest.map((version) => ({ kind: 'release', name, version }) as const),
+      ],
+      true,
+    );
+    if (record?.result.kind === 'absent') throw this.#missing(name, notInLog(name));
+    if (record?.result.kind === 'refused') {
+      throw this.#missing(name, diagnoseRefusal(record.result.error));
+    }
+    if (record?.result.kind !== 'package')
+      throw new Error('a package is present, absent or refused');
+    const { latest, releases } = record.result.package;
+    // Every list may be a liar's; the map's own record names the latest.
+    if (latest !== null && !newest.includes(latest)) {
+      answers.push(...(await this.#judge([{ kind: 'release', name, version: latest }], true)));
+    }
+    const { offered, hidden, present } = sort(answers);
+    const unseen = releases - present;
+    const left = unseen <= 0 ? [] : [unlisted(name, unseen)];
+    this.#ledger.hidden(name, [...left, ...hidden]);
+    if (offered.length === 0) {
+      const [why] = hidden.toReversed();
+      const none = diagnostic('BP5003', `${name}: it is registered, but has no release`);
+      throw this.#missing(name, why?.reason ?? none);
+    }
+    return { name, latest, releases: offered };
+  }
+
+  async #versionsOf(name: string): Promise<readonly string[]> {
+    const urls = (await this.#session.readyFirst()).map(({ url }) => url);
+    const source = { http: this.#session.http, urls, signal: this.#invocation.context.signal };
+    const lists = (await askVersionLists(source, [name])).get(name);
+    if (lists === undefined || lists === 'too-few' || lists === 'bundle') {
+      const message = `${name}: too few replicas say which versions there are`;
+      throw new ProxyRefusal(diagnostic('BP7001', message, { hints: ['try again'] }));
+    }
+    return [...new Set(lists.flat())].sort(compareVersions);
+  }
+
+  async #judge(...asked: Parameters<Verdicts['ask']>): Promise<Judged[]> {
+    try {
+      return [...(await this.verdicts.ask(...asked))];
+    } catch (error) {
+      if (error instanceof CliError) throw new ProxyRefusal(error.diagnostic);
+      if (error instanceof VerifyError) throw new ProxyRefusal(diagnoseRefusal(error));
+      throw error;
+    }
+  }
+
+  #missing(name: string, problem: Diagnostic): ProxyRefusal {
+    const blank = blankSubject(name, null, null);
+    const verdict = problem.severity === 'inconclusive' ? 'inconclusive' : 'rejected';
+    this.#ledger.missing({ ...blank, verdict, diagnostics: [problem] });
+    return new ProxyRefusal(problem);
+  }
+
+  /**
+   * Hands a verified tarball to `use`, whole. How many are held at one time is bounded, so `use` is to end
+   * when the bytes are not needed any more.
+   *
+   * @throws {ProxyRefusal}
+   */
+  async tarball(
+    name: string,
+    version: string,
+    use: (bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
+    const [judged] = await this.#judge([{ kind: 'release', name, version }], false);
+    const { result, report } = judged ?? {};
+    if (result === undefined || report === undefined) throw new Error('a release has a verdict');
+    if (report.verdict !== 'verified' || result.kind !== 'verified') throw this.#refused(report);
+    const { release } = result;
+    await this.#held.run(release.size, async () => {
+      const outcome = await this.#fetch(release);
+      const final = withFetchOutcome(report, outcome);
+      if (outcome.kind !== 'checked') throw this.#refused(final);
+      this.#ledger.tarball(final);
+      await use(outcome.bytes);
+    });
+  }
+
+  async #fetch(release: VerifiedRelease): Promise<FetchOutcome> {
+    const outcomes: FetchOutcome[] = [];
+    await fetchArtifacts(
+      [release],
+      {
+        replicas: await this.#session.readyFirst(),
+        store: this.#store,
+        signal: this.#invocation.context.signal,
+        missed: this.#missed,
+        onFailure: (failure) => this.failures.push(failure),
+      },
+      (outcome) => {
+        outcomes.push(outcome);
+        return Promise.resolve();
+      },
+    );
+    const [only] = outcomes;
+    if (only === undefined) throw new Error('fetching one release has one outcome');
+    return only;
+  }
+
+  #refused(report: SubjectReport): ProxyRefusal {
+    this.#ledger.tarball(report);
+    const problem = report.diagnostics.find(({ severity }) => severity !== 'warning');
+    const { name, version } = report;
+    const nameless = diagnostic('BP9999', `${name}@${version ?? ''}: refused without a reason`);
+    return new ProxyRefusal(problem ?? nameless);
+  }
+}
+
+function notInLog(name: string): Diagnostic {
+  return diagnostic('BP5003', `${name}: not in the log`, {
+    hints: ['check the spelling; ask its maintainers to publish through the log'],
+  });
+}
+
+function unlisted(name: string, count: number): HiddenVersion {
+  const message = `${name}: ${count} more that are not among the newest ${VERSIONS_OFFERED_MAX} or that no replica listed`;
+  return { version: 'others', reason: diagnostic('BP6014', message, { severity: 'warning' }) };
+}
+
+// A version that is absent is a replica's mistake or lie and nobody's loss; all else that is not offered
+// is said.
+function sort(answers: readonly Judged[]): {
+  readonly offered: readonly LoggedRelease[];
+  readonly hidden: readonly HiddenVersion[];
+  readonly present: number;
+} {
+  const offered: LoggedRelease[] = [];
+  const hidden: HiddenVersion[] = [];
+  let present = 0;
+  for (const { result, report } of answers) {
+    if (result.kind === 'absent' || report === undefined) continue;
+    present++;
+    if (report.verdict === 'verified' && result.kind === 'verified') {
+      const { release } = result;
+      offered.push({ subject: release, loggedAt: release.loggedAt });
+      continue;
+    }
+    const reason = report.diagnostics.find(({ severity }) => severity !== 'warning');
+    if (reason !== undefined) hidden.push({ version: report.version ?? '', reason });
+  }
+  return { offered, hidden, present };
+}
