@@ -26,6 +26,9 @@ const ROSTERS_BYTES_MAX = 16 * MEBIBYTE;
 /** As large as an artifact may be (rule of the log). */
 export const ARTIFACT_BYTES_MAX: number = 256 * MEBIBYTE;
 
+/** A mailbox has a share for each of at most 64 maintainers, of envelopes of at most 64 KiB. */
+const PROPOSALS_MAX = 64;
+const PROPOSALS_BYTES_MAX = 5 * MEBIBYTE;
 /** A list of the most reports that a replica keeps, and one of them. */
 const REPORTS_BYTES_MAX = MEBIBYTE;
 const REPORTS_MAX = 1_000;
@@ -142,6 +145,57 @@ export class ReplicaClient {
       signal,
     });
     return readStatus(body);
+  }
+
+  /**
+   * Hands a signed release to co-maintainers.
+   *
+   * @param envelope canonical JSON
+   * @returns how many maintainers' signatures it has there now; unchecked
+   * @throws {TransportError} `STATUS` 409 or 422 (could never be logged), 429, 503
+   */
+  async postProposal(envelope: string, signal: AbortSignal): Promise<number> {
+    const { body } = await this.#http.exchange({
+      method: 'POST',
+      url: `${this.url}/v1/proposals`,
+      contentType: 'application/json',
+      body: envelope,
+      bytesMax: STATUS_BYTES_MAX,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    const { value } = parseForeignJson(body, { lengthMax: STATUS_BYTES_MAX });
+    return new ObjectReader(value, '').integer('signatures', 0);
+  }
+
+  /** Releases of a package that wait for signatures. Nothing about them is checked here. */
+  async proposals(name: string, signal: AbortSignal): Promise<readonly Envelope[]> {
+    return await this.#envelopes(`/v1/proposals?package=${encodeURIComponent(name)}`, signal);
+  }
+
+  /** One of them, by the hash of its payload; `undefined` when it is not there. */
+  async proposal(id: string, signal: AbortSignal): Promise<Envelope | undefined> {
+    try {
+      const [found] = await this.#envelopes(`/v1/proposals/${id}`, signal);
+      return found;
+    } catch (error) {
+      if (error instanceof TransportError && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  async #envelopes(path: string, signal: AbortSignal): Promise<readonly Envelope[]> {
+    const { body } = await this.#http.exchange({
+      method: 'GET',
+      url: this.url + path,
+      bytesMax: PROPOSALS_BYTES_MAX,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    const document = parseCanonicalJson(body, PROPOSALS_BYTES_MAX);
+    return readArray(document, 'proposals', PROPOSALS_MAX, readEnvelope);
   }
 
   /** Ids of the proofs of misbehaviour that it keeps. */

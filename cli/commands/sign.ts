@@ -17,6 +17,8 @@ import {
   signDraft,
   type Draft,
 } from '../release/draft.ts';
+import { noteSigning } from '../release/signed-before.ts';
+import { stateFolder } from '../trust/folders.ts';
 
 /** Options of `sign`. */
 export interface SignOptions {
@@ -57,7 +59,12 @@ export async function signWith(
 ): Promise<Draft> {
   if (keys.length === 0) throw new CliError('BP9003', 'no --key to sign with');
   let signed = draft;
-  for (const what of keys) signed = await signDraft(signed, await openSigner(invocation, what));
+  for (const what of keys) {
+    const signer = await openSigner(invocation, what);
+    // Before the signature exists: whoever is asked to sign another artifact later must know of it.
+    await noteSigning(stateFolder(invocation.context.env), draft);
+    signed = await signDraft(signed, signer);
+  }
   return signed;
 }
 

@@ -25,12 +25,15 @@ export type DiagnosticCode =
   | 'BP1001'
   | 'BP1002'
   | 'BP1003'
+  | 'BP1004'
   | 'BP1005'
   | 'BP1006'
   | 'BP1007'
   | 'BP1008'
+  | 'BP1009'
   | 'BP2001'
   | 'BP2006'
+  | 'BP2007'
   | 'BP3001'
   | 'BP3002'
   | 'BP3003'
@@ -116,6 +119,19 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     action: 'Look at who changed the lockfile entry; make it again with `bftpkg install`.',
     suppress: NEVER,
   },
+  BP1004: {
+    title: 'registry serves other bytes',
+    exit: EXIT.tampered,
+    happened: 'What the npm registry serves for this version is not the artifact in the log.',
+    matters:
+      'Users who verify will refuse it, and users who do not verify get something that the maintainers never signed.',
+    innocent:
+      'Somebody published by hand before the release was logged, or the registry packs anew.',
+    attack: 'A stolen publishing token, or a registry that serves other bytes.',
+    action:
+      'Do not announce the release. Ask the registry to remove it, revoke publishing tokens, and publish the logged bytes under a new version.',
+    suppress: NEVER,
+  },
   BP1005: {
     title: 'unsafe archive',
     exit: EXIT.tampered,
@@ -159,6 +175,19 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     action: 'Look at the files that are named; remove node_modules and run `bftpkg ci`.',
     suppress: NEVER,
   },
+  BP1009: {
+    title: 'rebuilt tarball differs',
+    exit: EXIT.tampered,
+    happened: 'Your own checkout gives another tarball than the one that you are asked to sign.',
+    matters:
+      'Your signature says that these bytes are what the repository gives. Nothing was signed.',
+    innocent:
+      'Another commit is checked out, files are changed or built differently, or the versions of npm or bftpkg differ.',
+    attack: 'A co-maintainer’s machine adds something that is not in the repository.',
+    action:
+      'Look at the files that the message names; check out the commit of the release, build it the same way, and sign again.',
+    suppress: '--expect-digest sha512-… signs a digest that you know from elsewhere.',
+  },
   BP2001: {
     title: 'too few maintainer signatures',
     exit: EXIT.maintainers,
@@ -177,6 +206,17 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'None known; a defect in a replica.',
     attack: 'Someone tries to put own keys in the place of the maintainers.',
     action: 'Do not install it; report it to the operators of the log.',
+    suppress: NEVER,
+  },
+  BP2007: {
+    title: 'signed another one before',
+    exit: EXIT.policy,
+    happened: 'You have signed another artifact for this version of this package.',
+    matters:
+      'Two signed artifacts for one version could both collect signatures; only one of them can ever be logged, and you would not know which.',
+    innocent: 'The release was prepared again after something had been changed.',
+    attack: 'Somebody tries to get a second, different artifact signed under the same version.',
+    action: 'Raise the version and prepare that one; let the first one expire.',
     suppress: NEVER,
   },
   BP3001: {
