@@ -21,6 +21,7 @@ import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { diagnoseFailures, isFinal } from '../output/diagnose.ts';
 import { loadConfig, type Config } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
+import { RememberedSignatures } from '../trust/remembered-signatures.ts';
 import { TrustStore } from '../trust/trust-store.ts';
 import { describeClock, judgeClock } from './clock.ts';
 import { keepForkEvidence } from './fork-file.ts';
@@ -94,6 +95,7 @@ export class LogSession {
   readonly http: HttpClient = new HttpClient();
   readonly #invocation: Invocation;
   readonly #trust: TrustStore;
+  readonly #signatures: RememberedSignatures;
   readonly #clients = new Map<string, ReplicaClient>();
   /** Addresses of the configuration, the one to ask first in front. */
   #order: readonly string[];
@@ -108,7 +110,9 @@ export class LogSession {
     this.config = config;
     this.#reach = reach;
     this.#order = config.replicas;
-    this.#trust = new TrustStore(stateFolder(invocation.context.env), config.pin);
+    const state = stateFolder(invocation.context.env);
+    this.#trust = new TrustStore(state, config.pin);
+    this.#signatures = new RememberedSignatures(state, threadedVerifier);
   }
 
   /** @throws {CliError} BP9004 */
@@ -184,7 +188,10 @@ export class LogSession {
         // Advanced also when a subject is refused: having seen a revocation, this machine must
         // not be shown the time before it again.
         const outcome = await this.#trust.advance(trusted, verified.evidence.trust);
-        if (outcome.kind === 'stored') return verified;
+        if (outcome.kind === 'stored') {
+          await this.#signatures.keep();
+          return verified;
+        }
       }
     } catch (error) {
       if (!(error instanceof ForkError)) throw error;
@@ -298,6 +305,7 @@ export class LogSession {
         ...(trusted === undefined ? {} : { trusted }),
       },
       threadedVerifier,
+      this.#signatures,
     );
   }
 
@@ -376,6 +384,7 @@ export class LogSession {
         this.#invocation.context.cwd,
       );
     }
+    await this.#signatures.keep();
     return {
       evidence: verified,
       source,

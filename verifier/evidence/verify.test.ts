@@ -224,6 +224,30 @@ describe('verifyEvidence', () => {
     assert.deepEqual(rounds, [4 + 1]);
   });
 
+  it('asks whoever remembers statements about nothing else', async () => {
+    const asked: string[] = [];
+    const memory: SignatureVerifier = {
+      verifyMany: (jobs) => {
+        asked.push(...jobs.map(({ message }) => new TextDecoder().decode(message)));
+        return Promise.resolve(jobs.map(() => true));
+      },
+    };
+    await verifyEvidence(request(LOG.evidence(SUBJECTS)), nativeVerifier, memory);
+    assert.equal(asked.length, 3 + 4 + 3 + 2 + 3 + 2 + 5);
+    // Neither rosters nor cosignatures: what says that a quorum has seen all of it is checked each time.
+    const isStatement = (text: string): boolean =>
+      /^DSSEv1 \d+ application\/vnd\.(?:in-toto|bftpkg\.maintainers)\+json /.test(text);
+    assert.deepEqual(
+      asked.filter((text) => !isStatement(text)),
+      [],
+    );
+    const evidence = { ...LOG.evidence(SUBJECTS), checkpoint: LOG.note({ cosigners: [0, 1] }) };
+    await assert.rejects(
+      verifyEvidence(request(evidence), nativeVerifier, memory),
+      refusedAs('QUORUM_NOT_REACHED'),
+    );
+  });
+
   it('never calls anything verified when no signature is valid', async () => {
     const none: SignatureVerifier = {
       verifyMany: (jobs) => Promise.resolve(jobs.map(() => false)),

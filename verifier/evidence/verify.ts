@@ -53,6 +53,9 @@ export interface VerifiedEvidence {
  * (rosters and checkpoint), then those of all statements. In between the entries are checked against
  * the tree, so that a stranger can't make a client verify signatures that no quorum has logged.
  *
+ * @param verifier   for rosters and checkpoint
+ * @param statements for what maintainers signed, if something else: it may remember what it has verified
+ *        before, because a quorum has just been found to have cosigned all of it
  * @throws {VerifyError} `ROSTER_*`, `QUORUM_NOT_REACHED`, `NOTE_*`, `CHECKPOINT_*`, `COSIGNATURE_*`,
  *         `ORIGIN_MISMATCH`, `CONSISTENCY_PROOF_INVALID`, `INCLUSION_PROOF_INVALID`,
  *         `COMMIT_LEAF_MISSING`, `MAP_*`, `FORMAT_UNSUPPORTED`; a fork is a `ForkError`
@@ -62,6 +65,7 @@ export interface VerifiedEvidence {
 export async function verifyEvidence(
   request: EvidenceRequest,
   verifier: SignatureVerifier,
+  statements: SignatureVerifier = verifier,
 ): Promise<VerifiedEvidence> {
   requireSaneRequest(request);
   const { evidence } = request;
@@ -75,7 +79,7 @@ export async function verifyEvidence(
   const log = new ShownLog(evidence, checkpoint.checkpoint);
   requireEpoch(log, checkpoint.checkpoint.size, roster);
 
-  const subjects = await judgeAll(log, request.subjects, verifier);
+  const subjects = await judgeAll(log, request.subjects, statements);
   return { roster, checkpoint, commit: log.commit, subjects, trust };
 }
 
