@@ -5,7 +5,7 @@ import { countVerdicts, findingsOf, subjectSpec, type Finding } from './findings
 import type { RunFacts } from './json.ts';
 import type { Diagnostic, Report, SubjectReport, Verification } from './report.ts';
 import { printable, printableLines } from './sanitize.ts';
-import { shortenDigests, wrapLine } from './text-layout.ts';
+import { formatCount, shortenDigests, wrapLine } from './text-layout.ts';
 
 /** What goes where: results to stdout, everything else to stderr. */
 export interface HumanText {
@@ -89,7 +89,7 @@ function namedLines(group: readonly Finding[], { style, width }: Layout): readon
     lines.push(...wrapLine(`  ${name}${placeText(subject)}`, width, 4));
   }
   const left = group.length - NAMED_MAX;
-  if (left > 0) lines.push(`  … and ${left.toLocaleString('en-US')} more (--verbose shows all)`);
+  if (left > 0) lines.push(`  … and ${formatCount(left)} more (--verbose shows all)`);
   return lines;
 }
 
@@ -110,7 +110,7 @@ export function formatAge(seconds: number): string {
 }
 
 function count(n: number, one: string, many: string): string {
-  return `${n.toLocaleString('en-US')} ${n === 1 ? one : many}`;
+  return `${formatCount(n)} ${n === 1 ? one : many}`;
 }
 
 function header(verification: Verification, facts: RunFacts): readonly string[] {
@@ -131,13 +131,13 @@ function header(verification: Verification, facts: RunFacts): readonly string[] 
   }
   if (checkpoint !== null) {
     const parts = [
-      `checkpoint ${checkpoint.size.toLocaleString('en-US')}`,
+      `checkpoint ${formatCount(checkpoint.size)}`,
       `${formatAge(checkpoint.ageSeconds)} old`,
       `epoch ${checkpoint.epoch}`,
       `signed by ${checkpoint.signers.map((name) => printable(name, 60)).join(' ')}`,
     ];
     if (checkpoint.consistentWith !== null) {
-      parts.push(`consistent with ${checkpoint.consistentWith.toLocaleString('en-US')}`);
+      parts.push(`consistent with ${formatCount(checkpoint.consistentWith)}`);
     }
     lines.push(parts.join(' · '));
   }
@@ -162,7 +162,7 @@ function table(verification: Verification, style: Style): readonly string[] {
   for (const [verdict, markName, label] of ROWS) {
     if (counts[verdict] === 0) continue;
     const text = `${style.marks[markName]} ${label}`.padEnd(32);
-    lines.push(`  ${text} ${counts[verdict].toLocaleString('en-US').padStart(8)}`);
+    lines.push(`  ${text} ${formatCount(counts[verdict]).padStart(8)}`);
   }
   lines.push('');
   return lines;
@@ -174,7 +174,7 @@ function subjectName(subject: SubjectReport): string {
 
 function verifiedLine(subject: SubjectReport, style: Style): string {
   const parts = [`${style.good(style.marks.ok)} ${subjectName(subject)}`];
-  if (subject.entry !== null) parts.push(`entry ${subject.entry.toLocaleString('en-US')}`);
+  if (subject.entry !== null) parts.push(`entry ${formatCount(subject.entry)}`);
   if (subject.maintainers !== null) {
     const { required, signers } = subject.maintainers;
     const names = signers.map((signer) => printable(signer.label, 40)).join(' + ');
@@ -220,15 +220,15 @@ function summary(
   const fetched =
     verification.bytesFetched === 0
       ? ''
-      : ` (${Math.ceil(verification.bytesFetched / 1024).toLocaleString('en-US')} KiB fetched)`;
+      : ` (${formatCount(Math.ceil(verification.bytesFetched / 1024))} KiB fetched)`;
   const { installed } = verification;
   const after =
     installed === null ? '' : `, ${count(installed.packages, 'package', 'packages')} installed`;
   if (report.verdict === 'verified' || report.verdict === 'allowed') {
     const allowed = counts.excepted + counts.baseline;
-    const byPolicy = allowed === 0 ? '' : `, ${allowed.toLocaleString('en-US')} allowed by policy`;
+    const byPolicy = allowed === 0 ? '' : `, ${formatCount(allowed)} allowed by policy`;
     return style.good(
-      `${style.marks.ok} ${counts.verified.toLocaleString('en-US')} verified${after}${byPolicy}, ` +
+      `${style.marks.ok} ${formatCount(counts.verified)} verified${after}${byPolicy}, ` +
         `0 problems ${time}${fetched}`,
     );
   }
@@ -236,7 +236,7 @@ function summary(
   const problems = count(Math.max(bad, report.diagnostics.length), 'problem', 'problems');
   const nothing = report.command === 'verify' ? '' : '; nothing was installed';
   return style.bad(
-    `${style.marks.fail} ${problems}, ${counts.verified.toLocaleString('en-US')} verified${nothing} ` +
+    `${style.marks.fail} ${problems}, ${formatCount(counts.verified)} verified${nothing} ` +
       `(exit ${report.exit.code}) ${time}`,
   );
 }

@@ -3,6 +3,7 @@
 // never get anything that moves. The cursor is never hidden, so nothing can leave it so.
 import type { ProgressCount, Terminal } from '../context.ts';
 import { printable } from './sanitize.ts';
+import { formatCount } from './text-layout.ts';
 
 export type ProgressMode = 'bar' | 'lines' | 'none';
 
@@ -99,7 +100,7 @@ export class Progress {
 
 function countText(count: ProgressCount | undefined): string {
   if (count === undefined) return '';
-  return ` ${count.done.toLocaleString('en-US')}/${count.total.toLocaleString('en-US')}`;
+  return ` ${formatCount(count.done)}/${formatCount(count.total)}`;
 }
 
 function bar(count: ProgressCount | undefined): string {

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 
 import { formatSri } from '../../verifier/npm/integrity.ts';
-import { shortenDigests, visibleLength, wrapLine } from './text-layout.ts';
+import { formatCount, shortenDigests, visibleLength, wrapLine } from './text-layout.ts';
 
 describe('shortenDigests', () => {
   const a = formatSri(new Uint8Array(64).fill(1));
@@ -27,6 +27,14 @@ describe('shortenDigests', () => {
     assert.equal(new Set(shortenDigests([a, a])).size, 1);
     assert.notEqual(shortenDigests([a, a])[0], a);
   });
+});
+
+describe('formatCount', () => {
+  for (const count of [0, 1, 12, 999, 1000, 1043, 48_112, 999_999, 1_000_000, 2 ** 53 - 1]) {
+    it(`writes ${count} as en-US does`, () => {
+      assert.equal(formatCount(count), count.toLocaleString('en-US'));
+    });
+  }
 });
 
 describe('wrapLine', () => {

@@ -20,6 +20,17 @@ export function shortenDigests(texts: readonly string[]): readonly string[] {
   return texts.map((text) => text.replace(SRI, shortDigest));
 }
 
+// Between digits, where a multiple of three follows to the end.
+const THOUSANDS = /\B(?=(?:[0-9]{3})+$)/g;
+
+/**
+ * A number of things (a whole number, 0 or more) as people read it: 1,043. Not `toLocaleString`, which has
+ * Node load its tables of all the world's languages, for a tenth of the time of a whole run.
+ */
+export function formatCount(count: number): string {
+  return String(count).replace(THOUSANDS, ',');
+}
+
 /** Columns that a text takes, colour codes not counted. Wide characters count as one. */
 export function visibleLength(text: string): number {
   return text.replace(COLOR, '').length;

@@ -73,7 +73,8 @@ export function parseEvidence(source: Uint8Array | string): Evidence {
   return readingAs('EVIDENCE_MALFORMED', 'evidence', () => {
     if (source.length > EVIDENCE_BYTES_MAX) throw malformed(`longer than ${EVIDENCE_BYTES_MAX}`);
     const text = typeof source === 'string' ? source : decodeUtf8(source);
-    requireBoundedShape(text, VALUES_MAX);
+    // Each value takes two characters at least, its own first and what parts it from the next.
+    if (text.length > 2 * VALUES_MAX) requireBoundedShape(text, VALUES_MAX);
     const reader = new ObjectReader(parseCanonicalJson(text, EVIDENCE_BYTES_MAX), '');
     reader.format('format', EVIDENCE_FORMAT);
     const evidence = {
