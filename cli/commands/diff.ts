@@ -4,9 +4,8 @@
 import { join, resolve } from 'node:path';
 
 import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarball.ts';
-import { equalBytes } from '../../verifier/bytes.ts';
 import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.ts';
-import { canonicalJson, type JsonObject } from '../../verifier/json.ts';
+import type { JsonObject } from '../../verifier/json.ts';
 import { gunzip } from '../../verifier/node/gunzip.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import type { Invocation } from '../context.ts';
@@ -16,6 +15,7 @@ import { fetchArtifacts } from '../npm/fetch.ts';
 import { diagnoseFailures } from '../output/diagnose.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { readArtifact } from '../release/artifact.ts';
+import { compareFiles, compareManifests, fileLine } from '../release/compare.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { cacheFolder } from '../trust/folders.ts';
 import { parseSpec } from './spec.ts';
@@ -30,14 +30,6 @@ interface Side {
   readonly listing: ArchiveListing;
   /** What the log says; `undefined` for a tarball at hand. */
   readonly release: VerifiedRelease | undefined;
-}
-
-interface FileChange {
-  readonly kind: 'added' | 'removed' | 'changed';
-  readonly path: string;
-  /** Bytes before and after. */
-  readonly from: number;
-  readonly to: number;
 }
 
 /** `diff <from> <to>`; each is name@version or a tarball. */
@@ -169,57 +161,4 @@ function signersOf({ release }: Side): string {
 
 function requiredOf({ release }: Side): string {
   return release === undefined ? 'unknown' : `${release.required} signatures`;
-}
-
-function contentOf({ archive, files }: ArchiveListing): ReadonlyMap<string, Uint8Array> {
-  return new Map(
-    files.map(({ path, offset, size }) => [path, archive.subarray(offset, offset + size)]),
-  );
-}
-
-function compareFiles(from: ArchiveListing, to: ArchiveListing): readonly FileChange[] {
-  const [before, after] = [contentOf(from), contentOf(to)];
-  const paths = [...new Set([...before.keys(), ...after.keys()])].toSorted();
-  return paths.flatMap((path): FileChange[] => {
-    const [a, b] = [before.get(path), after.get(path)];
-    const sizes = { path, from: a?.length ?? 0, to: b?.length ?? 0 };
-    if (a === undefined) return [{ kind: 'added', ...sizes }];
-    if (b === undefined) return [{ kind: 'removed', ...sizes }];
-    return equalBytes(a, b) ? [] : [{ kind: 'changed', ...sizes }];
-  });
-}
-
-function fileLine({ kind, path, from, to }: FileChange): string {
-  if (kind === 'added') return `added    ${path}  ${to} bytes`;
-  if (kind === 'removed') return `removed  ${path}  ${from} bytes`;
-  return `changed  ${path}  ${from} → ${to} bytes`;
-}
-
-interface ManifestChange {
-  readonly field: string;
-  readonly before: string | null;
-  readonly after: string | null;
-}
-
-// One row for each member of each table of the manifest: a script, a dependency, a program.
-function compareManifests(from: JsonObject, to: JsonObject): readonly ManifestChange[] {
-  const [before, after] = [flatten(from), flatten(to)];
-  const fields = [...new Set([...before.keys(), ...after.keys()])].toSorted();
-  return fields.flatMap((field) => {
-    const [a, b] = [before.get(field) ?? null, after.get(field) ?? null];
-    return a === b ? [] : [{ field, before: a, after: b }];
-  });
-}
-
-function flatten(manifest: JsonObject): ReadonlyMap<string, string> {
-  const rows = new Map<string, string>();
-  for (const [name, value] of Object.entries(manifest)) {
-    const isTable = typeof value === 'object' && value !== null && !Array.isArray(value);
-    const members = isTable ? Object.entries(value) : [['', value] as const];
-    for (const [key, member] of members) {
-      const text = typeof member === 'string' ? member : canonicalJson(member);
-      rows.set(key === '' ? name : `${name}.${key}`, text);
-    }
-  }
-  return rows;
 }
