@@ -47,5 +47,6 @@ function withScripts(command: Command): Command {
       '--scripts',
       'run the install scripts of all packages afterwards, not only those allowed',
     )
-    .option('--no-scripts', 'run none, whatever allowScripts in bftpkg.json says');
+    .option('--no-scripts', 'run none, whatever allowScripts in bftpkg.json says')
+    .option('--isolate', 'no network for npm and install scripts (Linux namespaces)');
 }

@@ -435,6 +435,34 @@ describe('ci of a tree', () => {
       assert.equal(await isThere(ran), true);
     });
 
+    // A script that fetches the rest of a program is how unsigned code gets past every signature.
+    it('gives them no network with --isolate, or says that it can’t', async () => {
+      const port = Number(new URL(fake.replicas[0]?.url ?? '').port);
+      const connect = `require('net').connect(${port}, '127.0.0.1', () => { require('fs').writeFileSync('reached', ''); process.exit(); }).on('error', () => process.exit())`;
+      const sha512 = await fake.publish({
+        name: 'caller',
+        version: `1.0.${port}`,
+        packageJson: { scripts: { install: 'node call.js' } },
+        files: { 'call.js': connect },
+      });
+      const spec = `caller@1.0.${port}`;
+      digests.set(spec, formatSri(sha512));
+      await project(
+        { dependencies: { caller: `1.0.${port}` } },
+        { 'node_modules/caller': release(spec) },
+      );
+      verified(await ci('--scripts'));
+      assert.equal(await isThere('node_modules/caller/reached'), true, 'the control');
+      const outcome = await ci('--scripts', '--isolate');
+      if (outcome.code === EXIT.verified) {
+        assert.equal(await isThere('node_modules/caller/reached'), false);
+      } else {
+        assert.equal(outcome.code, EXIT.usage, outcome.stderr);
+        assert.match(outcome.stderr, /--isolate is not possible here/);
+        assert.equal(await isThere('node_modules/caller/reached'), true, 'nothing was changed');
+      }
+    });
+
     it('fails with a required package and does without an optional one', async () => {
       await one('failing');
       const { code, stderr } = await ci('--scripts');

@@ -13,13 +13,8 @@ import { bundledIn, judgeBundle, type BundleListing } from '../npm/bundled.ts';
 import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
 import { exists, isNeededHere, type LockEntry, type Lockfile } from '../npm/lockfile.ts';
 import type { Npm } from '../npm/npm.ts';
-import {
-  runScripts,
-  scriptedPackages,
-  scriptedText,
-  type ScriptedPackage,
-} from '../npm/scripts.ts';
 import type { ProvenEntries } from '../npm/staged-lock.ts';
+import { isolation } from '../npm/isolation.ts';
 import { Staging } from '../npm/staging.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import {
@@ -29,16 +24,18 @@ import {
   type SubjectReport,
   type Verification,
 } from '../output/report.ts';
-import { mayRunScripts } from '../policy/scripts.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { withFetchOutcome } from '../session/report-fetch.ts';
 import type { LockfileVerification } from '../session/verify-lockfile.ts';
 import { cacheFolder } from '../trust/folders.ts';
+import { runAllowedScripts } from './install-scripts.ts';
 
 /** Options of `install` and `ci`. */
 export interface InstallOptions {
   /** Whether install scripts run afterwards: all, or none. Left out, those that `allowScripts` allows. */
   readonly scripts?: boolean;
+  /** Whether npm and the scripts get no network at all. */
+  readonly isolate?: boolean;
 }
 
 /** What is to be in the project afterwards. */
@@ -67,6 +64,7 @@ export async function installVerified(
 ): Promise<Report> {
   const { lockfile } = wish;
   const project = installFolder(invocation, lockfile);
+  const through = await startedThrough(invocation, options);
   const staging = await Staging.create(project);
   try {
     const fetched = await fetchAll(invocation, session, lockfile, checked, staging);
@@ -82,16 +80,17 @@ export async function installVerified(
     await staging.mirrorLocals(project, localFolders(lockfile));
     invocation.progress('installing with npm, offline');
     const { context } = invocation;
-    await staging.install(wish.packageJson, lockfile, proven, npm, { context, flags });
+    await staging.install(wish.packageJson, lockfile, proven, npm, { context, flags, ...through });
     await requireComplete(staging, fetched.needed, flags);
     await staging.commit(project, wish.files);
 
-    const scripts = await runAllowed(
+    const scripts = await runAllowedScripts(
       invocation,
       session,
-      wish,
-      { proven, fetched, staging },
-      options,
+      lockfile,
+      project,
+      { proven, bundles: fetched.bundles, scratch: staging.folder, ...through },
+      options.scripts,
     );
     const folder = join(project, 'node_modules');
     const installed = { packages: fetched.needed.length, folder, scripts };
@@ -99,6 +98,13 @@ export async function installVerified(
   } finally {
     await staging.remove();
   }
+}
+
+async function startedThrough(
+  { context }: Invocation,
+  { isolate }: InstallOptions,
+): Promise<{ readonly through?: readonly string[] }> {
+  return isolate === true ? { through: await isolation(context) } : {};
 }
 
 function localFolders({ graph }: Lockfile): readonly string[] {
@@ -256,67 +262,4 @@ async function requireComplete(
       hints: ['nothing was changed; please report it'],
     });
   }
-}
-
-/** Whose scripts ran, and whose did not. */
-type ScriptReport = NonNullable<Verification['installed']>['scripts'];
-
-async function runAllowed(
-  invocation: Invocation,
-  session: LogSession,
-  { lockfile }: Wish,
-  {
-    proven,
-    fetched,
-    staging,
-  }: { readonly proven: ProvenEntries; readonly fetched: Fetched; readonly staging: Staging },
-  { scripts }: InstallOptions,
-): Promise<ScriptReport> {
-  const project = installFolder(invocation, lockfile);
-  const mode = scripts === undefined ? 'listed' : scripts ? 'all' : 'none';
-  const { layers } = session.config.policy;
-  const present: ScriptedPackage[] = [];
-  for (const each of scriptedPackages(lockfile, proven, fetched.bundles)) {
-    // What npm left out for its platform or by a setting has no scripts to run.
-    if (await exists(join(project, each.key, 'package.json'))) present.push(each);
-  }
-  // A bundled package has no signature of its own; a list that names it means the one of that name.
-  const isAllowed = (each: ScriptedPackage): boolean =>
-    each.isBundled
-      ? mode === 'all' && mayRunScripts(layers, mode, ownerOf(each, lockfile))
-      : mayRunScripts(layers, mode, each);
-  const allowed = present.filter(isAllowed);
-  const skipped = present.filter((each) => !allowed.includes(each)).map(scriptedText);
-  const dropped = await runScripts(allowed, {
-    project,
-    scratch: staging.folder,
-    context: invocation.context,
-    onStart: (what) => invocation.progress(`running ${what}`),
-  });
-  const failed = dropped.map(scriptedText);
-  if (failed.length > 0) {
-    invocation.notice(`left out, since their install scripts failed: ${failed.join(', ')}`);
-  }
-  if (skipped.length > 0) {
-    invocation.notice(`install scripts not run: ${brief(skipped)} (see: bftpkg explain scripts)`);
-  }
-  const ran = allowed.map(scriptedText).filter((text) => !failed.includes(text));
-  return { ran, skipped, failed };
-}
-
-function ownerOf(
-  { key }: ScriptedPackage,
-  { entries }: Lockfile,
-): { readonly name: string; readonly version: string } {
-  const entry = entries.find((each) => each.key === key);
-  const owner = entry?.kind === 'bundled' ? entry.owner : key;
-  const found = entries.find((each) => each.key === owner);
-  return { name: found?.name ?? '', version: found?.version ?? '' };
-}
-
-const NAMED_MAX = 5;
-
-function brief(names: readonly string[]): string {
-  const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : '';
-  return `${names.slice(0, NAMED_MAX).join(', ')}${more}`;
 }

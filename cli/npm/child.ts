@@ -1,6 +1,8 @@
 // Other programs as child processes, cut off from every setting that they would otherwise pick up from
 // the environment; bounded in output, and ended with the command.
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { win32 } from 'node:path';
 
 import type { Context } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
@@ -28,6 +30,31 @@ export interface ChildOptions {
   readonly env: Readonly<Record<string, string>>;
   /** Bytes of each output that are kept; what is over is dropped. */
   readonly outputBytesMax?: number;
+  /** Program and arguments that start the child in turn, such as `unshare`. */
+  readonly through?: readonly string[];
+}
+
+/**
+ * What to start for a command, without a shell. On Windows npm is a script for cmd.exe, which would take
+ * `<`, `|` and `^` in a version range for its own; but all that script does is to give a file to Node.
+ *
+ * @throws {CliError} BP9004 when npm is not on PATH
+ */
+export function programOf(
+  command: string,
+  env: Readonly<Record<string, string | undefined>>,
+  platform: NodeJS.Platform = process.platform,
+  isThere: (path: string) => boolean = existsSync,
+): readonly [string, ...string[]] {
+  if (platform !== 'win32' || command !== 'npm') return [command];
+  const path = Object.entries(env).find(([name]) => name.toUpperCase() === 'PATH')?.[1] ?? '';
+  const script = path
+    .split(';')
+    .filter((folder) => win32.isAbsolute(folder) && isThere(win32.join(folder, 'npm.cmd')))
+    .map((folder) => win32.join(folder, 'node_modules', 'npm', 'bin', 'npm-cli.js'))
+    .find(isThere);
+  if (script !== undefined) return [process.execPath, script];
+  throw new CliError('BP9004', 'npm is not on PATH', { hints: ['install Node.js with npm'] });
 }
 
 /**
@@ -45,13 +72,16 @@ export async function runChild(
     const value = options.context.env[name];
     if (value !== undefined) env[name] = value;
   }
+  const [program = command, ...leading] = [
+    ...(options.through ?? []),
+    ...programOf(command, options.context.env),
+  ];
   return await new Promise((resolve, reject) => {
-    const child = spawn(command, args, {
+    const child = spawn(program, [...leading, ...args], {
       cwd: options.cwd,
       env,
       stdio: ['ignore', 'pipe', 'pipe'],
-      // npm is a script on Windows and can only be started through its shell there.
-      shell: process.platform === 'win32',
+      shell: false,
     });
     const out = new BoundedText(options.outputBytesMax ?? OUTPUT_BYTES_MAX);
     const err = new BoundedText(options.outputBytesMax ?? OUTPUT_BYTES_MAX);

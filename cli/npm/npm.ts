@@ -53,6 +53,8 @@ export interface NpmRun {
   readonly args: readonly string[];
   /** Whether install scripts run, and with the user's real home. */
   readonly scripts: boolean;
+  /** How to start it, where it is to have no network (isolation.ts). */
+  readonly through?: readonly string[];
 }
 
 /**
@@ -86,6 +88,7 @@ export async function runNpm(run: NpmRun): Promise<ChildResult> {
     return await runChild('npm', [command, ...flags, ...rest], {
       cwd: run.cwd,
       context: run.context,
+      ...(run.through === undefined ? {} : { through: run.through }),
       env: { HOME: run.scripts && HOME !== undefined ? HOME : home },
     });
   } finally {

@@ -92,6 +92,8 @@ export interface ScriptRun {
   readonly scratch: string;
   readonly context: Context;
   readonly onStart: (what: string) => void;
+  /** How to start npm, where scripts are to have no network. */
+  readonly through?: readonly string[];
 }
 
 // What a shell takes literally between double quotes. Names of the log are made of these; only the name
@@ -134,7 +136,8 @@ async function runOne(
   const cache = join(run.scratch, '.cache');
   // `--ignore-scripts` keeps npm from running what else is called pre… and post… of the event.
   const args = ['run', '--ignore-scripts=true', event];
-  const shared = { context: run.context, cache, scripts: true } as const;
+  const through = run.through === undefined ? {} : { through: run.through };
+  const shared = { context: run.context, cache, scripts: true, ...through } as const;
   if (script !== GYP_SCRIPT) return await runNpm({ ...shared, cwd: folder, args });
   // It may stand in no package.json, so npm is given one that says it.
   if (!PLAIN_FOLDER.test(key)) throw new CliError('BP9005', `${key}: not built in such a folder`);

@@ -59,7 +59,11 @@ export class Staging {
     lockfile: Lockfile,
     proven: ProvenEntries,
     npm: Npm,
-    options: { readonly context: Context; readonly flags: readonly string[] },
+    options: {
+      readonly context: Context;
+      readonly flags: readonly string[];
+      readonly through?: readonly string[];
+    },
   ): Promise<void> {
     await mkdir(this.#cache, { recursive: true });
     await writeFile(join(this.folder, 'package.json'), withoutScripts(packageJson));
@@ -76,6 +80,7 @@ export class Staging {
         ...options.flags,
       ],
       scripts: false,
+      ...(options.through === undefined ? {} : { through: options.through }),
     });
     if (result.code !== 0) throw npmFailed('npm ci', result);
     // npm's memory of where it installed from. It would carry our made-up registry into the project's
