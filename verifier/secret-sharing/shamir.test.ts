@@ -182,13 +182,20 @@ describe('recoverSecret', () => {
   });
 
   it('makes nothing of more wrong shares than that, rather than something else', () => {
-    const secret = random(32);
-    const all = split(secret, 7, 3);
-    for (const wrong of subsets(7)) {
-      if (wrong.length <= 2 || wrong.length > 5) continue;
-      const given = all.map((share, i) => (wrong.includes(i) ? spoiled(share) : share));
-      assert.deepEqual(recoverSecret(given, 3), { kind: 'unrecoverable' });
+    // With m = t any values make some secret, so m is larger.
+    let patterns = 0;
+    for (let count = 3; count <= 6; count++) {
+      for (let threshold = 2; threshold < count; threshold++) {
+        const all = split(random(32), count, threshold);
+        for (const wrong of subsets(count)) {
+          if (wrong.length <= correctable(count, threshold)) continue;
+          const given = all.map((share, i) => (wrong.includes(i) ? spoiled(share) : share));
+          assert.deepEqual(recoverSecret(given, threshold), { kind: 'unrecoverable' });
+          patterns++;
+        }
+      }
     }
+    assert.equal(patterns, 335);
   });
 
   it('makes nothing of too few', () => {
