@@ -10,8 +10,8 @@ import { EMPTY_ROOT } from '../verifier/merkle/hash.ts';
 import type { Observed } from '../verifier/statements/observed.ts';
 import { Publisher, type PreparedRelease } from '../fixtures/publisher.ts';
 
-/** As many uploads as a replica takes from one address at one time. */
-const UPLOADS_PER_GATEWAY = 2;
+/** Uploads at one time: fewer than a replica takes from one address. */
+const UPLOADS_PER_GATEWAY = 16;
 
 /** Pause before what a busy gateway put off is sent again. */
 const RETRY_PAUSE_MS = 20;

@@ -3,26 +3,40 @@
 import type { IncomingMessage } from 'node:http';
 
 import type { ArtifactPut } from '../store/artifact-store.ts';
-import { artifactBody } from './body.ts';
+import { SMALL_BYTES_MAX } from '../store/small-artifact.ts';
+import { PARCEL_REQUEST_BYTES_MAX, formatParcel, readParcelRequest } from './artifact-parcel.ts';
+import { artifactBody, readDocument } from './body.ts';
 import { IMMUTABLE } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
-import { SharedGate, UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX, networkOf } from './limits.ts';
+import {
+  PARCELS_MAX,
+  PARCELS_PER_ADDRESS_MAX,
+  SMALL_UPLOADS_MAX,
+  SMALL_UPLOADS_PER_ADDRESS_MAX,
+  SharedGate,
+  UPLOADS_MAX,
+  UPLOADS_PER_ADDRESS_MAX,
+  networkOf,
+} from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { incomingOf, json, streamed } from './routes.ts';
+import { bytes, incomingOf, json, sent, streamed } from './routes.ts';
 
 const DIGEST_PATTERN = /^[0-9a-f]{128}$/;
 
-/** Adds PUT, GET and HEAD of /v1/artifacts/<sha512>. */
+/** Adds PUT, GET and HEAD of /v1/artifacts/<sha512>, and POST /v1/artifacts for many small ones. */
 export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteContext): void {
   const uploads = new SharedGate(UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX);
+  const smallUploads = new SharedGate(SMALL_UPLOADS_MAX, SMALL_UPLOADS_PER_ADDRESS_MAX);
+  const parcels = new SharedGate(PARCELS_MAX, PARCELS_PER_ADDRESS_MAX);
 
   app.put('/v1/artifacts/:sha512', async (c) => {
     const incoming = incomingOf(c);
     allowWrite(incoming);
     const sha512 = readDigest(c.req.param('sha512'));
     const sender = networkOf(incoming.socket.remoteAddress ?? '');
-    const done = await uploads.run(sender, () => takeUpload(face, sha512, incoming));
+    const gate = isSmall(incoming) ? smallUploads : uploads;
+    const done = await gate.run(sender, () => takeUpload(face, sha512, incoming));
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many uploads at one time', 2);
     const { kind, facts } = done.value;
     if (kind === 'created') {
@@ -44,6 +58,38 @@ export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
     if (content === undefined) throw notHeld();
     return streamed(content, ARTIFACT_HEADERS);
   });
+
+  app.post('/v1/artifacts', async (c) => {
+    const incoming = incomingOf(c);
+    const body = await readDocument(incoming, PARCEL_REQUEST_BYTES_MAX);
+    const digests = readParcelRequest(body);
+    if (digests === undefined) {
+      throw new HttpError(400, 'REQUEST_MALFORMED', 'not SHA-512 digests of 64 bytes each');
+    }
+    const asker = networkOf(incoming.socket.remoteAddress ?? '');
+    return new Promise<Response>((resolve, reject) => {
+      // Its place is free when the answer has left: a slow reader must not pile up answers here.
+      const work = async (): Promise<void> => {
+        const parcel = formatParcel(digests, (sha512) => face.artifacts.smallNow(sha512));
+        resolve(bytes(parcel, ARTIFACT_HEADERS));
+        await sent(c);
+      };
+      parcels
+        .run(asker, work)
+        .then((done) => {
+          if (done === undefined) {
+            throw new HttpError(503, 'BUSY', 'too many parcels at one time', 1);
+          }
+        })
+        .catch(reject);
+    });
+  });
+}
+
+/** Whether no more than a small artifact can come: Node reads no more of a body than was announced. */
+function isSmall({ headers }: IncomingMessage): boolean {
+  const announced = headers['content-length'];
+  return announced !== undefined && Number(announced) <= SMALL_BYTES_MAX;
 }
 
 /** Idempotent: what is held already is not stored again. */

@@ -37,6 +37,12 @@ export const UPLOADS_MAX = 4;
 /** Of them, those from one address: nobody takes all places, and a slow one of its own blocks nobody. */
 export const UPLOADS_PER_ADDRESS_MAX = 2;
 
+/** Small artifacts (64 KiB, announced as such) that arrive at one time: 16 MiB of memory at most. */
+export const SMALL_UPLOADS_MAX = 256;
+
+/** Of them, those from one address: a publisher of many packages shares one transaction among them. */
+export const SMALL_UPLOADS_PER_ADDRESS_MAX = 64;
+
 /** Parcels of small artifacts on their way at one time: each holds 2 MiB until it is sent. */
 export const PARCELS_MAX = 16;
 

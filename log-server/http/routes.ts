@@ -48,3 +48,10 @@ export function streamed(
 export function incomingOf(c: Context<{ Bindings: HttpBindings }>): IncomingMessage {
   return c.env.incoming;
 }
+
+/** Resolves when the answer has been sent, or its receiver has hung up. */
+export async function sent(c: Context<{ Bindings: HttpBindings }>): Promise<void> {
+  const { outgoing } = c.env;
+  if (outgoing.closed) return;
+  await new Promise<void>((resolve) => outgoing.once('close', () => resolve()));
+}

@@ -28,9 +28,15 @@ after(() => {
   }
 });
 
-/** A replica that answers every request for an artifact in its own way. */
+/**
+ * A replica that answers every request for an artifact in its own way, and gives no parcels (they have
+ * tests of their own).
+ */
 async function holder(name: string, listener: RequestListener): Promise<Holder> {
-  const server = createServer(listener);
+  const server = createServer((incoming, answer) => {
+    if (incoming.method === 'GET') listener(incoming, answer);
+    else answer.writeHead(404).end();
+  });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { name, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };

@@ -11,7 +11,8 @@ import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
-import { SlowHolders } from './slow-holders.ts';
+import { ParcelFetcher } from './parcel-fetcher.ts';
+import { SlowHolders, HolderError } from './slow-holders.ts';
 
 /**
  * Artifacts that are fetched at one time: together with the uploads of strangers as many as the store
@@ -46,11 +47,6 @@ export interface FetcherOptions {
   readonly pace?: PaceLimits;
 }
 
-/** It sends, but too slowly to be waited for. */
-class TooSlowError extends Error {
-  override readonly name = 'TooSlowError';
-}
-
 /** A fetch under way, or one that waits for its place. */
 interface Running {
   /** As it was asked for first, or hurried. */
@@ -67,6 +63,7 @@ export class ArtifactFetcher {
   readonly #closed = new AbortController();
   readonly #pace: PaceLimits;
   readonly #slow = new SlowHolders(() => performance.now());
+  readonly #parcels: ParcelFetcher;
   readonly #slots = new FetchSlots<Holder>(
     FETCHES_AT_ONCE,
     SUBMISSIONS_AT_ONCE,
@@ -84,6 +81,13 @@ export class ArtifactFetcher {
       bodyTimeout: 10_000,
       maxResponseSize: ARTIFACT_BYTES_MAX,
       maxHeaderSize: 8192,
+    });
+    this.#parcels = new ParcelFetcher({
+      artifacts,
+      agent: this.#agent,
+      pace: this.#pace,
+      closed: this.#closed.signal,
+      failed: (holder, error) => this.#noteFailure(holder, error, {}),
     });
   }
 
@@ -146,6 +150,11 @@ export class ArtifactFetcher {
     urgency: Urgency,
   ): Promise<boolean> {
     if ((await this.#artifacts.facts(digest)) !== undefined) return true;
+    const likeliest = holders.find(({ name }) => !this.#slow.has(name));
+    if (likeliest !== undefined) {
+      await this.#parcels.ask(digest, likeliest, this.#running.get(digest)?.urgency ?? urgency);
+      if ((await this.#artifacts.facts(digest)) !== undefined) return true;
+    }
     let left = holders;
     while (left.length > 0 && !this.#closed.signal.aborted) {
       // It may have been hurried while the last one was asked.
@@ -168,20 +177,27 @@ export class ArtifactFetcher {
       if (isHeld) this.#log.info('artifact_fetched', { sha512: digest, peer: holder.name });
       return isHeld;
     } catch (error) {
-      if (isItsFault(error) && !this.#closed.signal.aborted) this.#slow.note(holder.name);
-      // Wrong bytes are its fault, a dead connection may be anybody's; either way the next is asked.
-      const level = error instanceof VerifyError ? 'warn' : 'debug';
-      const fields = { sha512: digest, peer: holder.name, error: describeError(error) };
-      this.#log[level]('artifact_unavailable', fields);
+      this.#noteFailure(holder, error, { sha512: digest });
       return false;
     }
+  }
+
+  #noteFailure(holder: Holder, error: unknown, fields: { readonly sha512?: string }): void {
+    if (isItsFault(error) && !this.#closed.signal.aborted) this.#slow.note(holder.name);
+    // Wrong bytes are its fault, a dead connection may be anybody's; either way the next is asked.
+    const level = error instanceof VerifyError ? 'warn' : 'debug';
+    this.#log[level]('artifact_unavailable', {
+      ...fields,
+      peer: holder.name,
+      error: describeError(error),
+    });
   }
 
   /** @returns false when the replica says that it has not got it */
   async #ask(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {
     const left = new AbortController();
     const timeout = AbortSignal.timeout(ARTIFACT_TIMEOUT_MS);
-    const tooSlow = (): Error => new TooSlowError('the answer came too slowly');
+    const tooSlow = (): Error => new HolderError('the answer came too slowly');
     try {
       const answer: Dispatcher.ResponseData = await request(
         `${holder.url}/v1/artifacts/${digest}`,
@@ -210,7 +226,7 @@ export class ArtifactFetcher {
 /** Whether it is due to the replica or the way to it, and not to ourselves or the artifact. */
 function isItsFault(error: unknown): boolean {
   if (error instanceof VerifyError) return error.code === 'ARTIFACT_DIGEST_MISMATCH';
-  if (error instanceof TooSlowError || error instanceof errors.UndiciError) return true;
+  if (error instanceof HolderError || error instanceof errors.UndiciError) return true;
   // Refused and broken connections come as the system reports them; so does the artifact's time limit.
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? error.code : undefined;

@@ -7,6 +7,11 @@ const SLOW_MS = 60_000;
 /** Names remembered: all replicas of the largest roster. */
 const NAMES_MAX = 100;
 
+/** A replica answers too slowly to be waited for, or something else than it was asked for. */
+export class HolderError extends Error {
+  override readonly name = 'HolderError';
+}
+
 /** Names of replicas that were too slow, silent or wrong lately. */
 export class SlowHolders {
   readonly #nowMs: () => number;

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { after, describe, it } from 'node:test';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import { formatParcel, readParcelRequest } from '../http/artifact-parcel.ts';
+import { createLog } from '../log.ts';
+import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
+import { ArtifactFetcher, type Holder } from './artifact-fetcher.ts';
+
+const PATIENCE_MS = 20_000;
+
+/** Small artifacts by digest; what is in them does not matter here. */
+const CONTENTS = new Map(
+  Array.from({ length: 300 }, (_, i) => {
+    const bytes = Buffer.from(`artifact ${i}`);
+    return [createHash('sha512').update(bytes).digest('hex'), bytes] as const;
+  }),
+);
+const DIGESTS = [...CONTENTS.keys()];
+
+interface MemoryStore extends ArtifactStore {
+  readonly held: Map<string, ArtifactPurpose | undefined>;
+}
+
+function memoryStore(): MemoryStore {
+  const held = new Map<string, ArtifactPurpose | undefined>();
+  const factsOf = (sha512: string) => ({
+    sha512,
+    size: 1,
+    name: 'a',
+    version: '1.0.0',
+    manifest: {},
+  });
+  return {
+    held,
+    put: async (sha512, source, purpose) => {
+      const hash = createHash('sha512');
+      for await (const chunk of source) hash.update(chunk);
+      if (hash.digest('hex') !== sha512) {
+        throw new VerifyError('ARTIFACT_DIGEST_MISMATCH', 'other bytes');
+      }
+      held.set(sha512, purpose);
+      return { kind: 'created' as const, facts: factsOf(sha512) };
+    },
+    facts: async (sha512) => (held.has(sha512) ? factsOf(sha512) : undefined),
+    missing: async () => [],
+    read: async () => undefined,
+    smallNow: () => undefined,
+  };
+}
+
+interface Asked {
+  parcels: number[];
+  singles: number;
+}
+
+/** Gives what it holds, in parcels and one by one. */
+function giver(asked: Asked, smallOf: (sha512: string) => Uint8Array | undefined): RequestListener {
+  return (incoming, answer) => {
+    const chunks: Buffer[] = [];
+    incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+    incoming.on('end', () => {
+      if (incoming.method === 'POST') {
+        const digests = readParcelRequest(Buffer.concat(chunks)) ?? [];
+        asked.parcels.push(digests.length);
+        answer.end(formatParcel(digests, smallOf));
+        return;
+      }
+      asked.singles += 1;
+      const bytes = CONTENTS.get(incoming.url?.split('/').at(-1) ?? '');
+      answer.writeHead(bytes === undefined ? 404 : 200).end(bytes);
+    });
+  };
+}
+
+describe('artifacts in parcels', () => {
+  const servers: Server[] = [];
+  after(() => {
+    for (const server of servers) {
+      server.close();
+      server.closeAllConnections();
+    }
+  });
+
+  async function holder(name: string, listener: RequestListener): Promise<Holder> {
+    const server = createServer(listener).listen(0, '127.0.0.1');
+    servers.push(server);
+    await once(server, 'listening');
+    return { name, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  }
+
+  async function withFetcher(
+    run: (fetcher: ArtifactFetcher, store: MemoryStore) => Promise<void>,
+  ): Promise<void> {
+    const store = memoryStore();
+    const log = createLog('r0', 'error', { write: () => undefined, nowMs: () => 0 });
+    const fetcher = new ArtifactFetcher(store, log, {
+      pace: { bytesPerSecond: 32 * 1024, graceMs: 500 },
+    });
+    try {
+      await run(fetcher, store);
+    } finally {
+      await fetcher.close();
+    }
+  }
+
+  it('come with a few requests, for the purpose that they were asked for', async () => {
+    const asked: Asked = { parcels: [], singles: 0 };
+    const good = await holder(
+      'good',
+      giver(asked, (sha512) => CONTENTS.get(sha512)),
+    );
+    await withFetcher(async (fetcher, store) => {
+      assert.ok(await fetcher.fetch(DIGESTS, [good], PATIENCE_MS, 'batch'), 'all are held');
+      assert.deepEqual(asked, { parcels: [256, 44], singles: 0 });
+      assert.deepEqual(new Set(store.held.values()), new Set(['vote']));
+    });
+  });
+
+  it('come one by one when they are not in the parcel: large ones, say', async () => {
+    const asked: Asked = { parcels: [], singles: 0 };
+    const isGiven = (sha512: string): boolean => !DIGESTS.slice(0, 5).includes(sha512);
+    const good = await holder(
+      'good',
+      giver(asked, (sha512) => (isGiven(sha512) ? CONTENTS.get(sha512) : undefined)),
+    );
+    await withFetcher(async (fetcher) => {
+      assert.ok(await fetcher.fetch(DIGESTS.slice(0, 50), [good], PATIENCE_MS), 'all are held');
+      assert.deepEqual(asked, { parcels: [50], singles: 5 });
+    });
+  });
+
+  const bad: readonly (readonly [why: string, listener: RequestListener])[] = [
+    ['other bytes', giver({ parcels: [], singles: 0 }, () => Buffer.from('other'))],
+    ['no parcel', (_, answer) => answer.end('nonsense')],
+    ['an error', (_, answer) => answer.writeHead(503).end()],
+    [
+      'a parcel that never ends',
+      (_, answer) => {
+        const more = setInterval(() => answer.write(Buffer.alloc(256 * 1024)), 1);
+        answer.on('close', () => clearInterval(more));
+      },
+    ],
+    ['silence', () => undefined],
+    ['a drip', (_, answer) => void answer.write('x')],
+  ];
+  for (const [why, listener] of bad) {
+    it(`come from the next replica when the first gives ${why}`, async () => {
+      const asked: Asked = { parcels: [], singles: 0 };
+      const first = await holder('first', (incoming, answer) => {
+        // One by one it has nothing: what counts here is the parcel.
+        if (incoming.method === 'GET') answer.writeHead(404).end();
+        else listener(incoming, answer);
+      });
+      const good = await holder(
+        'good',
+        giver(asked, (sha512) => CONTENTS.get(sha512)),
+      );
+      await withFetcher(async (fetcher, store) => {
+        const some = DIGESTS.slice(0, 3);
+        assert.ok(await fetcher.fetch(some, [first, good], PATIENCE_MS), 'all are held');
+        assert.deepEqual([...store.held.keys()].toSorted(), some.toSorted());
+      });
+    });
+  }
+
+  it('do not make a vote wait behind what is merely missing', async () => {
+    const order: number[] = [];
+    let release = (): void => undefined;
+    const isReleased = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const slow = await holder('slow', (incoming, answer) => {
+      const chunks: Buffer[] = [];
+      incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
+      incoming.on('end', () => {
+        const digests = readParcelRequest(Buffer.concat(chunks)) ?? [];
+        order.push(digests.length);
+        void isReleased.then(() => answer.end(formatParcel(digests, (d) => CONTENTS.get(d))));
+      });
+    });
+    await withFetcher(async (fetcher, store) => {
+      const repairs = fetcher.fetch(DIGESTS.slice(0, 200), [slow], PATIENCE_MS, 'repair');
+      while (order.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      const vote = fetcher.fetch(DIGESTS.slice(200, 203), [slow], PATIENCE_MS, 'batch');
+      release();
+      assert.ok(await vote, 'the vote has its artifacts');
+      assert.deepEqual(order.slice(0, 2), [64, 3]);
+      assert.equal(store.held.get(DIGESTS[200] ?? ''), 'vote');
+      await repairs;
+    });
+  });
+});
