@@ -8,10 +8,24 @@ import { CliError } from '../errors.ts';
 import { parseLockfile } from '../lockfiles/load.ts';
 import { exists } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
-import { parseInstallSpec, resolveWith, type InstallSpec } from '../npm/resolve.ts';
-import type { Report } from '../output/report.ts';
+import {
+  parseInstallSpec,
+  resolveWith,
+  type InstallSpec,
+  type Resolution,
+  type ResolveRequest,
+} from '../npm/resolve.ts';
+import {
+  diagnostic,
+  failureReport,
+  verificationReport,
+  withDiagnostics,
+  type Diagnostic,
+  type Report,
+} from '../output/report.ts';
+import { openProxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
-import type { LockfileVerification } from '../session/verify-lockfile.ts';
+import { reportVerification } from '../session/report-subject.ts';
 import { installVerified, type InstallOptions } from './install-verified.ts';
 import { judge, readIfThere, readSettings, readText, recoverProject } from './install.ts';
 
@@ -38,46 +52,70 @@ export async function installNamed(
   const lockText = await readIfThere(join(project, 'package-lock.json'));
   const isNew = newSince(lockText, join(project, 'package-lock.json'));
   return await withSession(invocation, {}, async (session) => {
-    let last: unknown;
-    // Resolution is a replica's word: an unreachable, lying or lagging one is passed over.
-    for (const replica of await session.readyFirst()) {
-      if (invocation.context.signal.aborted) break;
-      invocation.progress(`resolving with ${replica.url}`);
-      try {
-        const request = { packageJson, lockText, specs, replicaUrl: replica.url, npm, flags };
-        const resolution = await resolveWith({ ...request, context: invocation.context });
-        const { report, checked } = await judge(
-          invocation,
-          session,
-          'install',
-          resolution.lockfile,
-          isNew,
-        );
-        if (report.exit.code !== 0) return report;
-        requireLatest(wanted, checked);
-        const files = new Map([
-          ['package.json', resolution.packageJson],
-          ['package-lock.json', resolution.lockText],
-        ]);
-        const { lockfile } = resolution;
-        const wish = { packageJson: resolution.packageJson, lockfile, files };
-        return await installVerified(
-          invocation,
-          session,
-          'install',
-          wish,
-          checked,
-          npm,
-          flags,
-          options,
-        );
-      } catch (error) {
-        if (!isResolutionFailure(error)) throw error;
-        last = error;
-      }
-    }
-    throw await explainUnresolved(session, wanted, last);
+    invocation.progress('choosing among verified versions');
+    const request = { packageJson, lockText, specs, npm, flags, context: invocation.context };
+    const chosen = await choose(invocation, session, request, wanted);
+    if (chosen.kind === 'failed') return chosen.report;
+    const { resolution, notes } = chosen;
+    const { lockfile } = resolution;
+    const { report, checked } = await judge(invocation, session, 'install', lockfile, isNew);
+    if (report.exit.code !== 0) return withDiagnostics(report, notes);
+    const files = new Map([
+      ['package.json', resolution.packageJson],
+      ['package-lock.json', resolution.lockText],
+    ]);
+    const wish = { packageJson: resolution.packageJson, lockfile, files };
+    const installed = await installVerified(
+      invocation,
+      session,
+      'install',
+      wish,
+      checked,
+      npm,
+      flags,
+      options,
+    );
+    return withDiagnostics(installed, notes);
   });
+}
+
+type Choice =
+  /** `notes` tell which versions were not offered. */
+  | {
+      readonly kind: 'chosen';
+      readonly resolution: Resolution;
+      readonly notes: readonly Diagnostic[];
+    }
+  | { readonly kind: 'failed'; readonly report: Report };
+
+// npm chooses, but only among what was proven before it was offered: a replica's word counts for nothing.
+async function choose(
+  invocation: Invocation,
+  session: LogSession,
+  request: Omit<ResolveRequest, 'registry'>,
+  wanted: readonly InstallSpec[],
+): Promise<Choice> {
+  const proxy = await openProxy(invocation, session, { tell: () => undefined });
+  const { ledger, registry, server } = proxy;
+  try {
+    const resolution = await resolveWith({ ...request, registry: server.registry });
+    return { kind: 'chosen', resolution, notes: ledger.diagnostics(true) };
+  } catch (error) {
+    if (!(error instanceof CliError) || error.diagnostic.code !== 'BP7004') throw error;
+    const problems = [...ledger.diagnostics(false), error.diagnostic];
+    const { latest } = registry.verdicts;
+    const refused = ledger.subjects(false).filter(({ verdict }) => verdict !== 'verified');
+    if (latest !== undefined && refused.length > 0) {
+      const verification = reportVerification(session, latest, 'package.json', refused);
+      const report = verificationReport('install', verification);
+      return { kind: 'failed', report: withDiagnostics(report, problems) };
+    }
+    const missing = latest === undefined ? undefined : await explainMissing(session, wanted);
+    const found = missing === undefined ? problems : [missing, ...problems];
+    return { kind: 'failed', report: failureReport('install', found) };
+  } finally {
+    await server.close();
+  }
 }
 
 // A yanked release may stay where it is; it is not to be added.
@@ -96,34 +134,21 @@ async function readManifest(project: string, specs: readonly string[]): Promise<
   return specs.length === 0 ? await readText(path) : ((await readIfThere(path)) ?? '{}\n');
 }
 
-/** npm found nothing with one replica; another one may know more. */
-function isResolutionFailure(error: unknown): error is CliError {
-  return (
-    error instanceof CliError &&
-    (error.diagnostic.code === 'BP7004' || error.diagnostic.code === 'BP4002')
-  );
-}
-
-// npm's "404" says nothing that is proven. The log does: whether there is such a package and release.
-// Only for a range does nothing prove that no version is in it.
-async function explainUnresolved(
+// npm's "no matching version" says nothing that is proven. The log does: whether there is such a package
+// and release. Only for a range does nothing prove that no version is in it.
+async function explainMissing(
   session: LogSession,
   wanted: readonly InstallSpec[],
-  last: unknown,
-): Promise<unknown> {
-  // Without names it is package.json that can't be resolved; npm has said what it misses.
-  if (wanted.length === 0) return last ?? new CliError('BP7001', 'no replica could be asked');
-  const verified = await session.verify(distinct(wanted.flatMap(subjectsOf)));
-  const missing = verified.evidence.subjects.flatMap((result) => {
-    const { subject } = result;
-    if (result.kind === 'package' && result.package.releases === 0) {
-      return [`${subject.name} (it is registered, but has no release)`];
-    }
-    if (result.kind !== 'absent') return [];
+): Promise<Diagnostic | undefined> {
+  const subjects = distinct(wanted.flatMap(subjectsOf));
+  if (subjects.length === 0) return undefined;
+  const verified = await session.verify(subjects);
+  const missing = verified.evidence.subjects.flatMap(({ kind, subject }) => {
+    if (kind !== 'absent') return [];
     return [subject.kind === 'release' ? `${subject.name}@${subject.version}` : subject.name];
   });
-  if (missing.length === 0) return last ?? new CliError('BP7001', 'no replica could be asked');
-  return new CliError('BP5003', `not in the log: ${missing.join(', ')}`, {
+  if (missing.length === 0) return undefined;
+  return diagnostic('BP5003', `not in the log: ${missing.join(', ')}`, {
     hints: ['check the spelling; nothing was installed'],
   });
 }
@@ -136,22 +161,4 @@ function subjectsOf({ name, range }: InstallSpec): readonly Subject[] {
 
 function distinct(subjects: readonly Subject[]): readonly Subject[] {
   return [...new Map(subjects.map((subject) => [subjectId(subject), subject])).values()];
-}
-
-// A replica that hides the newest version keeps its users on an old, perhaps vulnerable one. The log
-// proves which version is the latest.
-function requireLatest(wanted: readonly InstallSpec[], { releases }: LockfileVerification): void {
-  for (const { name, range } of wanted) {
-    if (range !== undefined && range !== 'latest') continue;
-    const release = releases.get(`node_modules/${name}`);
-    if (release === undefined || release.latest === null) continue;
-    if (release.version === release.latest) continue;
-    throw new CliError(
-      'BP4002',
-      `${name}: offered ${release.version}, the log says ${release.latest}`,
-      {
-        hints: [`bftpkg install ${name}@${release.latest}`],
-      },
-    );
-  }
 }

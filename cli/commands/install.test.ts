@@ -323,8 +323,8 @@ describe('install', () => {
     assert.equal((await stat(path)).mode & 0o777, 0o640);
   });
 
-  // The replica's registry view is only a wish: what it leads to is verified like any lockfile.
-  it('refuses what a lying registry view leads to', async () => {
+  // Of what replicas say about a package only the names of versions are used, and these are proven.
+  it('is not moved by what all replicas say about a package', async () => {
     await emptyProject();
     for (const replica of fake.replicas) {
       replica.misbehave = ({ path }, response) => {
@@ -337,10 +337,30 @@ describe('install', () => {
         return true;
       };
     }
-    const before = await snapshot();
-    const { code, stdout } = await fake.run(['install', 'alpha']);
-    assert.equal(code, EXIT.tampered, stdout);
-    assert.deepEqual(await snapshot(), before);
+    const { code, stdout, stderr } = await fake.run(['install', 'alpha']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+  });
+
+  it('never has a version as candidate that is not verified, and says so', async () => {
+    for (const version of ['1.0.0', '1.1.0', '1.2.0']) {
+      await fake.publish({ name: 'fickle', version });
+    }
+    fake.log.withdraw('fickle', '1.2.0', 'revoked');
+    fake.log.withdraw('fickle', '1.1.0', 'yanked');
+    fake.log.commit();
+    await writeFile(
+      join(fake.project, 'package.json'),
+      '{"name":"app","version":"1.0.0","dependencies":{"fickle":"^1.0.0"}}\n',
+    );
+    const { code, stdout, stderr } = await fake.run(['install']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    assert.match(await installedMain('fickle'), /fickle@1\.0\.0/);
+    assert.match(stdout + stderr, /BP6014.*fickle: 2 versions are not offered/);
+    await emptyProject();
+    const refused = await fake.run(['install', 'fickle@1.2.0']);
+    assert.notEqual(refused.code, EXIT.verified, refused.stdout);
+    assert.match(refused.stdout + refused.stderr, /BP6014.*fickle: 2 versions are not offered/);
   });
 
   it('exits 16 for a package that the log does not have', async () => {
@@ -362,9 +382,9 @@ describe('install', () => {
         fake.log.commit();
       }
       await emptyProject();
-      const { code, stderr } = await fake.run(['install', spec]);
-      assert.equal(code, EXIT.notLogged, stderr);
-      assert.match(stderr, /BP5003/);
+      const { code, stdout, stderr } = await fake.run(['install', spec]);
+      assert.equal(code, EXIT.notLogged, stdout + stderr);
+      assert.match(stdout + stderr, /BP5003/);
     });
   }
 

@@ -43,7 +43,7 @@ export async function proxy(
   const folder = await mkdtemp(join(tmpdir(), 'bftpkg-proxy-'));
   try {
     return await withSession(invocation, {}, async (session) => {
-      const proxy = await openProxy(invocation, session, port);
+      const proxy = await openProxy(invocation, session, { port });
       try {
         const variables = await managerVariables(proxy.server, folder, settings.scopes, command[0]);
         if (command.length > 0) {

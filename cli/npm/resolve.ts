@@ -1,6 +1,6 @@
-// Choosing versions for `install <name>`: the user's npm resolves against the registry view of one
-// replica, in a temporary copy of the project, without scripts. What comes out is a wish: it is
-// verified like any other lockfile before anything is done with it.
+// Choosing versions for `install <name>`: the user's npm resolves among what the verifying proxy offers, in
+// a temporary copy of the project, without scripts. What comes out is a wish all the same: it is verified
+// like any other lockfile before anything is done with it.
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +11,9 @@ import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { parseLockfile, type Lockfile } from './lockfile.ts';
 import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
+
+/** How long npm waits for the proxy, which may have to ask replica after replica. */
+const FETCH_TIMEOUT_MS = 120_000;
 
 /** A project as npm would like it to be. */
 export interface Resolution {
@@ -27,15 +30,15 @@ export interface ResolveRequest {
   readonly lockText: string | undefined;
   /** `name`, `name@range`: checked by {@link parseInstallSpec}. */
   readonly specs: readonly string[];
-  /** Base address of a replica. */
-  readonly replicaUrl: string;
+  /** Address of the proxy's registry, with a slash at the end. */
+  readonly registry: string;
   readonly context: Context;
   readonly npm: Npm;
   readonly flags: readonly string[];
 }
 
 /**
- * Resolves with one replica.
+ * Resolves.
  *
  * @throws {CliError} BP7004 when npm can't; BP9005 for a lockfile that can't be checked
  */
@@ -46,7 +49,6 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
     if (request.lockText !== undefined) {
       await writeFile(join(folder, 'package-lock.json'), request.lockText);
     }
-    const registry = `${request.replicaUrl}/npm/`;
     const result = await runNpm({
       cwd: folder,
       context: request.context,
@@ -54,12 +56,12 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
       args: [
         'install',
         '--package-lock-only',
-        // The lockfile must not name the replica that happened to be asked.
+        // An address of the proxy is worth nothing tomorrow.
         '--omit-lockfile-registry-resolved',
         '--lockfile-version=3',
-        `--registry=${registry}`,
+        `--registry=${request.registry}`,
         '--fetch-retries=0',
-        '--fetch-timeout=20000',
+        `--fetch-timeout=${FETCH_TIMEOUT_MS}`,
         ...request.npm.containment,
         ...request.flags,
         '--',
@@ -67,8 +69,7 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
       ],
       scripts: false,
     });
-    if (result.code !== 0)
-      throw npmFailed(`npm could not resolve with ${request.replicaUrl}`, result);
+    if (result.code !== 0) throw npmFailed('npm install', result);
     const packageJson = await readFile(join(folder, 'package.json'), 'utf8');
     const written = await readFile(join(folder, 'package-lock.json'), 'utf8');
     const lockText = keepSources(written, request.lockText);

@@ -23,6 +23,8 @@ export class ProxyLedger {
   readonly #hidden = new Map<string, Diagnostic>();
   /** Ways out that were tried, by what was asked for. */
   readonly #escapes = new Map<string, Diagnostic>();
+  /** What could not be proven either way, by message. */
+  readonly #unproven = new Map<string, Diagnostic>();
   readonly #tell: (line: string) => void;
   #forgotten = 0;
 
@@ -55,6 +57,11 @@ export class ProxyLedger {
     if (this.#put(this.#escapes, what, refusal)) this.#tellAll([refusal]);
   }
 
+  /** Something could not be proven either way. */
+  unproven(problem: Diagnostic): void {
+    if (this.#put(this.#unproven, problem.message, problem)) this.#tellAll([problem]);
+  }
+
   /**
    * Everything that was asked for, refusals included.
    *
@@ -82,7 +89,13 @@ export class ProxyLedger {
               severity: 'warning',
             }),
           ];
-    return [...this.#escapes.values(), ...this.#hidden.values(), ...warnings, ...forgotten];
+    return [
+      ...this.#escapes.values(),
+      ...this.#unproven.values(),
+      ...this.#hidden.values(),
+      ...warnings,
+      ...forgotten,
+    ];
   }
 
   #put<T>(table: Map<string, T>, key: string, value: T): boolean {

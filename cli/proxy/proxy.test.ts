@@ -45,7 +45,7 @@ async function open(): Promise<World> {
     notice: (text) => told.push(text),
   };
   const session = await LogSession.open(invocation);
-  const proxy = await openProxy(invocation, session, 0);
+  const proxy = await openProxy(invocation, session);
   return {
     ...proxy,
     told,

@@ -14,17 +14,21 @@ export interface Proxy {
   readonly session: LogSession;
 }
 
-/**
- * Starts a proxy on 127.0.0.1; the caller closes its server.
- *
- * @param port 0 lets the system choose
- */
+/** How it is started. */
+export interface ProxySettings {
+  /** 0, the default, lets the system choose. */
+  readonly port?: number;
+  /** Hears each refusal at once; the user unless told otherwise. */
+  readonly tell?: (line: string) => void;
+}
+
+/** Starts a proxy on 127.0.0.1; the caller closes its server. */
 export async function openProxy(
   invocation: Invocation,
   session: LogSession,
-  port: number,
+  { port = 0, tell = invocation.notice }: ProxySettings = {},
 ): Promise<Proxy> {
-  const ledger = new ProxyLedger((line) => invocation.notice(line));
+  const ledger = new ProxyLedger((line) => tell(line));
   const registry = new VerifiedRegistry(invocation, session, ledger);
   const routesAt = (address: string): RegistryRoutes => new RegistryRoutes(registry, address);
   const server = await startProxyServer(routesAt, ledger, port);

@@ -133,7 +133,7 @@ export class VerifiedRegistry {
     const lists = (await askVersionLists(source, [name])).get(name);
     if (lists === undefined || lists === 'too-few' || lists === 'bundle') {
       const message = `${name}: too few replicas say which versions there are`;
-      throw new ProxyRefusal(diagnostic('BP7001', message, { hints: ['try again'] }));
+      throw this.#unproven(diagnostic('BP7001', message, { hints: ['try again'] }));
     }
     return [...new Set(lists.flat())].sort(compareVersions);
   }
@@ -142,10 +142,16 @@ export class VerifiedRegistry {
     try {
       return [...(await this.verdicts.ask(...asked))];
     } catch (error) {
-      if (error instanceof CliError) throw new ProxyRefusal(error.diagnostic);
-      if (error instanceof VerifyError) throw new ProxyRefusal(diagnoseRefusal(error));
+      if (error instanceof CliError) throw this.#unproven(error.diagnostic);
+      if (error instanceof VerifyError) throw this.#unproven(diagnoseRefusal(error));
       throw error;
     }
+  }
+
+  // Also where the whole view of the log was refused: nothing is known about this package then.
+  #unproven(problem: Diagnostic): ProxyRefusal {
+    this.#ledger.unproven(problem);
+    return new ProxyRefusal(problem);
   }
 
   #missing(name: string, problem: Diagnostic): ProxyRefusal {
