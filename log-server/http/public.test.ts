@@ -15,6 +15,8 @@ import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type { CommittedRecord } from '../consensus/types.ts';
 import { silentLog } from '../log.ts';
 import type { ArtifactStore } from '../store/artifact-store.ts';
+import { SMALL_BYTES_MAX } from '../store/small-artifact.ts';
+import { parseParcel } from './artifact-parcel.ts';
 import { BusyError } from './face.ts';
 import type { HeadReport, PublicFace, SubmissionState } from './face.ts';
 import { createPublicApp } from './public.ts';
@@ -545,6 +547,8 @@ describe('/v1/artifacts', () => {
 });
 
 describe('places for uploads', () => {
+  /** More than a small artifact has: those have other places. */
+  const LARGE = 'x'.repeat(SMALL_BYTES_MAX + 1);
   const digest = (byte: number): string => Buffer.alloc(64, byte).toString('hex');
 
   /** An upload that has begun and does not go on. */
@@ -552,7 +556,7 @@ describe('places for uploads', () => {
     const socket = createConnection(server.port, HOST);
     socket.on('error', () => undefined);
     socket.write(
-      `PUT /v1/artifacts/${digest(byte)} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc`,
+      `PUT /v1/artifacts/${digest(byte)} HTTP/1.1\r\nhost: a\r\ncontent-length: ${LARGE.length}\r\n\r\nabc`,
     );
     await pause(50);
     return socket;
@@ -560,13 +564,39 @@ describe('places for uploads', () => {
 
   it('are not all for one address', async () => {
     const begun = [await begin(0x41), await begin(0x42)];
-    const third = await call('PUT', `/v1/artifacts/${digest(0x43)}`, 'x');
+    const third = await call('PUT', `/v1/artifacts/${digest(0x43)}`, LARGE);
     assert.equal(third.status, 503);
     assert.equal(codeOf(third), 'BUSY');
+    const small = await call('PUT', `/v1/artifacts/${digest(0x44)}`, 'x');
+    assert.equal(small.status, 422, 'small ones do not wait for large ones');
     for (const socket of begun) socket.destroy();
     await pause(50);
     // Taken in and judged: the places are free again.
-    assert.equal((await call('PUT', `/v1/artifacts/${digest(0x43)}`, 'x')).status, 422);
+    assert.equal((await call('PUT', `/v1/artifacts/${digest(0x43)}`, LARGE)).status, 422);
+  });
+});
+
+describe('POST /v1/artifacts', () => {
+  const [known, unknown] = [Buffer.from('known'), Buffer.from('unknown')];
+  const digests = [known, unknown].map((bytes) => createHash('sha512').update(bytes).digest());
+
+  it('gives the small artifacts that are held, and says which are not', async () => {
+    held.set(digests[0]?.toString('hex') ?? '', known);
+    const url = `http://${HOST}:${server.port}/v1/artifacts`;
+    const answer = await fetch(url, { method: 'POST', body: Buffer.concat(digests) });
+    assert.equal(answer.status, 200);
+    const parcel = new Uint8Array(await answer.arrayBuffer());
+    const found = parseParcel(parcel, 2) ?? assert.fail('not an answer');
+    assert.deepEqual(
+      found.map((bytes) => bytes && Buffer.from(bytes).toString()),
+      ['known', undefined],
+    );
+  });
+
+  it('refuses what are no digests', async () => {
+    const answer = await call('POST', '/v1/artifacts', 'abc');
+    assert.equal(answer.status, 400);
+    assert.equal(codeOf(answer), 'REQUEST_MALFORMED');
   });
 });
 
