@@ -12,11 +12,16 @@ export function addInstall(program: Command, run: Run): void {
   withScripts(
     program
       .command('install [packages...]')
-      .description('verify, then install: the lockfile, or name[@range]… added to it'),
-  ).action((packages: string[], options: InstallOptions) =>
+      .description('verify, then install: the lockfile, or name[@range]… added to it')
+      .option('--into <folder>', 'only unpack one package there, without any package manager'),
+  ).action((packages: string[], options: InstallOptions & { into?: string }) =>
     run(
       'install',
       async (invocation) => {
+        if (options.into !== undefined) {
+          const { installInto } = await import('./commands/install-into.ts');
+          return await installInto(invocation, packages, options.into);
+        }
         const { installLocked, isLocked } = await import('./commands/install.ts');
         if (packages.length === 0 && (await isLocked(invocation.globals.project))) {
           return await installLocked(invocation, 'install', options);

@@ -69,6 +69,14 @@ export async function fetchArtifacts(
   }
 }
 
+/** Fetches and checks one tarball. */
+export async function fetchArtifact(
+  release: VerifiedRelease,
+  sources: FetchSources,
+): Promise<FetchOutcome> {
+  return await fetchOne(release, 0, sources);
+}
+
 async function fetchOne(
   release: VerifiedRelease,
   at: number,

@@ -10,7 +10,7 @@ import { compareVersions } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
-import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
+import { fetchArtifact, type FetchOutcome } from '../npm/fetch.ts';
 import { diagnoseRefusal } from '../output/diagnose.ts';
 import { diagnostic, type Diagnostic, type SubjectReport } from '../output/report.ts';
 import { askVersionLists } from '../policy/version-lists.ts';
@@ -187,24 +187,13 @@ export class VerifiedRegistry {
   }
 
   async #fetch(release: VerifiedRelease): Promise<FetchOutcome> {
-    const outcomes: FetchOutcome[] = [];
-    await fetchArtifacts(
-      [release],
-      {
-        replicas: await this.#session.readyFirst(),
-        store: this.#store,
-        signal: this.#invocation.context.signal,
-        missed: this.#missed,
-        onFailure: (failure) => this.failures.push(failure),
-      },
-      (outcome) => {
-        outcomes.push(outcome);
-        return Promise.resolve();
-      },
-    );
-    const [only] = outcomes;
-    if (only === undefined) throw new Error('fetching one release has one outcome');
-    return only;
+    return await fetchArtifact(release, {
+      replicas: await this.#session.readyFirst(),
+      store: this.#store,
+      signal: this.#invocation.context.signal,
+      missed: this.#missed,
+      onFailure: (failure) => this.failures.push(failure),
+    });
   }
 
   #refused(report: SubjectReport): ProxyRefusal {
