@@ -1,11 +1,11 @@
 // One replica in one process: storage, consensus core, peers, public face, and the wires between them.
 import { join } from 'node:path';
 
-import { gunzip } from '../verifier/node/gunzip.ts';
+import { gunzipNow } from '../verifier/node/gunzip.ts';
 import { SignaturePool } from '../verifier/node/signature-pool.ts';
 import { publicKeyHex } from '../verifier/ed25519.ts';
 import { assert } from '../verifier/errors.ts';
-import { parseEnvelope, statementHash } from '../verifier/dsse.ts';
+import { statementHash } from '../verifier/dsse.ts';
 import type { JsonObject } from '../verifier/json.ts';
 import { rosterWeights } from '../verifier/roster.ts';
 import type { Roster } from '../verifier/roster.ts';
@@ -95,7 +95,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       replica: setup.config.replica,
       limits: BATCH_LIMITS,
       verifier: new CoalescingVerifier(verifier),
-      gunzip,
+      gunzip: gunzipNow,
       nowMs: clocks.wallMs,
     });
     const durable = await storage.store.consensusState();
@@ -207,6 +207,7 @@ export class ReplicaNode {
       holders: (first) => this.#holders(first),
       limits: BATCH_LIMITS,
       wallMs: clocks.wallMs,
+      height: () => storage.view.tip.height,
       // Half of the first view timeout: then another leader may have an easier proposal.
       artifactPatienceMs: setup.config.viewTimeoutMs / 2,
       refused: (id, refusal) => this.#refused(id, refusal),
@@ -499,14 +500,14 @@ export class ReplicaNode {
     if (!this.#isMember) throw new BusyError('this replica is not in the present roster');
     // Before any signature is checked: a full pool must cost a stranger's submission nothing (Q1).
     if (!this.#parts.core.hasRoomFor(envelope.length)) throw new BusyError('the pool is full');
-    const id = statementHash(parseEnvelope(envelope).payload);
     const admission = await this.#work.admitEnvelope(envelope, []).catch(async (error: unknown) => {
       if (isDamage(error)) this.#failed(error);
       throw await this.#contradictions.explain(envelope, error);
     });
     if (admission.kind === 'committed') {
-      return this.#submissions.wait(id, admission.index, waitMs, gone);
+      return this.#submissions.wait(admission.id, admission.index, waitMs, gone);
     }
+    const { id } = admission.request;
     const cancel = new AbortController();
     // Waiting starts before the core knows of it, so that no commit can slip through in between.
     const state = this.#submissions.wait(

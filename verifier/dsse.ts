@@ -15,6 +15,7 @@ import {
 import { readingAs } from './refusals.ts';
 import { sha256Hex } from './sha256.ts';
 import type { SignatureJob, SignaturePlan } from './signatures.ts';
+import { decodeUtf8 } from './text.ts';
 
 /**
  * The most characters (and bytes: all of it is ASCII) of an envelope as JSON. An entry of the log holds an envelope and is at most
@@ -95,9 +96,22 @@ function readSignature(value: JsonValue, path: string): EnvelopeSignature {
  * @throws {VerifyError} `ENVELOPE_MALFORMED`
  */
 export function parseEnvelope(source: string | Uint8Array): Envelope {
-  return readingAs('ENVELOPE_MALFORMED', 'envelope', () =>
-    readEnvelope(parseCanonicalJson(source, ENVELOPE_LENGTH_MAX), ''),
-  );
+  return readingAs('ENVELOPE_MALFORMED', 'envelope', () => {
+    const isBounded = source.length <= ENVELOPE_LENGTH_MAX;
+    const text = typeof source === 'string' || !isBounded ? source : decodeUtf8(source);
+    const envelope = readEnvelope(parseCanonicalJson(text, ENVELOPE_LENGTH_MAX), '');
+    if (typeof text === 'string') texts.set(envelope, text);
+    return envelope;
+  });
+}
+
+// Canonical texts of envelopes that were read from them. Nobody changes an envelope; a log repeats its
+// text in the entry, and making and reading it again is a good part of what taking a release costs.
+const texts = new WeakMap<Envelope, string>();
+
+/** The canonical text that an envelope was read from; `undefined` when it was made otherwise. */
+export function textOfEnvelope(envelope: Envelope): string | undefined {
+  return texts.get(envelope);
 }
 
 /** The envelope as a JSON value, to be written with `canonicalJson` alone or inside a document. */
@@ -114,7 +128,7 @@ export function envelopeJson(envelope: Envelope): JsonObject {
 
 /** The envelope's canonical JSON text. */
 export function formatEnvelope(envelope: Envelope): string {
-  return canonicalJson(envelopeJson(envelope));
+  return texts.get(envelope) ?? canonicalJson(envelopeJson(envelope));
 }
 
 /**

@@ -10,7 +10,7 @@ import {
   testKey,
 } from '../fixtures/documents.ts';
 import { utf8 } from './bytes.ts';
-import type { Envelope } from './dsse.ts';
+import { ENVELOPE_LENGTH_MAX, formatEnvelope, parseEnvelope, type Envelope } from './dsse.ts';
 import {
   ENTRY_BYTES_MAX,
   ENTRY_TIME_MAX,
@@ -122,6 +122,36 @@ describe('parseEntry', () => {
     it(`refuses ${why}, reading and writing`, () => {
       assert.equal(
         refusalOf(() => formatEntry(entry)),
+        'ENTRY_MALFORMED',
+      );
+    });
+  }
+
+  // Around the text of an envelope that was read, the entry is put together without reading it again.
+  const readAgain = (envelope: Envelope): Envelope => parseEnvelope(formatEnvelope(envelope));
+  for (const kind of KINDS) {
+    it(`writes the same ${kind} entry of an envelope that was read`, () => {
+      const made = statement({ kind, envelope: envelopeFor(kind, '{"ü":"\u{1f600}"}') });
+      const read = { ...made, envelope: readAgain(made.envelope) };
+      assert.deepEqual(formatEntry(read), formatEntry(made));
+      assert.deepEqual(parseEntry(formatEntry(read)), made);
+    });
+  }
+  // Its envelope is just short enough to be read, and too long for an entry.
+  const spare = ENVELOPE_LENGTH_MAX - formatEnvelope(envelopeFor('release', '')).length;
+  const long = envelopeFor('release', 'x'.repeat(3 * Math.floor(spare / 4)));
+  const refusedRead: readonly [string, StatementEntry][] = [
+    ['the payload of another kind', statement({ envelope: envelopeFor('withdrawal') })],
+    ['a negative time', statement({ time: -1 })],
+    ['a fraction of a second', statement({ time: 0.5 })],
+    ['a time after the year 9999', statement({ time: ENTRY_TIME_MAX + 1 })],
+    ['an envelope that does not fit', statement({ envelope: long })],
+  ];
+  for (const [why, entry] of refusedRead) {
+    it(`refuses to write ${why} around an envelope that was read`, () => {
+      const read = { ...entry, envelope: readAgain(entry.envelope) };
+      assert.equal(
+        refusalOf(() => formatEntry(read)),
         'ENTRY_MALFORMED',
       );
     });

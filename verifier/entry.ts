@@ -1,7 +1,7 @@
 // Entries: the content of the log's leaves (DESIGN 4.5). A batch is its statement entries and then one
 // commit entry, so the last leaf under a checkpoint always says the root of the map.
 import { utf8 } from './bytes.ts';
-import { envelopeJson, readEnvelope, type Envelope } from './dsse.ts';
+import { envelopeJson, readEnvelope, textOfEnvelope, type Envelope } from './dsse.ts';
 import { encodeHex } from './encoding.ts';
 import { VerifyError, quote } from './errors.ts';
 import { ObjectReader, canonicalJson, parseCanonicalJson, type JsonObject } from './json.ts';
@@ -96,12 +96,14 @@ export function parseEntry(data: Uint8Array | string): Entry {
 
 function readStatement(reader: ObjectReader, kind: StatementKind, time: number): StatementEntry {
   const envelope = readEnvelope(reader.required('envelope'), 'envelope');
-  const expected = STATEMENT_PAYLOAD_TYPES[kind];
-  // Otherwise a withdrawal could be logged as something that no client looks for.
-  if (envelope.payloadType !== expected) {
-    throw malformed(`a ${kind} entry with the payload type ${quote(envelope.payloadType)}`);
-  }
+  requireKind(kind, envelope);
   return { kind, time, envelope };
+}
+
+// Otherwise a withdrawal could be logged as something that no client looks for.
+function requireKind(kind: StatementKind, { payloadType }: Envelope): void {
+  if (payloadType === STATEMENT_PAYLOAD_TYPES[kind]) return;
+  throw malformed(`a ${kind} entry with the payload type ${quote(payloadType)}`);
 }
 
 function readCommit(reader: ObjectReader, time: number): CommitEntry {
@@ -124,8 +126,25 @@ function readCommit(reader: ObjectReader, time: number): CommitEntry {
  *         so many signatures that it exceeds `ENTRY_BYTES_MAX`
  */
 export function formatEntry(entry: Entry): Uint8Array {
+  if (entry.kind !== 'commit') {
+    const text = textOfEnvelope(entry.envelope);
+    if (text !== undefined) return formatRead(entry, text);
+  }
   const data = readingAs('ENTRY_MALFORMED', 'entry', () => utf8(canonicalJson(entryJson(entry))));
   parseEntry(data);
+  return data;
+}
+
+// Of an envelope that was read: around its text there is nothing that could be wrong but this.
+function formatRead({ kind, time, envelope }: StatementEntry, text: string): Uint8Array {
+  if (!Number.isSafeInteger(time) || time < 0 || time > ENTRY_TIME_MAX) {
+    throw malformed(`time is not an integer from 0 to ${ENTRY_TIME_MAX}`);
+  }
+  requireKind(kind, envelope);
+  const data = utf8(
+    `{"envelope":${text},"format":"${ENTRY_FORMAT}","kind":"${kind}","time":${time}}`,
+  );
+  if (data.length > ENTRY_BYTES_MAX) throw malformed(`longer than ${ENTRY_BYTES_MAX}`);
   return data;
 }
 

@@ -2,7 +2,7 @@
 // on the state after the last durable batch. Committing is the store's.
 import { createHash } from 'node:crypto';
 
-import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
+import type { Envelope } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { buildBatch, executeBatch, type BatchExecution } from '../../verifier/ledger/batch.ts';
@@ -28,6 +28,7 @@ import type {
 } from './application.ts';
 import { artifactRefusal, type ArtifactIndex } from './artifact-check.ts';
 import { openBody, requireHeader, requireOutcome } from './batch-check.ts';
+import { EnvelopeCache } from './envelope-cache.ts';
 import type { Executions } from './executions.ts';
 import { CachingVerifier } from './signature-cache.ts';
 
@@ -49,6 +50,7 @@ export class LedgerApplication implements Application {
   readonly #executions: Executions;
   readonly #verifier: SignatureVerifier;
   readonly #nowMs: () => number;
+  readonly #envelopes = new EnvelopeCache();
 
   constructor({ state, artifacts, executions, verifier, nowMs }: ApplicationParts) {
     this.#state = state;
@@ -73,7 +75,7 @@ export class LedgerApplication implements Application {
   }
 
   async admit(envelopeBytes: Uint8Array): Promise<Admission> {
-    const envelope = parseEnvelope(envelopeBytes);
+    const envelope = this.#envelopes.read(envelopeBytes);
     const submission = readSubmission(envelope);
     const { id } = submission;
     const index = this.#state.statementIndex(id);
@@ -101,7 +103,7 @@ export class LedgerApplication implements Application {
     const others: Readable[] = [];
     for (const { id, bytes } of requests) {
       try {
-        const envelope = parseEnvelope(bytes);
+        const envelope = this.#envelopes.read(bytes);
         const isRoster = envelope.payloadType === ROSTER_PAYLOAD_TYPE;
         (isRoster ? rosters : others).push({ id, envelope });
       } catch (error) {

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { CheckRequest, CheckResult } from '../consensus/types.ts';
+import {
+  formatEnvelope,
+  parseEnvelope,
+  statementHash,
+  type Envelope,
+} from '../../verifier/dsse.ts';
+import { LedgerError } from '../../verifier/ledger/errors.ts';
+import type { AdmitAnswer, CheckRequest, CheckResult, Request } from '../consensus/types.ts';
 import type { Application, Validation } from '../ledger/application.ts';
+import { silentLog } from '../log.ts';
 import { Lane } from './lane.ts';
 import { LedgerWork, type LedgerWorkParts } from './ledger-work.ts';
 
@@ -132,5 +140,101 @@ describe('serving batches to a peer that is behind', () => {
     });
     await turn();
     assert.ok(isWritten);
+  });
+});
+
+describe('admitting what peers hand in', () => {
+  const envelopeOf = (payload: string): Envelope => ({
+    payloadType: 'text/plain',
+    payload: new TextEncoder().encode(payload),
+    signatures: [{ keyid: '', signature: new Uint8Array(64) }],
+  });
+  const requestOf = (payload: string): Request => {
+    const envelope = envelopeOf(payload);
+    const bytes = new TextEncoder().encode(formatEnvelope(envelope));
+    return { id: statementHash(envelope.payload), bytes };
+  };
+  const [good, bad] = ['good', 'bad'].map(requestOf);
+  assert.ok(good && bad, 'two requests');
+
+  /** An application that accepts all but one request, and counts. */
+  function bench(): {
+    readonly admit: (lane: string, ...requests: readonly Request[]) => Promise<AdmitAnswer>;
+    readonly judged: string[];
+    readonly refused: string[];
+    readonly state: { height: number; isRefusing: boolean };
+  } {
+    const judged: string[] = [];
+    const refused: string[] = [];
+    const state = { height: 1, isRefusing: true };
+    const parts = {
+      application: {
+        admit: async (bytes: Uint8Array) => {
+          await new Promise((resolve) => setImmediate(resolve));
+          const id = statementHash(parseEnvelope(bytes).payload);
+          judged.push(id);
+          if (id === bad?.id && state.isRefusing) throw new LedgerError('RATE_LIMITED', 'no');
+          return { kind: 'accepted', request: { id, bytes } } as const;
+        },
+      },
+      lane: new Lane(),
+      height: () => state.height,
+      refused: (id: string) => refused.push(id),
+      failed: (error: unknown) => assert.fail(String(error)),
+      log: silentLog,
+    };
+    const work = new LedgerWork(parts as unknown as LedgerWorkParts);
+    const admit = (lane: string, ...requests: readonly Request[]): Promise<AdmitAnswer> =>
+      new Promise((resolve) => {
+        work.admit({ lane, recheck: false, requests }, (input) => {
+          if (input.kind === 'admitted') resolve(input.answer);
+        });
+      });
+    return { admit, judged, refused, state };
+  }
+
+  it('judges what three peers relay once', async () => {
+    const { admit, judged } = bench();
+    const answers = await Promise.all(['r1', 'r2', 'r3'].map(async (lane) => admit(lane, good)));
+    assert.deepEqual(
+      answers.map(({ accepted }) => accepted.length),
+      [1, 1, 1],
+    );
+    assert.deepEqual((await admit('r1', good)).accepted, [good]);
+    assert.deepEqual(judged, [good.id]);
+  });
+
+  it('judges it again when the log has moved on', async () => {
+    const { admit, judged, state } = bench();
+    await admit('r1', good);
+    state.height += 1;
+    await admit('r1', good);
+    assert.deepEqual(judged, [good.id, good.id]);
+  });
+
+  it('remembers no refusal', async () => {
+    const { admit, refused, state } = bench();
+    assert.deepEqual((await admit('r1', bad)).refused, [bad.id]);
+    assert.deepEqual(refused, [bad.id]);
+    state.isRefusing = false;
+    assert.deepEqual((await admit('r1', bad)).accepted, [bad]);
+  });
+
+  const lies: readonly (readonly [why: string, request: Request])[] = [
+    ['another submission', { id: good.id, bytes: bad.bytes }],
+    ['nothing', { id: good.id, bytes: new Uint8Array(3) }],
+  ];
+  for (const [why, request] of lies) {
+    it(`has nobody’s submission refused by ${why} under its id`, async () => {
+      const { admit, refused } = bench();
+      assert.deepEqual((await admit('r1', request)).accepted, []);
+      assert.deepEqual(refused, []);
+      assert.deepEqual((await admit('r2', good)).accepted, [good], 'the right one is taken');
+    });
+  }
+
+  it('takes nothing under another id than its own', async () => {
+    const { admit } = bench();
+    assert.deepEqual((await admit('r1', { id: bad.id, bytes: good.bytes })).accepted, []);
   });
 });

@@ -1,6 +1,8 @@
 // What the core asks of the ledger: build a batch, check one, admit requests, serve old batches. Each
 // waits in the lane behind the writes before it; fetching artifacts happens outside the lane, so that a
 // slow peer never holds up a vote.
+import { createHash } from 'node:crypto';
+
 import { statementHash, parseEnvelope } from '../../verifier/dsse.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
@@ -21,6 +23,7 @@ import type { Admission, Application, BatchLimits, Refusal } from '../ledger/app
 import { refusalOf } from '../ledger/ledger-application.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
+import { LruMap } from '../store/lru.ts';
 import type { ArtifactFetcher, Holder } from './artifact-fetcher.ts';
 import type { Lane } from './lane.ts';
 
@@ -42,6 +45,15 @@ const SERVE_PAUSE_FACTOR = 3;
 /** Admissions that run at one time: their signatures are checked together by the pool. */
 const ADMISSIONS_AT_ONCE = 64;
 
+/** Judgements remembered, each a hash: as many as all lanes of a pool hold in a small log. */
+const JUDGED_MAX = 8192;
+
+interface Judged {
+  /** Of the state that it was judged on, at least. */
+  readonly height: number;
+  readonly isAccepted: Promise<boolean>;
+}
+
 /** What the work is done with. */
 export interface LedgerWorkParts {
   readonly application: Application;
@@ -54,6 +66,8 @@ export interface LedgerWorkParts {
   readonly holders: (first: readonly PeerId[]) => readonly Holder[];
   readonly limits: BatchLimits;
   readonly wallMs: () => number;
+  /** Of the last durable batch. */
+  readonly height: () => number;
   /** How long a voter waits without getting any missing artifact before it gives the proposal up. */
   readonly artifactPatienceMs: number;
   /** A request left the pool because it breaks a rule now. */
@@ -69,6 +83,7 @@ export class LedgerWork {
   readonly #parts: LedgerWorkParts;
   /** Peers whose question for batches is being answered, or was a moment ago. */
   readonly #serving = new Set<PeerId>();
+  readonly #judged = new LruMap<string, Judged>(JUDGED_MAX);
 
   constructor(parts: LedgerWorkParts) {
     this.#parts = parts;
@@ -145,14 +160,33 @@ export class LedgerWork {
     });
   }
 
-  async #admitOne(request: Request, from: PeerId): Promise<boolean> {
+  /** Judges a request once at each height, however many peers hand it in: they relay what waits. */
+  #admitOne(request: Request, from: PeerId): Promise<boolean> {
+    const hash = createHash('sha256').update(request.bytes).digest('base64');
+    const name = `${request.id}/${hash}`;
+    const height = this.#parts.height();
+    const known = this.#judged.get(name);
+    if (known?.height === height) return known.isAccepted;
+    const isAccepted = this.#judge(request, from);
+    const judged = { height, isAccepted };
+    this.#judged.set(name, judged);
+    // Only what was accepted is remembered: a refusal may be over in a moment.
+    const forget = (): void => {
+      if (this.#judged.get(name) === judged) this.#judged.delete(name);
+    };
+    isAccepted.then((is) => (is ? undefined : forget()), forget);
+    return isAccepted;
+  }
+
+  async #judge(request: Request, from: PeerId): Promise<boolean> {
     try {
-      // The id is the peer's word until it is computed.
-      if (statementHash(parseEnvelope(request.bytes).payload) !== request.id) return false;
       const admission = await this.admitEnvelope(request.bytes, [from]);
-      return admission.kind === 'accepted';
+      // The id is the peer's word until it is computed.
+      return admission.kind === 'accepted' && admission.request.id === request.id;
     } catch (error) {
       if (!(error instanceof LedgerError || error instanceof VerifyError)) throw error;
+      // Nor may a peer have somebody else's submission refused by sending other bytes under its id.
+      if (idOf(request.bytes) !== request.id) return false;
       // Also what is only refused for now: a pool must hold nothing that a leader may rightly leave
       // out, or an honest leader would be suspected of censoring it. Its publisher sends it again.
       this.#parts.refused(request.id, refusalOf(error));
@@ -207,5 +241,15 @@ export class LedgerWork {
 
   #do(task: () => Promise<void>): void {
     task().catch((error: unknown) => this.#parts.failed(error));
+  }
+}
+
+/** The id of a submission; `undefined` when the bytes are none. */
+function idOf(bytes: Uint8Array): string | undefined {
+  try {
+    return statementHash(parseEnvelope(bytes).payload);
+  } catch (error) {
+    if (error instanceof VerifyError) return undefined;
+    throw error;
   }
 }

@@ -42,6 +42,7 @@ export interface StorageOptions {
   /** The log's limits: what a valid batch is. */
   readonly limits: BatchLimits;
   readonly verifier: SignatureVerifier;
+  /** For small artifacts: it works in this thread. */
   readonly gunzip: Gunzip;
   /** Wall clock, Unix milliseconds. */
   readonly nowMs: () => number;

@@ -28,6 +28,10 @@ export type Submission =
   | (SubmissionBase & { readonly kind: 'withdrawal'; readonly withdrawal: Withdrawal })
   | (SubmissionBase & { readonly kind: 'roster'; readonly roster: Roster });
 
+// What envelopes say. Nobody changes one; the same is read when it comes in, when a leader takes it into
+// a batch, and again when that has to be done once more.
+const submissions = new WeakMap<Envelope, Submission>();
+
 /**
  * Reads the statement in an envelope.
  *
@@ -35,6 +39,14 @@ export type Submission =
  * @throws {VerifyError} `STATEMENT_MALFORMED`, `ROSTER_MALFORMED`, `FORMAT_UNSUPPORTED`, …
  */
 export function readSubmission(envelope: Envelope): Submission {
+  const known = submissions.get(envelope);
+  if (known !== undefined) return known;
+  const submission = read(envelope);
+  submissions.set(envelope, submission);
+  return submission;
+}
+
+function read(envelope: Envelope): Submission {
   const id = statementHash(envelope.payload);
   const { payload, payloadType } = envelope;
   switch (payloadType) {

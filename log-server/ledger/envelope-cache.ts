@@ -1,0 +1,38 @@
+// Envelopes that were read a moment ago, by their bytes. A submission is read when it comes in, when a peer
+// relays it, and when a batch is built of it; reading is most of what that costs beside its signatures.
+import { createHash } from 'node:crypto';
+
+import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
+import { LruMap } from '../store/lru.ts';
+
+/** Envelopes remembered: four full batches. With what they say, about 10 kB each, most of them less. */
+const ENVELOPE_COUNT_MAX = 2048;
+
+/** Longer ones (bytes) are read each time: a release of one package has two or three thousand. */
+const CACHED_BYTES_MAX: number = 8 * 1024;
+
+/** Reads envelopes, the same one once. */
+export class EnvelopeCache {
+  readonly #known = new LruMap<string, Envelope>(ENVELOPE_COUNT_MAX);
+
+  /**
+   * Reads an envelope. Nobody may change what is returned.
+   *
+   * @throws {VerifyError} `ENVELOPE_MALFORMED`
+   */
+  read(bytes: Uint8Array): Envelope {
+    if (bytes.length > CACHED_BYTES_MAX) return parseEnvelope(bytes);
+    // By a hash that nobody can make collide: other bytes are never taken for these.
+    const key = createHash('sha256').update(bytes).digest('base64');
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const envelope = parseEnvelope(bytes);
+    this.#known.set(key, envelope);
+    return envelope;
+  }
+
+  /** Forgets all of them: nothing has come in for a while. */
+  clear(): void {
+    this.#known.clear();
+  }
+}
