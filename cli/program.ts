@@ -5,6 +5,7 @@ import { Argument, Command, Option } from 'commander';
 import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
 import { addInspecting, addMonitor } from './program-inspecting.ts';
 import { addProxy } from './program-proxy.ts';
+import { addHook } from './program-hook.ts';
 import { addInstall } from './program-install.ts';
 import { addKey } from './program-key.ts';
 import type { Run } from './program-run.ts';
@@ -67,6 +68,7 @@ export function buildProgram(version: string, run: Run): Command {
   program.commandsGroup('For users of packages:');
   addVerify(program, run);
   addInstall(program, run);
+  addHook(program, version, run);
   addProxy(program, run);
   program
     .command('explain [code]')

@@ -93,7 +93,8 @@ function signedEdges({ format }: Lockfile, manifest: JsonObject): readonly Edge[
   return [...edges, { name: 'node-gyp', range: 'latest', kind: 'required' }];
 }
 
-function resolveEdge(
+/** The node that an edge leads to, also where the project's overrides replace what it asks for. */
+export function resolveEdge(
   { graph }: Lockfile,
   { overrides }: ProjectWishes,
   node: string,

@@ -62,6 +62,7 @@ export type DiagnosticCode =
   | 'BP6010'
   | 'BP6011'
   | 'BP6012'
+  | 'BP6013'
   | 'BP6014'
   | 'BP6015'
   | 'BP7001'
@@ -434,8 +435,10 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
   BP6006: {
     title: 'source that cannot be verified',
     exit: EXIT.policy,
-    happened: 'A lockfile entry comes from git, a URL, a file or has no usable integrity value.',
-    matters: 'Only registry packages with exactly one SHA-512 can be bound to a logged release.',
+    happened:
+      'A lockfile entry comes from git, a URL, a file or has no usable integrity value; or it is called bundled and is not in the tarball; or the package brings a lockfile of its own along (npm-shrinkwrap.json).',
+    matters:
+      'Only registry packages with exactly one SHA-512 can be bound to a logged release. What a lockfile inside of a tarball names, or what a bundle lacks, npm would fetch from wherever it says.',
     innocent: 'A fork or a local package under development.',
     attack: 'An entry that makes npm fetch or run something that nobody vouches for.',
     action: 'Depend on a released version; make the entry again with `bftpkg install`.',
@@ -504,6 +507,18 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     attack: 'A patch release that suddenly runs a program on every machine that installs it.',
     action: 'Look at the script (`bftpkg inspect`); stay on the version before.',
     suppress: 'An exception with a reason and a last day: `bftpkg policy except add`.',
+  },
+  BP6013: {
+    title: 'hook cannot vouch for this install',
+    exit: EXIT.policy,
+    happened:
+      'A package manager called the hook of bftpkg too late, or for something that no lockfile says yet.',
+    matters:
+      'A verification after install scripts have run proves nothing: they may have done anything, to the verifier too.',
+    innocent: 'npm before version 12; adding a package with the package manager itself.',
+    attack: 'None by itself.',
+    action: 'Use what the message names: `bftpkg ci`, `bftpkg install <name>`.',
+    suppress: NEVER,
   },
   BP6014: {
     title: 'versions not offered',

@@ -113,6 +113,7 @@ const GIVEN_OUT: readonly (readonly [string, ExitCode])[] = [
   ['BP6010', 18],
   ['BP6011', 18],
   ['BP6012', 18],
+  ['BP6013', 18],
   ['BP6014', 18],
   ['BP6015', 18],
   ['BP7001', 3],

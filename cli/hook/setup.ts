@@ -1,0 +1,142 @@
+// Which files a project gets for its package managers, and whether they are as they should be.
+import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { CliError, systemCode } from '../errors.ts';
+import { LOCKFILE_NAMES } from '../lockfiles/load.ts';
+import { YARN_CLASSIC_MARK } from '../lockfiles/yarn-classic.ts';
+import { replaceFile } from '../trust/atomic-file.ts';
+import {
+  bunfigEdit,
+  devEnginesEdit,
+  HOOK_FOLDER,
+  npmrcEdit,
+  ownFile,
+  PLUGIN_PATH,
+  pnpmfileEdit,
+  RUNNER_PATH,
+  SCANNER_PATH,
+  scriptEdit,
+  yarnrcEdit,
+  type Edit,
+} from './edits.ts';
+import { pluginText, runnerText, scannerText } from './texts.ts';
+import type { Manager } from './timing.ts';
+
+/** What a project is to be set up for. */
+export interface HookPlan {
+  readonly managers: readonly Manager[];
+  /** Version of bftpkg that is written down as needed. */
+  readonly version: string;
+  /** Whether versions of npm that run the hook too late are to refuse by themselves. */
+  readonly requireNpm12: boolean;
+}
+
+/** A file of the project, before and after. `undefined` is no file. */
+export interface FileChange {
+  readonly path: string;
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+const EDITS: Readonly<Record<Manager, () => readonly Edit[]>> = {
+  npm: () => [scriptEdit('preinstall'), npmrcEdit()],
+  pnpm: () => [pnpmfileEdit()],
+  'yarn-classic': () => [scriptEdit('preinstall')],
+  'yarn-berry': () => [ownFile(PLUGIN_PATH, pluginText()), yarnrcEdit()],
+  bun: () => [ownFile(SCANNER_PATH, scannerText()), bunfigEdit()],
+};
+
+function editsOf({ managers, version, requireNpm12 }: HookPlan): readonly Edit[] {
+  return [
+    ownFile(RUNNER_PATH, runnerText(version)),
+    ...managers.flatMap((manager) => EDITS[manager]()),
+    ...(requireNpm12 ? [devEnginesEdit()] : []),
+  ];
+}
+
+/** Everything that any plan writes, to be taken out. */
+function allEdits(): readonly Edit[] {
+  return [
+    ...(['preinstall', 'pnpm:devPreinstall'] as const).map((name) => scriptEdit(name)),
+    devEnginesEdit(),
+    npmrcEdit(),
+    pnpmfileEdit(),
+    yarnrcEdit(),
+    bunfigEdit(),
+    ...[PLUGIN_PATH, SCANNER_PATH, RUNNER_PATH].map((path) => ownFile(path, '')),
+  ];
+}
+
+/** The package managers whose lockfiles lie in a folder. */
+export async function managersOf(project: string): Promise<readonly Manager[]> {
+  const found = new Set<Manager>();
+  for (const name of LOCKFILE_NAMES) {
+    const text = await readIfThere(join(project, name));
+    if (text === undefined) continue;
+    if (name === 'pnpm-lock.yaml') found.add('pnpm');
+    else if (name === 'bun.lock') found.add('bun');
+    else if (name !== 'yarn.lock') found.add('npm');
+    else found.add(text.includes(YARN_CLASSIC_MARK) ? 'yarn-classic' : 'yarn-berry');
+  }
+  return [...found];
+}
+
+/** What a plan would change; files that are as they should be are not among them. */
+export async function plannedChanges(
+  project: string,
+  plan: HookPlan,
+): Promise<readonly FileChange[]> {
+  return await changesBy(project, editsOf(plan), (edit, text) => edit.apply(text));
+}
+
+/** What taking everything out would change. */
+export async function removals(project: string): Promise<readonly FileChange[]> {
+  return await changesBy(project, allEdits(), (edit, text) =>
+    text === undefined ? undefined : edit.remove(text),
+  );
+}
+
+// Several edits of one file come to one change.
+async function changesBy(
+  project: string,
+  edits: readonly Edit[],
+  change: (edit: Edit, text: string | undefined) => string | undefined,
+): Promise<readonly FileChange[]> {
+  const changes = new Map<string, FileChange>();
+  for (const edit of edits) {
+    const { path } = edit;
+    const known = changes.get(path);
+    const before = known === undefined ? await readIfThere(join(project, path)) : known.before;
+    const now = known === undefined ? before : known.after;
+    changes.set(path, { path, before, after: change(edit, now) });
+  }
+  return [...changes.values()].filter(({ before, after }) => before !== after);
+}
+
+/** Writes changes. Each file is whole at any time. @throws {CliError} BP9004 */
+export async function writeChanges(project: string, changes: readonly FileChange[]): Promise<void> {
+  for (const { path, after } of changes) {
+    const place = join(project, path);
+    try {
+      if (after === undefined) await rm(place, { force: true });
+      else {
+        await mkdir(dirname(place), { recursive: true });
+        await replaceFile(place, after, 0o644);
+      }
+    } catch (error) {
+      throw new CliError('BP9004', `${place}: ${systemCode(error) ?? 'cannot be written'}`);
+    }
+  }
+  // Only when nothing of somebody else is in it.
+  await rmdir(join(project, HOOK_FOLDER)).catch(() => undefined);
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+}
