@@ -25,6 +25,8 @@ export interface Context {
   readonly terminal: Terminal;
   /** Unix milliseconds of this machine's clock. */
   readonly nowMs: () => number;
+  /** scrypt's work factor for keys that are written; only tests have another than the program's. */
+  readonly keyWorkFactorLog2?: number | undefined;
   /** Aborted on SIGINT, SIGTERM, and when the time for the whole command is spent. */
   readonly signal: AbortSignal;
 }

@@ -1,5 +1,5 @@
 // The `key` commands of the tree.
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 
 import type { Run } from './program-run.ts';
 
@@ -42,6 +42,8 @@ export function addKey(program: Command, run: Run): void {
     );
   addTransfer(parent, run);
   addChange(parent, run);
+  addRotate(parent, run);
+  addBackup(parent, run);
 }
 
 function addTransfer(parent: Command, run: Run): void {
@@ -79,6 +81,77 @@ function addChange(parent: Command, run: Run): void {
       run('key passwd', async (invocation) => {
         const { keyPasswd } = await import('./commands/key.ts');
         return await keyPasswd(invocation, what, options);
+      }),
+    );
+}
+
+interface RotateFlags {
+  readonly package: string[];
+  readonly to?: string;
+  readonly name?: string;
+  readonly out: string;
+  readonly passphrase: boolean;
+}
+
+function addRotate(parent: Command, run: Run): void {
+  parent
+    .command('rotate <key>')
+    .description('make a new key, and propose it in the place of the old one')
+    .addOption(
+      new Option('--package <name>', 'a package that the key is a maintainer of; repeatable')
+        .argParser((value: string, before: readonly string[]) => [...before, value])
+        .default([], 'none'),
+    )
+    .option('--to <key>', 'a key that is there already, or agent:<which>, instead of a new one')
+    .option('--name <name>', 'name of the new key (default: the old one with a number)')
+    .option('--out <folder>', 'where the drafts go', '.')
+    .option(...NO_PASSPHRASE)
+    .action((what: string, options: RotateFlags) =>
+      run('key rotate', async (invocation) => {
+        const { keyRotate } = await import('./commands/key-rotate.ts');
+        return await keyRotate(invocation, what, options);
+      }),
+    );
+}
+
+interface RecoverFlags {
+  readonly name?: string;
+  readonly out?: string;
+  readonly backup?: string;
+  readonly expectKey?: string;
+  readonly passphrase: boolean;
+}
+
+function addBackup(parent: Command, run: Run): void {
+  parent
+    .command('backup <key>')
+    .description('split a key into shares for several people')
+    .requiredOption('--shares <n>', 'how many shares')
+    .requiredOption('--threshold <t>', 'how many make the key')
+    .option('--faulty <f>', 'how many holders may be bad (default: as many as n and t allow)')
+    .option('--out <folder>', 'a new folder for the shares')
+    .action(
+      (
+        what: string,
+        options: { shares: string; threshold: string; faulty?: string; out?: string },
+      ) =>
+        run('key backup', async (invocation) => {
+          const { keyBackup } = await import('./commands/key-backup.ts');
+          return await keyBackup(invocation, what, options);
+        }),
+    );
+  parent
+    .command('recover <files...>')
+    .description('make a key from its shares, and name those that are wrong')
+    .option('--name <name>', 'another name for it')
+    .option('--out <file>', 'where (default: your key folder)')
+    .option('--backup <id>', 'which backup, if they are of several')
+    .option('--expect-key <hex>', 'the public key that must come out')
+    .option(...NO_PASSPHRASE)
+    .action((files: string[], options: RecoverFlags) =>
+      run('key recover', async (invocation) => {
+        const { keyRecover } = await import('./commands/key-backup.ts');
+        return await keyRecover(invocation, files, options);
       }),
     );
 }

@@ -34,6 +34,7 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly terminal?: Terminal;
   readonly nowMs?: () => number;
+  readonly keyWorkFactorLog2?: number;
 }
 
 /**
@@ -89,7 +90,8 @@ export async function runCli(
     terminal.writeErr(program.helpInformation());
     return EXIT.usage;
   }
-  return await execute(chosen, globals, { env, cwd, terminal, nowMs }, facts);
+  const { keyWorkFactorLog2 } = options;
+  return await execute(chosen, globals, { env, cwd, terminal, nowMs, keyWorkFactorLog2 }, facts);
 }
 
 function timeoutOf(chosen: Chosen | undefined): string | undefined {
@@ -101,7 +103,7 @@ interface Facts {
   readonly startedAtMs: number;
 }
 
-type Surroundings = Pick<Context, 'env' | 'cwd' | 'terminal' | 'nowMs'>;
+type Surroundings = Pick<Context, 'env' | 'cwd' | 'terminal' | 'nowMs' | 'keyWorkFactorLog2'>;
 
 async function execute(
   { command, action }: Chosen,

@@ -14,7 +14,7 @@ import { askNewPassphrase } from '../keys/passphrase.ts';
 import { readPrivateFile } from '../keys/private-file.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { createWholeFile } from '../trust/atomic-file.ts';
-import { keyLines, newKeyPath, newLock } from './key.ts';
+import { keyLines, lockWith, newKeyPath, newLock } from './key.ts';
 
 /**
  * `key export <key>`: the public half as others type it, or with `--out` an armored age file that holds the whole
@@ -55,7 +55,11 @@ export async function keyExport(
 }
 
 async function encryptAnew(invocation: Invocation, name: string, key: SigningKey): Promise<string> {
-  return await seal(formatPlainKey(name, key), await askNewPassphrase(invocation, name));
+  return await seal(
+    formatPlainKey(name, key),
+    await askNewPassphrase(invocation, name),
+    invocation.context.keyWorkFactorLog2,
+  );
 }
 
 /** `key import`: from a key file or an export, or by name from the agent. */
@@ -103,7 +107,7 @@ async function importFile(
   const lock =
     passphrase === undefined
       ? await newLock(invocation, label, options.passphrase)
-      : { passphrase };
+      : lockWith(invocation, passphrase);
   return await storeKey(path, label, key, lock);
 }
 

@@ -48,9 +48,14 @@ export async function newLock(
   name: string,
   isEncrypted: boolean,
 ): Promise<Lock> {
-  if (isEncrypted) return { passphrase: await askNewPassphrase(invocation, name) };
+  if (isEncrypted) return lockWith(invocation, await askNewPassphrase(invocation, name));
   invocation.notice(`warning: the key ${name} is stored in plain text`);
   return { passphrase: undefined };
+}
+
+/** A lock with that passphrase. */
+export function lockWith({ context }: Invocation, passphrase: string): Lock {
+  return { passphrase, workFactorLog2: context.keyWorkFactorLog2 };
 }
 
 /** `key show <key>`: the public half of a key. */
@@ -130,7 +135,7 @@ export async function keyPasswd(
     });
   }
   const passphrase = await askNewPassphrase(invocation, file.name, source);
-  const relocked = await relockKey(file, key, { passphrase });
+  const relocked = await relockKey(file, key, lockWith(invocation, passphrase));
   return doneReport('key passwd', {
     data: describeKey(relocked),
     lines: [

@@ -41,7 +41,7 @@ export interface KeyFile extends KeyInfo {
 export interface Lock {
   readonly passphrase: string | undefined;
   /** scrypt's work factor; only tests choose another one. */
-  readonly workFactorLog2?: number;
+  readonly workFactorLog2?: number | undefined;
 }
 
 const HELD: Readonly<Record<KeySecret['kind'], string>> = {

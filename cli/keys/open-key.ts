@@ -66,13 +66,17 @@ const openSigners = new WeakMap<Invocation, Map<string, Signer>>();
  * @throws {CliError} BP8001, BP8003, BP8004
  */
 export async function openSigner(invocation: Invocation, what: string): Promise<Signer> {
-  const signers = openSigners.get(invocation) ?? new Map<string, Signer>();
-  openSigners.set(invocation, signers);
-  const known = signers.get(what);
+  const known = openSigners.get(invocation)?.get(what);
   if (known !== undefined) return known;
   const signer = await makeSigner(invocation, what);
-  signers.set(what, signer);
+  rememberSigner(invocation, what, signer);
   return signer;
+}
+
+/** Lets a key that was just made sign in this run without asking for the passphrase that was just typed. */
+export function rememberSigner(invocation: Invocation, what: string, signer: Signer): void {
+  const signers = openSigners.get(invocation) ?? new Map<string, Signer>();
+  openSigners.set(invocation, signers.set(what, signer));
 }
 
 async function makeSigner(invocation: Invocation, what: string): Promise<Signer> {

@@ -14,6 +14,13 @@ const STICKY = 0o1000;
 /** Neither through a link that somebody else can turn, nor waiting for the other end of a pipe. */
 const OPEN_FLAGS = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
 
+/** A file has more bytes than anything of its kind. */
+export class TooLargeError extends CliError {
+  constructor(path: string, bytesMax: number) {
+    super('BP8001', `${path}: larger than ${bytesMax} bytes`);
+  }
+}
+
 /**
  * Reads a file with a secret, after checking that it is a plain file of this user (or of root) that
  * others can neither read nor replace.
@@ -81,7 +88,7 @@ async function readBounded(file: FileHandle, path: string, bytesMax: number): Pr
     length += bytesRead;
   }
   buffer.fill(0);
-  throw new CliError('BP8001', `${path}: larger than ${bytesMax} bytes`);
+  throw new TooLargeError(path, bytesMax);
 }
 
 function requireOwn(

@@ -84,8 +84,11 @@ export async function makePrivateFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
-// Some platforms can't open a folder; there the rename is as durable as it gets.
-async function syncFolder(path: string): Promise<void> {
+/**
+ * Makes what was created or renamed in a folder durable. Some platforms can't open a folder; there it is as
+ * durable as it gets.
+ */
+export async function syncFolder(path: string): Promise<void> {
   try {
     const folder = await open(path, 'r');
     try {
