@@ -18,6 +18,7 @@ describe('parseNpmrc', () => {
     ['a way round the proxy', 'noproxy=evil.example'],
     ['scripts switched on', 'ignore-scripts=false'],
     ['git dependencies switched on', 'allow-git=all'],
+    ['git dependencies of the root switched on', 'allow-git=root'],
     ['another configuration', 'userconfig=./x'],
     ['a git in JSON', '"gi\\u0074"=./pwn.sh'],
     ['a git in two kinds of quotes', `'"git"'=./pwn.sh`],
@@ -56,6 +57,7 @@ describe('parseNpmrc', () => {
 
   it('takes scripts switched off for harmless', () => {
     assert.deepEqual(parseNpmrc('ignore-scripts=true', 'x').ignored, ['ignore-scripts']);
+    assert.deepEqual(parseNpmrc('allow-git=none', 'x').ignored, ['allow-git']);
   });
 });
 

@@ -22,9 +22,6 @@ const DANGEROUS = new Set([
   'globalconfig',
   'userconfig',
   'prefix',
-  'allow-git',
-  'allow-file',
-  'allow-remote',
   'dangerously-allow-all-scripts',
   'strict-ssl',
   'noproxy',
@@ -33,7 +30,12 @@ const DANGEROUS = new Set([
   'http-proxy',
   'replace-registry-host',
 ]);
-const HARMLESS_ONLY_AS = new Map([['ignore-scripts', 'true']]);
+const HARMLESS_ONLY_AS = new Map([
+  ['ignore-scripts', 'true'],
+  ['allow-git', 'none'],
+  ['allow-file', 'none'],
+  ['allow-remote', 'none'],
+]);
 
 // Settings about what the tree looks like. Only these reach our npm.
 const PASSED_ON = new Set([
@@ -79,14 +81,11 @@ export async function readProjectNpmrc(project: string): Promise<NpmrcResult> {
 export function parseNpmrc(text: string, path: string): NpmrcResult {
   const flags: string[] = [];
   const ignored: string[] = [];
-  for (const [at, raw] of text.split(/\r\n|\r|\n/).entries()) {
-    const line = raw.trim();
-    if (line === '' || line.startsWith('#') || line.startsWith(';')) continue;
-    const { key, value } = splitLine(line);
+  for (const { line, key, value } of readNpmrcLines(text)) {
     // npm puts environment variables into keys too; whatever comes out is not for a project to choose.
     const isDangerous = DANGEROUS.has(key) || key.includes('${') || isSwitchedOn(key, value);
     if (isDangerous) {
-      throw new CliError('BP6003', `${path}:${at + 1}: sets ${quote(key)}`, {
+      throw new CliError('BP6003', `${path}:${line}: sets ${quote(key)}`, {
         hints: ['remove the line, or move it into your own ~/.npmrc'],
       });
     }
@@ -94,6 +93,24 @@ export function parseNpmrc(text: string, path: string): NpmrcResult {
     else ignored.push(key);
   }
   return { flags, ignored };
+}
+
+/** A setting: its line from 1, its key in lower case, and its value as it is written. */
+export interface NpmrcLine {
+  readonly line: number;
+  readonly key: string;
+  readonly value: string;
+}
+
+/** The settings of a text, read as npm reads them, but for variables, which stay as they are. */
+export function readNpmrcLines(text: string): readonly NpmrcLine[] {
+  const found: NpmrcLine[] = [];
+  for (const [at, raw] of text.split(/\r\n|\r|\n/).entries()) {
+    const plain = raw.trim();
+    if (plain === '' || plain.startsWith('#') || plain.startsWith(';')) continue;
+    found.push({ line: at + 1, ...splitLine(plain) });
+  }
+  return found;
 }
 
 // Anything but the one harmless value: npm reads `0`, `false` and what variables give alike.
