@@ -38,6 +38,11 @@ export type LogEvent =
   | 'peer_overflow'
   | 'message_refused'
   | 'follow_failed'
+  // storage
+  | 'rebuild_started'
+  | 'rebuild_progress'
+  | 'rebuilt'
+  | 'scrubbed'
   // requests
   | 'entry_refused'
   | 'artifact_stored'

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 
 import { canonicalJson } from '../../verifier/json.ts';
-import { decodeHex } from '../../verifier/encoding.ts';
+import { decodeHex, decodeUint64, encodeUint64 } from '../../verifier/encoding.ts';
 import { envelopeJson, parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { concat, equalBytes } from '../../verifier/bytes.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
@@ -28,6 +28,9 @@ export const TRANSCRIPT_COUNT_MAX = 1000;
  * twice. With the seal it is known to be damaged (CONSENSUS M4, C5).
  */
 const SEAL = 'seal';
+
+/** The row with the height of the last batch, sealed: a lost row of a batch makes no shorter log. */
+const TIP = 'tip';
 
 /** A decided batch as the tables have it. */
 export interface BatchRow {
@@ -56,9 +59,10 @@ const BATCH_COLUMNS = 'height, first_leaf, size, header, certificate, map_root, 
 export class BatchTables {
   readonly #putRecord: Statement<[string, Uint8Array], unknown>;
   readonly #deleteRecord: Statement<[string], unknown>;
-  readonly #records: Statement<[], { name: RecordName | typeof SEAL; value: Buffer }>;
+  readonly #records: Statement<[], { name: RecordName | typeof SEAL | typeof TIP; value: Buffer }>;
   /** Hashes of the records by name, once they were read: what the seal covers. */
   #sealed: Map<string, Uint8Array> | undefined;
+  #tip = 0;
   readonly #putBody: Statement<[Uint8Array, Uint8Array], unknown>;
   readonly #deleteBody: Statement<[Uint8Array], unknown>;
   readonly #deleteBodies: Statement<[], unknown>;
@@ -113,6 +117,21 @@ export class BatchTables {
 
   /** Sets a record, or deletes it with `undefined`. */
   putRecord(name: RecordName, value: Uint8Array | undefined): void {
+    this.#putSealed(name, value);
+  }
+
+  /** The last batch is the one of this height. */
+  putTip(height: number): void {
+    this.#putSealed(TIP, encodeUint64(height));
+  }
+
+  /** Height of the last batch; 0 before the first. @throws {DamagedStoreError} as `records` */
+  tip(): number {
+    this.records();
+    return this.#tip;
+  }
+
+  #putSealed(name: RecordName | typeof TIP, value: Uint8Array | undefined): void {
     const sealed = this.#hashes();
     if (value === undefined) {
       this.#deleteRecord.run(name);
@@ -128,16 +147,21 @@ export class BatchTables {
   records(): ReadonlyMap<RecordName, Uint8Array> {
     const records = new Map<RecordName, Uint8Array>();
     let seal: Uint8Array | undefined;
+    let tip: Uint8Array | undefined;
     for (const { name, value } of this.#records.all()) {
       if (name === SEAL) seal = blobBytes(value);
+      else if (name === TIP) tip = blobBytes(value);
       else records.set(name, blobBytes(value));
     }
-    const hashes = new Map([...records].map(([name, value]) => [name, hashOf(value)]));
-    const isWhole = seal === undefined ? records.size === 0 : equalBytes(seal, sealOf(hashes));
+    const hashes = new Map<string, Uint8Array>();
+    for (const [name, value] of records) hashes.set(name, hashOf(value));
+    if (tip !== undefined) hashes.set(TIP, hashOf(tip));
+    const isWhole = seal === undefined ? hashes.size === 0 : equalBytes(seal, sealOf(hashes));
     if (!isWhole) {
       throw new DamagedStoreError('the records of what was promised and voted for are damaged');
     }
-    this.#sealed = new Map(hashes);
+    this.#sealed = hashes;
+    this.#tip = tip === undefined ? 0 : decodeUint64(tip);
     return records;
   }
 
@@ -163,6 +187,7 @@ export class BatchTables {
   }
 
   putBatch(row: BatchRow, digest: Digest): void {
+    this.putTip(row.height);
     this.#putBatch.run(
       row.height,
       row.firstLeaf,

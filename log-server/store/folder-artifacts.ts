@@ -219,6 +219,47 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     return { size, chunks: () => createReadStream(path) as AsyncIterable<Buffer> };
   }
 
+  /**
+   * Takes a file that lies in its place already into the index, if it is what its name says: for an
+   * index that is made anew.
+   *
+   * @returns whether it is held now
+   */
+  async adopt(sha512: string): Promise<boolean> {
+    if ((await this.#held(sha512)) !== undefined) return true;
+    const path = this.#path(sha512);
+    const size = await sizeOf(path);
+    if (size === undefined) return false;
+    try {
+      requireDigest(await digestOf(path), sha512);
+      const facts = await this.#check(path, sha512, size);
+      await this.#group.put({ facts, receivedSeconds: this.#nowSeconds(), bytes: undefined });
+      return true;
+    } catch (error) {
+      if (!(error instanceof VerifyError)) throw error;
+      return false;
+    }
+  }
+
+  /** Digests of all files that lie in a place of artifacts, whatever the index says. */
+  async *files(): AsyncGenerator<string> {
+    for (const first of await readdir(this.#folder)) {
+      if (!/^[0-9a-f]{2}$/.test(first)) continue;
+      for (const second of await readdir(join(this.#folder, first))) {
+        for (const rest of await readdir(join(this.#folder, first, second))) {
+          const sha512 = first + second + rest;
+          if (/^[0-9a-f]{128}$/.test(sha512)) yield sha512;
+        }
+      }
+    }
+  }
+
+  /** Removes a file that is in no index: lost room. */
+  async discard(sha512: string): Promise<void> {
+    if (this.#tables.find(sha512) !== undefined) return;
+    await rm(this.#path(sha512), { force: true });
+  }
+
   smallNow(sha512: string): Uint8Array | undefined {
     const bytesId = this.#tables.find(sha512)?.bytesId;
     return bytesId === undefined ? undefined : this.#readSmall(sha512, bytesId);
@@ -348,6 +389,12 @@ async function copyInto(
     for (let at = 0; at < chunk.length;) at += (await file.write(chunk, at)).bytesWritten;
   }
   return size;
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha512');
+  for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) hash.update(chunk);
+  return hash.digest('hex');
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

@@ -17,6 +17,7 @@ const FIELDS = ['origin', 'replica', 'genesis', 'generation'] as const;
  * @param genesis the signed roster of epoch 0
  * @param replica name of this replica
  * @param putRoster writes the roster of epoch 0, in the same transaction
+ * @param generation of the database that this one takes the place of; a new one unless given
  * @throws {DatabaseError} when the database is of another log or replica
  */
 export function openIdentity(
@@ -24,12 +25,12 @@ export function openIdentity(
   genesis: Envelope,
   replica: string,
   putRoster: () => void,
+  generation: string = encodeHex(Uint8Array.from(randomBytes(16))),
 ): StoreIdentity {
   const { origin } = parseRoster(genesis.payload);
   const expected = { origin, replica, genesis: statementHash(genesis.payload) };
   const select = database.prepare<[string], string>('SELECT value FROM meta WHERE key = ?').pluck();
   if (select.get('generation') === undefined) {
-    const generation = encodeHex(Uint8Array.from(randomBytes(16)));
     const identity = { ...expected, generation };
     const insert = database.prepare('INSERT INTO meta (key, value) VALUES (?, ?)');
     database

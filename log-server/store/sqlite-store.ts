@@ -231,6 +231,12 @@ export class SqliteStore implements Store {
     const { batches } = this.#tables;
     const { roster, header } = this.#state;
     const last = batches.lastBatch();
+    const records = batches.records();
+    if (batches.tip() !== header.height) {
+      throw new DamagedStoreError(
+        `the log ends at batch ${header.height}, and batch ${batches.tip()} was committed`,
+      );
+    }
     return {
       roster,
       epochStart: this.#epochStart(roster),
@@ -238,7 +244,7 @@ export class SqliteStore implements Store {
         header,
         certificate: last?.header.epoch === roster.epoch ? last.certificate : undefined,
       },
-      records: batches.records(),
+      records,
       bodies: batches.bodies(),
     };
   }
