@@ -147,6 +147,12 @@ export async function keyPasswd(
   });
 }
 
+const SECRET_IS: Readonly<Record<KeyFile['secret']['kind'], string>> = {
+  plain: 'in plain text: bftpkg key passwd gives it a passphrase',
+  sealed: 'encrypted with a passphrase',
+  agent: 'held by the ssh-agent',
+};
+
 /** The public half of a key, as lines. */
 export function keyLines(key: KeyFile): readonly string[] {
   return [
@@ -154,6 +160,6 @@ export function keyLines(key: KeyFile): readonly string[] {
     `public  ${publicKeyHex(key.publicKey)}`,
     `key id  ${key.keyId}`,
     `file    ${key.path}`,
-    `secret  ${protectionOf(key)}`,
+    `secret  ${SECRET_IS[key.secret.kind]}`,
   ];
 }
