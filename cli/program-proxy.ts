@@ -15,15 +15,17 @@ export function addProxy(program: Command, run: Run): void {
       'a registry of verified packages on this machine; after --, a command to run inside',
     )
     .option('--port <number>', 'port to listen on (default: a free one)')
+    .option('--upstream <url>', "registry of what a policy allows without the log (default: npm's)")
     .option('--print-env', 'print the variables that send package managers here')
-    .action((command: string[], options: { port?: string; printEnv?: boolean }) =>
-      run(
-        'proxy',
-        async (invocation) => {
-          const { proxy } = await import('./commands/proxy.ts');
-          return await proxy(invocation, command, options);
-        },
-        command.length > 0 ? COMMAND_TIMEOUT : SERVING_TIMEOUT,
-      ),
+    .action(
+      (command: string[], options: { port?: string; upstream?: string; printEnv?: boolean }) =>
+        run(
+          'proxy',
+          async (invocation) => {
+            const { proxy } = await import('./commands/proxy.ts');
+            return await proxy(invocation, command, options);
+          },
+          command.length > 0 ? COMMAND_TIMEOUT : SERVING_TIMEOUT,
+        ),
     );
 }

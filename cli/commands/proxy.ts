@@ -29,6 +29,8 @@ const PORT_MAX = 65_535;
 export interface ProxyOptions {
   readonly port?: string;
   readonly printEnv?: boolean;
+  /** Default registry for what a policy allows without the log. */
+  readonly upstream?: string;
 }
 
 /** Runs one command inside, or serves until it is told to stop. */
@@ -38,12 +40,13 @@ export async function proxy(
   options: ProxyOptions,
 ): Promise<Report> {
   const port = readPort(options.port);
+  const { upstream } = options;
   const settings = await checkProjectSettings(invocation.globals.project);
   for (const note of settings.notes) invocation.notice(note);
   const folder = await mkdtemp(join(tmpdir(), 'bftpkg-proxy-'));
   try {
     return await withSession(invocation, {}, async (session) => {
-      const proxy = await openProxy(invocation, session, { port });
+      const proxy = await openProxy(invocation, session, { port, upstream });
       try {
         const variables = await managerVariables(proxy.server, folder, settings.scopes, command[0]);
         if (command.length > 0) {

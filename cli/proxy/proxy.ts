@@ -2,6 +2,7 @@
 import type { Invocation } from '../context.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { ProxyLedger } from './ledger.ts';
+import { PermittedPackages } from './permitted.ts';
 import { RegistryRoutes } from './routes.ts';
 import { startProxyServer, type ProxyServer } from './server.ts';
 import { VerifiedRegistry } from './verified-registry.ts';
@@ -20,16 +21,19 @@ export interface ProxySettings {
   readonly port?: number;
   /** Hears each refusal at once; the user unless told otherwise. */
   readonly tell?: (line: string) => void;
+  /** The default registry for what a policy allows without the log; npm's own unless told otherwise. */
+  readonly upstream?: string | undefined;
 }
 
 /** Starts a proxy on 127.0.0.1; the caller closes its server. */
 export async function openProxy(
   invocation: Invocation,
   session: LogSession,
-  { port = 0, tell = invocation.notice }: ProxySettings = {},
+  { port = 0, tell = invocation.notice, upstream }: ProxySettings = {},
 ): Promise<Proxy> {
   const ledger = new ProxyLedger((line) => tell(line));
-  const registry = new VerifiedRegistry(invocation, session, ledger);
+  const permitted = new PermittedPackages(invocation, session.config.policy, upstream);
+  const registry = new VerifiedRegistry(invocation, session, ledger, permitted);
   const routesAt = (address: string): RegistryRoutes => new RegistryRoutes(registry, address);
   const server = await startProxyServer(routesAt, ledger, port);
   return { server, registry, ledger, session };

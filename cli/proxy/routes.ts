@@ -3,11 +3,14 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { finished } from 'node:stream/promises';
+import { gunzipSync } from 'node:zlib';
 
+import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { ABBREVIATED_TYPE, makePackument } from '../../verifier/npm/packument.ts';
 import { parseRegistryPath } from '../../verifier/npm/registry-path.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
+import { asTable } from '../lockfiles/classify.ts';
 import { codeEntry } from '../output/codes.ts';
-import { diagnoseThrown } from '../output/diagnose.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { diagnostic, type Diagnostic } from '../output/report.ts';
 import { printable } from '../output/sanitize.ts';
@@ -34,10 +37,9 @@ export class RegistryRoutes {
     try {
       await this.#route(request, target, response);
     } catch (error) {
-      // Half an answer can't be taken back: the client notices that it is cut.
-      if (response.headersSent) return void response.destroy();
-      const [found] = error instanceof ProxyRefusal ? [error.diagnostic] : diagnoseThrown(error);
-      sendRefusal(response, found ?? diagnostic('BP9999', 'refused without a reason'));
+      // Half an answer can't be taken back: the client notices that it is cut. One that has gone needs none.
+      if (response.headersSent || response.destroyed) return void response.destroy();
+      sendRefusal(response, this.#registry.refusalOf(error));
     }
   }
 
@@ -45,10 +47,7 @@ export class RegistryRoutes {
     const path = target.replace(/\?.*$/s, '');
     const { method } = request;
     if (method === 'POST' && path.startsWith('-/npm/v1/security/')) {
-      await drain(request, AUDIT_BYTES_MAX);
-      // "No advisories" is the truth about the log, and anything else than an object makes npm exit 1
-      // without a word.
-      return sendJson(response, 200, '{}', method);
+      return await this.#audit(path, request, response);
     }
     if (method !== 'GET' && method !== 'HEAD') {
       request.resume();
@@ -71,6 +70,19 @@ export class RegistryRoutes {
       // Held until they are on their way. A client that goes away needs them no longer.
       await finished(response).catch(() => undefined);
     });
+  }
+
+  async #audit(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const question = await readBody(request, AUDIT_BYTES_MAX);
+    const answer = await this.#registry.permitted.audit(path, question);
+    // "No advisories" is the truth about the log. Anything else than an object makes npm exit 1 without
+    // a word.
+    const text = answer === undefined ? '{}' : decodeUtf8(answer);
+    const { value } = parseForeignJson(text, { lengthMax: text.length });
+    if (asTable(value) === undefined) {
+      return sendError(response, 503, 'the registry sent no object');
+    }
+    sendJson(response, 200, text, 'POST');
   }
 
   async #packument(
@@ -103,12 +115,21 @@ function tarballPart(path: string): string {
   return /(?:^|\/)((?:(?:@|%40)[^/%]+(?:\/|%2f))?[^/@%]+\/-\/[^/]+\.tgz)$/i.exec(path)?.[1] ?? '';
 }
 
-/** Reads a body to its end without keeping it. */
-async function drain(request: IncomingMessage, bytesMax: number): Promise<void> {
+/** A body as text; npm compresses the trees that it wants audited. */
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<string> {
+  const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of request as AsyncIterable<Uint8Array>) {
+  for await (const chunk of request as AsyncIterable<Buffer>) {
     length += chunk.length;
     if (length > bytesMax) throw new ProxyRefusal(diagnostic('BP9003', 'a request too large'));
+    chunks.push(chunk);
+  }
+  const body = Buffer.concat(chunks);
+  const isPacked = request.headers['content-encoding'] === 'gzip';
+  try {
+    return decodeUtf8(isPacked ? gunzipSync(body, { maxOutputLength: bytesMax }) : body);
+  } catch {
+    throw new ProxyRefusal(diagnostic('BP9003', 'a request that can’t be read'));
   }
 }
 

@@ -7,18 +7,20 @@ import { VerifyError } from '../../verifier/errors.ts';
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import type { LoggedRelease, PackageReleases } from '../../verifier/npm/packument.ts';
 import { compareVersions } from '../../verifier/npm/version.ts';
+import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
 import { fetchArtifact, type FetchOutcome } from '../npm/fetch.ts';
-import { diagnoseRefusal } from '../output/diagnose.ts';
+import { diagnoseRefusal, diagnoseThrown } from '../output/diagnose.ts';
 import { diagnostic, type Diagnostic, type SubjectReport } from '../output/report.ts';
 import { askVersionLists } from '../policy/version-lists.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { withFetchOutcome } from '../session/report-fetch.ts';
-import { blankSubject } from '../session/report-subject.ts';
+import { blankSubject, reportRelease } from '../session/report-subject.ts';
 import { cacheFolder } from '../trust/folders.ts';
 import type { HiddenVersion, ProxyLedger } from './ledger.ts';
+import { listPermitted, type PermittedPackages, type UpstreamVersion } from './permitted.ts';
 import { Verdicts, type Judged } from './verdicts.ts';
 import { WeightedGate } from './weighted-gate.ts';
 
@@ -59,6 +61,7 @@ interface Listing {
 /** Verified packages and tarballs. */
 export class VerifiedRegistry {
   readonly verdicts: Verdicts;
+  readonly permitted: PermittedPackages;
   readonly failures: ReplicaFailure[] = [];
   readonly #invocation: Invocation;
   readonly #session: LogSession;
@@ -69,7 +72,13 @@ export class VerifiedRegistry {
   readonly #lookups = new WeightedGate(LOOKUPS_MAX);
   readonly #missed = new Map<string, number>();
 
-  constructor(invocation: Invocation, session: LogSession, ledger: ProxyLedger) {
+  constructor(
+    invocation: Invocation,
+    session: LogSession,
+    ledger: ProxyLedger,
+    permitted: PermittedPackages,
+  ) {
+    this.permitted = permitted;
     this.#invocation = invocation;
     this.#session = session;
     this.#ledger = ledger;
@@ -95,7 +104,8 @@ export class VerifiedRegistry {
   }
 
   async #list(name: string): Promise<PackageReleases> {
-    const versions = await this.#versionsOf(name);
+    const [logged, elsewhere] = await Promise.all([this.#versionsOf(name), this.#elsewhere(name)]);
+    const versions = [...new Set([...logged, ...elsewhere.keys()])].sort(compareVersions);
     const newest = versions.slice(-VERSIONS_OFFERED_MAX);
     const [record, ...answers] = await this.#judge(
       [
@@ -104,25 +114,28 @@ export class VerifiedRegistry {
       ],
       true,
     );
-    if (record?.result.kind === 'absent') throw this.#missing(name, notInLog(name));
     if (record?.result.kind === 'refused') {
       throw this.#missing(name, diagnoseRefusal(record.result.error));
     }
-    if (record?.result.kind !== 'package')
-      throw new Error('a package is present, absent or refused');
-    const { latest, releases } = record.result.package;
+    const isLogged = record?.result.kind === 'package';
+    const { latest, releases } = isLogged ? record.result.package : { latest: null, releases: 0 };
     // Every list may be a liar's; the map's own record names the latest.
     if (latest !== null && !newest.includes(latest)) {
       answers.push(...(await this.#judge([{ kind: 'release', name, version: latest }], true)));
     }
-    const { offered, hidden, present } = sort(answers);
+    const { offered, hidden, present } = sort(answers, (version) => {
+      const found = elsewhere.get(version);
+      return found === undefined
+        ? undefined
+        : { release: listPermitted(found), report: this.permitted.judge(found) };
+    });
     const unseen = releases - present;
     const left = unseen <= 0 ? [] : [unlisted(name, unseen)];
     this.#ledger.hidden(name, [...left, ...hidden]);
     if (offered.length === 0) {
       const [why] = hidden.toReversed();
       const none = diagnostic('BP5003', `${name}: it is registered, but has no release`);
-      throw this.#missing(name, why?.reason ?? none);
+      throw this.#missing(name, why?.reason ?? (isLogged ? none : notInLog(name)));
     }
     return { name, latest, releases: offered };
   }
@@ -136,6 +149,19 @@ export class VerifiedRegistry {
       throw this.#unproven(diagnostic('BP7001', message, { hints: ['try again'] }));
     }
     return [...new Set(lists.flat())].sort(compareVersions);
+  }
+
+  /** What the registry of a package has, where a policy may allow something of it without the log. */
+  async #elsewhere(name: string): Promise<ReadonlyMap<string, UpstreamVersion>> {
+    if (!this.permitted.mayHave(name)) return new Map();
+    try {
+      return await this.permitted.versions(name);
+    } catch (error) {
+      const [problem] = diagnoseThrown(error);
+      if (problem === undefined) throw error;
+      const message = `${name}: allowed without the log, but its registry: ${problem.message}`;
+      throw this.#unproven({ ...problem, message });
+    }
   }
 
   async #judge(...asked: Parameters<Verdicts['ask']>): Promise<Judged[]> {
@@ -175,6 +201,9 @@ export class VerifiedRegistry {
     const [judged] = await this.#judge([{ kind: 'release', name, version }], false);
     const { result, report } = judged ?? {};
     if (result === undefined || report === undefined) throw new Error('a release has a verdict');
+    if (result.kind === 'absent' && this.permitted.mayHave(name)) {
+      return await this.#permittedTarball(name, version, use);
+    }
     if (report.verdict !== 'verified' || result.kind !== 'verified') throw this.#refused(report);
     const { release } = result;
     await this.#held.run(release.size, async () => {
@@ -184,6 +213,38 @@ export class VerifiedRegistry {
       this.#ledger.tarball(final);
       await use(outcome.bytes);
     });
+  }
+
+  // Proven not to be in the log.
+  async #permittedTarball(
+    name: string,
+    version: string,
+    use: (bytes: Uint8Array) => Promise<void>,
+  ): Promise<void> {
+    const found = (await this.#elsewhere(name)).get(version);
+    if (found === undefined) {
+      // Without the policy's word: an exception allows what is there, and this is nowhere.
+      const subject = { kind: 'release', name, version } as const;
+      const asked = { name, version, sha512: undefined, location: null };
+      throw this.#refused(reportRelease(asked, { kind: 'absent', subject }));
+    }
+    const report = this.permitted.judge(found);
+    if (!isAllowed(report)) throw this.#refused(report);
+    // Nobody has signed how large it is.
+    await this.#held.run(ARTIFACT_BYTES_MAX, async () => {
+      const fetched = await this.permitted.fetch(found, report);
+      if ('refused' in fetched) throw this.#refused(fetched.refused);
+      this.#ledger.tarball(report);
+      await use(fetched.bytes);
+    });
+  }
+
+  /** What is wrong, whatever was thrown; anything unforeseen goes into the run's report as well. */
+  refusalOf(error: unknown): Diagnostic {
+    if (error instanceof ProxyRefusal) return error.diagnostic;
+    const [found = diagnostic('BP9999', 'refused without a reason')] = diagnoseThrown(error);
+    this.#ledger.unproven(found);
+    return found;
   }
 
   async #fetch(release: VerifiedRelease): Promise<FetchOutcome> {
@@ -216,26 +277,41 @@ function unlisted(name: string, count: number): HiddenVersion {
   return { version: 'others', reason: diagnostic('BP6014', message, { severity: 'warning' }) };
 }
 
-// A version that is absent is a replica's mistake or lie and nobody's loss; all else that is not offered
-// is said.
-function sort(answers: readonly Judged[]): {
+function isAllowed({ verdict }: SubjectReport): boolean {
+  return verdict === 'excepted' || verdict === 'baseline';
+}
+
+// A version that is in no log and no registry is a replica's mistake or lie and nobody's loss; all else that
+// is not offered is said.
+function sort(
+  answers: readonly Judged[],
+  elsewhere: (
+    version: string,
+  ) => { readonly release: LoggedRelease; readonly report: SubjectReport } | undefined,
+): {
   readonly offered: readonly LoggedRelease[];
   readonly hidden: readonly HiddenVersion[];
   readonly present: number;
 } {
   const offered: LoggedRelease[] = [];
   const hidden: HiddenVersion[] = [];
+  const hide = ({ version, diagnostics }: SubjectReport): void => {
+    const reason = diagnostics.find(({ severity }) => severity !== 'warning');
+    if (reason !== undefined) hidden.push({ version: version ?? '', reason });
+  };
   let present = 0;
   for (const { result, report } of answers) {
-    if (result.kind === 'absent' || report === undefined) continue;
-    present++;
-    if (report.verdict === 'verified' && result.kind === 'verified') {
-      const { release } = result;
-      offered.push({ subject: release, loggedAt: release.loggedAt });
+    if (report === undefined) continue;
+    if (result.kind === 'absent') {
+      const other = elsewhere(report.version ?? '');
+      if (other !== undefined && isAllowed(other.report)) offered.push(other.release);
+      else if (other !== undefined) hide(other.report);
       continue;
     }
-    const reason = report.diagnostics.find(({ severity }) => severity !== 'warning');
-    if (reason !== undefined) hidden.push({ version: report.version ?? '', reason });
+    present++;
+    if (report.verdict === 'verified' && result.kind === 'verified') {
+      offered.push({ subject: result.release, loggedAt: result.release.loggedAt });
+    } else hide(report);
   }
   return { offered, hidden, present };
 }
