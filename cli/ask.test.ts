@@ -59,14 +59,15 @@ describe('askSecret', () => {
   it('hands Ctrl-C on as the signal that it stands for', async () => {
     const { input, output, modes, shown } = terminal();
     // Caught here, and only here: without a listener it would end the tests.
-    const interrupted = once(process, 'SIGINT');
-    // Waiting for a signal alone keeps no process alive.
-    const alive = setInterval(() => undefined, 1000);
+    const patience = new AbortController();
+    const interrupted = once(process, 'SIGINT', { signal: patience.signal });
+    // Waiting for a signal alone keeps no process alive, and must not keep it for ever.
+    const alive = setTimeout(() => patience.abort(), 20_000);
     const answer = askSecret('passphrase: ', input, output);
     input.write('secret\u0003');
     await assert.rejects(answer, CliError);
     assert.deepEqual(await interrupted, ['SIGINT', 2]);
-    clearInterval(alive);
+    clearTimeout(alive);
     assert.equal(modes.at(-1), false);
     assert.doesNotMatch(shown(), /secret/);
   });
