@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { createServer as createTcpServer, type AddressInfo, type Server } from 'node:net';
+import {
+  createServer as createTcpServer,
+  type AddressInfo,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
@@ -122,6 +127,14 @@ const HOSTILE: readonly (readonly [string, Handler, TransportErrorCode])[] = [
     'TOO_LARGE',
   ],
   [
+    'wants to speak another protocol',
+    (_, response) => {
+      response.writeHead(101, { connection: 'upgrade', upgrade: 'websocket' });
+      response.end();
+    },
+    'PROTOCOL',
+  ],
+  [
     'cuts the body off',
     (_, response) => {
       response.writeHead(200, { 'content-length': '500' });
@@ -182,6 +195,105 @@ describe('HttpClient', () => {
       assert.deepEqual(error.remote, { code: 'RELEASE_CONFLICT', message: 'taken' });
       assert.equal(error.status, 409);
     } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  const exchange = (client: HttpClient, url: string, body?: string) =>
+    client.exchange({
+      method: body === undefined ? 'GET' : 'POST',
+      url,
+      ...(body === undefined ? {} : { body }),
+      bytesMax: 1000,
+      timeoutMs: TIMEOUT_MS,
+      statuses: [200],
+      signal: AbortSignal.timeout(10_000),
+    });
+
+  it('uses a connection again', async () => {
+    let connections = 0;
+    const server = createServer((_, response) => response.end('ok'));
+    server.on('connection', () => connections++);
+    const client = new HttpClient();
+    try {
+      const url = await listen(server);
+      for (let i = 0; i < 5; i++) await exchange(client, url, i % 2 === 0 ? undefined : 'body');
+      assert.equal(connections, 1);
+    } finally {
+      await client.close();
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+
+  it('asks once more when the server gave the connection up in the same moment', async () => {
+    const sockets: Socket[] = [];
+    let asked = 0;
+    const server = createTcpServer((socket) => {
+      sockets.push(socket);
+      socket.on('error', () => undefined);
+      socket.on('data', () => {
+        asked += 1;
+        // The first request on a connection is answered, the second one meets its end.
+        if (asked === 2) socket.resetAndDestroy();
+        else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+      });
+    });
+    const client = new HttpClient();
+    try {
+      const url = await listen(server);
+      await exchange(client, url, 'one');
+      const { body } = await exchange(client, url, 'two');
+      assert.equal(Buffer.from(body).toString(), 'ok');
+      assert.deepEqual([asked, sockets.length], [3, 2]);
+    } finally {
+      await client.close();
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    }
+  });
+
+  it('does not ask again on a fresh connection that is cut', async () => {
+    let asked = 0;
+    const server = createTcpServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.on('data', () => {
+        asked += 1;
+        socket.resetAndDestroy();
+      });
+    });
+    try {
+      await refusedWith(await listen(server), 'UNREACHABLE');
+      assert.equal(asked, 1);
+    } finally {
+      server.close();
+    }
+  });
+
+  it('sends the bytes that it was given, whole', async () => {
+    const sent = 'ä'.repeat(200_000);
+    let received = 0;
+    let announced: string | undefined;
+    const server = createServer((request, response) => {
+      announced = request.headers['content-length'];
+      request.on('data', (piece: Buffer) => (received += piece.length));
+      request.on('end', () => response.end('ok'));
+    });
+    const client = new HttpClient();
+    try {
+      await client.exchange({
+        method: 'PUT',
+        url: await listen(server),
+        body: sent,
+        bytesMax: 10,
+        timeoutMs: 10_000,
+        statuses: [200],
+        signal: AbortSignal.timeout(10_000),
+      });
+      assert.deepEqual([received, announced], [400_000, '400000']);
+    } finally {
+      await client.close();
       server.closeAllConnections();
       server.close();
     }

@@ -1,21 +1,12 @@
 // One HTTP exchange with a server that may lie, hang, drip or flood: every dimension has a bound. The
 // bytes that come back are untrusted; what they mean is decided by others.
-import { Agent, request, type Dispatcher } from 'undici';
+import type { IncomingMessage } from 'node:http';
 
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { systemCode, TransportError } from '../errors.ts';
+import { Connections, piecesOf } from './connection.ts';
 
-// A server on the same continent accepts in well under a second; after five, others are asked.
-const CONNECT_TIMEOUT_MS = 5_000;
-// Evidence for thousands of packages takes a replica some seconds to collect.
-const HEADERS_TIMEOUT_MS = 40_000;
-// Between two pieces of a body. A drip of one byte each nine seconds is stopped by the deadline of
-// the exchange.
-const BODY_TIMEOUT_MS = 10_000;
-const HEADER_BYTES_MAX = 16_384;
 const ERROR_BODY_BYTES_MAX = 16_384;
-// Sockets for each server: enough to fetch many small tarballs at once, few enough to be polite.
-const CONNECTIONS_MAX = 16;
 
 /** A request and the most that its answer may cost. */
 export interface Exchange {
@@ -44,21 +35,9 @@ export interface Answer {
 
 /** Sends requests. `close` ends all connections at once. */
 export class HttpClient {
-  readonly #agent: Agent;
+  readonly #connections = new Connections();
   /** Bytes of bodies received so far, for the report. */
   bytesReceived = 0;
-
-  constructor() {
-    this.#agent = new Agent({
-      connect: { timeout: CONNECT_TIMEOUT_MS },
-      connections: CONNECTIONS_MAX,
-      pipelining: 1,
-      headersTimeout: HEADERS_TIMEOUT_MS,
-      bodyTimeout: BODY_TIMEOUT_MS,
-      maxHeaderSize: HEADER_BYTES_MAX,
-      keepAliveTimeout: 4_000,
-    });
-  }
 
   /**
    * One exchange. Redirects are not followed: they would let one server speak in the name of another.
@@ -69,16 +48,16 @@ export class HttpClient {
     const deadline = AbortSignal.timeout(wanted.timeoutMs);
     const signal = AbortSignal.any([wanted.signal, deadline]);
     try {
-      const response = await request(wanted.url, {
-        dispatcher: this.#agent,
+      const response = await this.#connections.send({
         method: wanted.method,
+        url: wanted.url,
         signal,
         headers: {
           'accept-encoding': 'identity',
           ...(wanted.accept === undefined ? {} : { accept: wanted.accept }),
           ...(wanted.contentType === undefined ? {} : { 'content-type': wanted.contentType }),
         },
-        ...(wanted.body === undefined ? {} : { body: wanted.body }),
+        body: wanted.body,
       });
       return await this.#read(wanted, response);
     } catch (thrown) {
@@ -90,18 +69,18 @@ export class HttpClient {
         const seconds = wanted.timeoutMs / 1000;
         throw new TransportError('TIMEOUT', `no whole answer in ${seconds}s`, { cause: thrown });
       }
-      throw fromUndici(thrown);
+      throw fromSystem(thrown);
     }
   }
 
-  async #read(wanted: Exchange, response: Dispatcher.ResponseData): Promise<Answer> {
-    const { statusCode: status, headers, body } = response;
+  async #read(wanted: Exchange, response: IncomingMessage): Promise<Answer> {
+    const { statusCode: status = 0, headers } = response;
     // Giving a body up makes it say so; nobody else listens for that.
-    body.on('error', () => undefined);
+    response.on('error', () => undefined);
     const encoding = headers['content-encoding'];
     if (encoding !== undefined && encoding !== 'identity') {
       // A few kilobytes can unpack to gigabytes, and nobody asked for a compressed answer.
-      body.destroy();
+      response.destroy();
       throw new TransportError('PROTOCOL', 'sent a compressed answer that was not asked for', {
         status,
       });
@@ -110,16 +89,16 @@ export class HttpClient {
     const bytesMax = expected ? wanted.bytesMax : ERROR_BODY_BYTES_MAX;
     // The answer to HEAD announces what GET would send.
     if (expected && wanted.method !== 'HEAD' && Number(headers['content-length']) > bytesMax) {
-      body.destroy();
+      response.destroy();
       throw new TransportError('TOO_LARGE', `announced more than ${bytesMax} bytes`, { status });
     }
     const chunks: Uint8Array[] = [];
     let length = 0;
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+    for await (const chunk of piecesOf(response)) {
       length += chunk.length;
       this.bytesReceived += chunk.length;
       if (length > bytesMax) {
-        body.destroy();
+        response.destroy();
         if (!expected) break;
         throw new TransportError('TOO_LARGE', `sent more than ${bytesMax} bytes`, { status });
       }
@@ -133,32 +112,28 @@ export class HttpClient {
       });
     }
     const dateSeconds = readDate(headers['date']);
-    return { status, dateSeconds, body: new Uint8Array(Buffer.concat(chunks)) };
+    const whole = Buffer.concat(chunks);
+    // A view: a copy of the evidence for a large tree would be megabytes more.
+    return { status, dateSeconds, body: new Uint8Array(whole.buffer, whole.byteOffset, length) };
   }
 
   /** Ends all connections, also those with an exchange under way. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    this.#connections.close();
   }
 }
 
-function readDate(header: string | string[] | undefined): number | undefined {
-  const ms = typeof header === 'string' ? Date.parse(header) : Number.NaN;
+function readDate(header: string | undefined): number | undefined {
+  const ms = header === undefined ? Number.NaN : Date.parse(header);
   return Number.isFinite(ms) ? Math.floor(ms / 1000) : undefined;
 }
 
-const TIMEOUTS: ReadonlySet<string> = new Set([
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_HEADERS_TIMEOUT',
-  'UND_ERR_BODY_TIMEOUT',
-]);
-
-function fromUndici(thrown: unknown): TransportError {
+function fromSystem(thrown: unknown): TransportError {
   const text = thrown instanceof Error ? thrown.message : String(thrown);
   const code = systemCode(thrown) ?? text;
-  if (TIMEOUTS.has(code))
+  if (code === 'ETIMEDOUT')
     return new TransportError('TIMEOUT', 'no answer in time', { cause: thrown });
-  if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+  if (code === 'HPE_HEADER_OVERFLOW') {
     return new TransportError('TOO_LARGE', 'sent oversized headers', { cause: thrown });
   }
   return new TransportError('UNREACHABLE', code, { cause: thrown });
