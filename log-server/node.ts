@@ -35,11 +35,11 @@ import { CheckpointPublisher } from './node/checkpoint-publisher.ts';
 import { CoalescingVerifier } from './node/coalescing-verifier.ts';
 import type { ConsensusCore } from './node/core-port.ts';
 import { makeCore } from './node/core.ts';
-import { DAMAGE_HINT, markDamaged, requireUnmarked } from './node/damage-mark.ts';
+import { DAMAGE_HINT, markDamaged } from './node/damage-mark.ts';
 import { ContradictionKeeper } from './node/contradiction-keeper.ts';
 import { Driver } from './node/driver.ts';
 import { Follower } from './node/follower.ts';
-import type { Source } from './node/follower.ts';
+import { othersOf, type Source } from './node/follower.ts';
 import type { Clocks } from './node/driver.ts';
 import { EvidenceKeeper } from './node/evidence-keeper.ts';
 import { healthChecks, readinessChecks } from './node/health.ts';
@@ -47,6 +47,7 @@ import type { Vitals } from './node/health.ts';
 import { Intake } from './node/intake.ts';
 import { Lane } from './node/lane.ts';
 import { LedgerWork } from './node/ledger-work.ts';
+import { openSound } from './node/sound-storage.ts';
 import { timingOf } from './node/timing.ts';
 import { Submissions } from './node/submissions.ts';
 import { Mailbox, MailboxFullError } from './mailbox/mailbox.ts';
@@ -55,7 +56,6 @@ import { PeerTransport } from './peer/transport.ts';
 import type { PeerGroup } from './peer/transport.ts';
 import type { Setup } from './setup.ts';
 import { isDamage } from './store/damage.ts';
-import { openStorage } from './store/storage.ts';
 import type { Storage } from './store/storage.ts';
 
 /** What a batch may hold, in the ledger's words. */
@@ -79,6 +79,8 @@ export interface NodeOptions {
   readonly clocks: Clocks;
   /** Something that must not happen did: end the process with code 70. */
   readonly failed: (error: unknown) => void;
+  /** The database was found damaged: close this replica and start it again, which rebuilds it. */
+  readonly damaged?: () => void;
 }
 
 /** Starts a replica. */
@@ -86,10 +88,9 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
   const { setup, clocks } = options;
   const [genesis] = setup.rosterEnvelopes;
   assert(genesis !== undefined, 'a checked setup has a roster');
-  requireUnmarked(setup.config.dataDir);
   const verifier = new SignaturePool();
   try {
-    const storage = await openStorage({
+    const { storage, durable } = await openSound({
       folder: setup.config.dataDir,
       genesis,
       replica: setup.config.replica,
@@ -97,8 +98,10 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       verifier: new CoalescingVerifier(verifier),
       gunzip: gunzipNow,
       nowMs: clocks.wallMs,
+      generation: setup.keys.databaseGeneration,
+      sources: othersOf(setup.config.replica, setup.rosters.at(-1)?.replicas ?? []),
+      log: options.log,
     });
-    const durable = await storage.store.consensusState();
     const suffrage = await claimSuffrage(setup.config.keyFile, setup.keys, {
       generation: storage.store.identity.generation,
       isEmpty: durable.committed.header.height === 0 && durable.records.size === 0,
@@ -305,6 +308,7 @@ export class ReplicaNode {
     if (isDamage(error)) {
       markDamaged(setup.config.dataDir, error);
       log.error('halted', { reason: error.message, hint: DAMAGE_HINT });
+      this.#parts.damaged?.();
     }
     this.#driver.feed({ kind: 'persist-failed' });
   }
@@ -347,11 +351,10 @@ export class ReplicaNode {
   /** Where to ask for batches: the present roster and, after a long sleep, the newest one on file. */
   #sources(): readonly Source[] {
     const { config, rosters } = this.#parts.setup;
-    const newest = rosters.at(-1)?.replicas ?? [];
-    const known = new Map(
-      [...newest, ...this.#roster.replicas].map(({ name, url }) => [url, { name, url }]),
-    );
-    return [...known.values()].filter(({ name }) => name !== config.replica);
+    return othersOf(config.replica, [
+      ...(rosters.at(-1)?.replicas ?? []),
+      ...this.#roster.replicas,
+    ]);
   }
 
   async #adopt(note: string): Promise<void> {

@@ -7,7 +7,14 @@ import type { Log } from '../log.ts';
 import { startNode } from '../node.ts';
 import type { NodeOptions, ReplicaNode } from '../node.ts';
 import { loadSetup } from '../setup.ts';
+import { isDamage } from '../store/damage.ts';
 import { DatabaseError } from '../store/database.ts';
+
+/**
+ * A database that is damaged again so soon after it was rebuilt, milliseconds, is on a disk that can't
+ * be written to: a person has to look after it.
+ */
+const REBUILD_PAUSE_MS = 600_000;
 
 /** Runs a replica; returns when it has stopped in order. */
 export async function run(configFile: string): Promise<void> {
@@ -22,11 +29,30 @@ export async function run(configFile: string): Promise<void> {
   log.info('starting', { pid: process.pid, node: process.version });
   const clocks = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
   const failed = (error: unknown): void => crash(log, error);
-  const node = await startOrExplain({ setup, log, clocks, failed });
-  // For whoever started this process: ports that the system chose are known only now.
-  const { publicUrl, peerUrl } = node;
-  process.stdout.write(`${JSON.stringify({ event: 'listening', publicUrl, peerUrl })}\n`);
-  await stopOnSignal(node, log);
+  let stopped: Promise<'stopped'> | undefined;
+  let damagedMs = Number.NEGATIVE_INFINITY;
+  for (;;) {
+    let report = (): void => undefined;
+    const damaged = new Promise<'damaged'>((resolve) => {
+      report = () => resolve('damaged');
+    });
+    // What is damaged is rebuilt before it listens.
+    const node = await startOrExplain({ setup, log, clocks, failed, damaged: () => report() });
+    // For whoever started this process: ports that the system chose are known only now.
+    const { publicUrl, peerUrl } = node;
+    process.stdout.write(`${JSON.stringify({ event: 'listening', publicUrl, peerUrl })}\n`);
+    stopped ??= stopSignal();
+    const why = await Promise.race([stopped, damaged]);
+    await closeOrCrash(node, log);
+    if (why === 'stopped') return;
+    const nowMs = clocks.monotonicMs();
+    if (nowMs - damagedMs < REBUILD_PAUSE_MS) {
+      log.error('halted', { reason: 'the database was damaged again soon after it was rebuilt' });
+      process.exitCode = EXIT.damaged;
+      return;
+    }
+    damagedMs = nowMs;
+  }
 }
 
 /** @throws {ConfigError} when the data folder is in use, or of another log or replica */
@@ -39,7 +65,7 @@ async function startOrExplain(options: NodeOptions): Promise<ReplicaNode> {
   }
 }
 
-async function stopOnSignal(node: ReplicaNode, log: Log): Promise<void> {
+async function stopSignal(): Promise<'stopped'> {
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
@@ -47,9 +73,15 @@ async function stopOnSignal(node: ReplicaNode, log: Log): Promise<void> {
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => process.exit(EXIT.ok));
   }
+  return 'stopped';
+}
+
+async function closeOrCrash(node: ReplicaNode, log: Log): Promise<void> {
   try {
     await node.close();
   } catch (error) {
+    // SQLite can't close what it can't read; the lock goes with the process, and the next one rebuilds.
+    if (isDamage(error)) log.error('halted', { reason: describeError(error) });
     crash(log, error);
   }
 }

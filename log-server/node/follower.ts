@@ -30,6 +30,12 @@ export interface Source {
   readonly url: string;
 }
 
+/** Where to ask for batches: each address once, one's own name left out. */
+export function othersOf(own: string, replicas: readonly Source[]): readonly Source[] {
+  const known = new Map(replicas.map(({ name, url }) => [url, { name, url }]));
+  return [...known.values()].filter(({ name }) => name !== own);
+}
+
 /** What a follower works with. */
 export interface FollowerParts {
   /** Whether peers' connections don't suffice at present. */

@@ -19,6 +19,7 @@ import { certificateJobs, certificateProblem } from '../../verifier/replication/
 import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import { Members, NO_MUTANTS } from '../../verifier/replication/members.ts';
 import type { Batch, CommittedRecord, RecordName } from '../consensus/types.ts';
+import type { Roster } from '../../verifier/roster.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { BatchLimits } from '../ledger/application.ts';
 import { Executions } from '../ledger/executions.ts';
@@ -46,8 +47,10 @@ export interface BatchSource {
   /**
    * Answers of one replica after the other to the question for batches from a height on: consecutive,
    * not checked, perhaps none at all.
+   *
+   * @param roster the one in force at that height: where its replicas are
    */
-  answers(fromHeight: number): AsyncIterable<readonly CommittedRecord[]>;
+  answers(fromHeight: number, roster: Roster): AsyncIterable<readonly CommittedRecord[]>;
 }
 
 /** What a database is rebuilt with. */
@@ -259,17 +262,18 @@ class Rebuild {
       const own = this.#ownBatch(height);
       const isOwn = own !== undefined && (await commit(own));
       if (!isOwn && target === undefined) return;
-      if (!isOwn && target !== undefined) await this.#fetch(height, target, commit);
+      if (!isOwn && target !== undefined) await this.#fetch(target, state, commit);
       if (height % PROGRESS_BATCHES === 0) progress(height, this.#fetched);
     }
   }
 
   async #fetch(
-    height: number,
     target: number,
+    { tip, roster }: LedgerState,
     commit: (record: CommittedRecord) => Promise<boolean>,
   ): Promise<void> {
-    for await (const answer of this.#options.source.answers(height)) {
+    const height = tip.height + 1;
+    for await (const answer of this.#options.source.answers(height, roster)) {
       let next = height;
       for (const record of answer) {
         if (next > target || record.header.height !== next || !(await commit(record))) break;
