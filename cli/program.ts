@@ -4,6 +4,8 @@ import { Argument, Command, Option } from 'commander';
 
 import { FORMATS, SHELLS, type Shell } from './output/formats.ts';
 import { addInspecting, addMonitor } from './program-inspecting.ts';
+import { collect, keyOption, type SigningFlags } from './program-options.ts';
+import { addRelease } from './program-release.ts';
 import { addProxy } from './program-proxy.ts';
 import { addHook } from './program-hook.ts';
 import { addInstall } from './program-install.ts';
@@ -12,13 +14,6 @@ import type { Run } from './program-run.ts';
 
 // An audit of a hundred thousand releases takes minutes; that is no reason to hang for ever.
 const AUDIT_TIMEOUT = '30m';
-
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
-// Every command has `--key` any number of times where it signs.
-const keyOption = (): Option =>
-  new Option('--key <key>', 'name or file of a key of yours, or agent:<which>; repeatable')
-    .argParser(collect)
-    .default([], 'none');
 
 /**
  * Builds the program.
@@ -367,13 +362,7 @@ function addBundle(program: Command, run: Run): void {
     );
 }
 
-interface SigningFlags {
-  readonly key: string[];
-  readonly expectDigest?: string;
-  readonly out?: string;
-}
-
-function addSign(parent: Command, name: string, run: Run): void {
+function addSign(parent: Command, run: Run): void {
   parent
     .command('sign <file>')
     .description('show what the draft states, and sign it')
@@ -381,9 +370,9 @@ function addSign(parent: Command, name: string, run: Run): void {
     .option('--expect-digest <digest>', 'sign without asking, if it is exactly this')
     .option('--out <file>', 'write the signed draft elsewhere')
     .action((file: string, options: SigningFlags) =>
-      run(`${name} sign`, async (invocation) => {
+      run('package sign', async (invocation) => {
         const { sign } = await import('./commands/sign.ts');
-        return await sign(invocation, `${name} sign`, file, options);
+        return await sign(invocation, 'package sign', file, options);
       }),
     );
 }
@@ -414,7 +403,7 @@ function addPackage(program: Command, run: Run): void {
           return await packageRegister(invocation, name, options);
         }),
     );
-  addSign(parent, 'package', run);
+  addSign(parent, run);
   parent
     .command('submit <file>')
     .description('bring a signed maintainer set into the log')
@@ -471,40 +460,6 @@ function addPackageChange(parent: Command, run: Run): void {
       run('package history', async (invocation) => {
         const { packageHistory } = await import('./commands/package-change.ts');
         return await packageHistory(invocation, name);
-      }),
-    );
-}
-
-function addRelease(program: Command, run: Run): void {
-  const parent = program.command('release').description('releases of your packages');
-  parent
-    .command('prepare [targets...]')
-    .description('pack folders (or take tarballs) and write a draft to sign')
-    .option('--out <file>', 'the draft', 'release.json')
-    .action((targets: string[], options: { out: string }) =>
-      run('release prepare', async (invocation) => {
-        const { releasePrepare } = await import('./commands/release.ts');
-        return await releasePrepare(invocation, targets, options);
-      }),
-    );
-  addSign(parent, 'release', run);
-  parent
-    .command('submit <file>')
-    .description('bring a signed release into the log, and verify that it is there')
-    .action((file: string) =>
-      run('release submit', async (invocation) => {
-        const { releaseSubmit } = await import('./commands/release.ts');
-        return await releaseSubmit(invocation, file);
-      }),
-    );
-  parent
-    .command('publish [targets...]')
-    .description('prepare, sign with your keys, and submit')
-    .addOption(keyOption())
-    .action((targets: string[], options: { key: string[] }) =>
-      run('release publish', async (invocation) => {
-        const { releasePublish } = await import('./commands/release.ts');
-        return await releasePublish(invocation, targets, options);
       }),
     );
 }

@@ -1,23 +1,19 @@
 // `bftpkg diff`: two releases, or a release and a tarball, side by side: who signed, what runs, what is
 // asked for, and which files differ. Releases are verified first; a tarball at hand is only checked to be
 // safe to look at, and is marked as what it is.
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 
-import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarball.ts';
+import type { ArchiveListing } from '../../verifier/archive/tarball.ts';
 import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import type { JsonObject } from '../../verifier/json.ts';
-import { gunzip } from '../../verifier/node/gunzip.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { ArtifactStore } from '../npm/artifact-store.ts';
-import { fetchArtifacts } from '../npm/fetch.ts';
-import { diagnoseFailures } from '../output/diagnose.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { readArtifact } from '../release/artifact.ts';
 import { compareFiles, compareManifests, fileLine } from '../release/compare.ts';
+import { fetchListings } from '../release/fetch.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
-import { cacheFolder } from '../trust/folders.ts';
 import { parseSpec } from './spec.ts';
 
 // Files named for people; JSON has all.
@@ -73,36 +69,20 @@ async function readReleases(
 }
 
 async function fetchSides(
-  { context }: Invocation,
+  invocation: Invocation,
   session: LogSession,
   releases: readonly VerifiedRelease[],
 ): Promise<ReadonlyMap<string, Side>> {
-  const sides = new Map<string, Side>();
-  await fetchArtifacts(
-    releases,
-    {
-      replicas: await session.readyFirst(),
-      missed: new Map(),
-      store: new ArtifactStore(join(cacheFolder(context.env), 'artifacts')),
-      signal: context.signal,
-      // Whoever sent other bytes was passed over; here the right ones are what matters.
-      onFailure: () => undefined,
-    },
-    async (outcome) => {
-      const { release } = outcome;
+  const listings = await fetchListings(invocation, session, releases);
+  return new Map(
+    releases.flatMap((release) => {
       const label = `${release.name}@${release.version}`;
-      if (outcome.kind === 'refused') throw outcome.error;
-      if (outcome.kind === 'unreachable') {
-        const what = `${label}: no replica could be reached for its tarball`;
-        const found = diagnoseFailures(what, outcome.failures, false);
-        throw new CliError(found.code, found.message, { details: found.details });
-      }
-      const listing = await checkTarball(outcome.bytes, gunzip, release);
+      const listing = listings.get(label);
+      if (listing === undefined) return [];
       const integrity = formatSri(release.sha512);
-      sides.set(label, { label, integrity, size: release.size, listing, release });
-    },
+      return [[label, { label, integrity, size: release.size, listing, release }] as const];
+    }),
   );
-  return sides;
 }
 
 function compare(from: Side, to: Side): Report {

@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 
 import { takeSubmissions } from '../../fixtures/fake-gateway.ts';
 import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
-import { makeTarball } from '../../fixtures/tarballs/generator.ts';
+import { integrityOf, makeTarball } from '../../fixtures/tarballs/generator.ts';
 
 interface Json {
   readonly exit: { readonly code: number; readonly reason: string | null };
@@ -78,9 +78,11 @@ class World {
 
   async publish(version: string, ...names: readonly string[]): Promise<readonly unknown[]> {
     const file = join(this.fake.home, `left-pad-${version}.tgz`);
-    await writeFile(file, makeTarball({ name: 'left-pad', version }));
+    const bytes = makeTarball({ name: 'left-pad', version });
+    await writeFile(file, bytes);
+    const how = ['--expect-digest', integrityOf(bytes), '--no-npm'];
     const keys = names.flatMap((name) => ['--key', name]);
-    return await this.exitOf('release', 'publish', file, ...keys);
+    return await this.exitOf('release', 'publish', file, ...keys, ...how);
   }
 }
 

@@ -63,6 +63,15 @@ async function folder(name: string, version: string, content: string = 'x'): Pro
 
 const SIGN = ['--key', 'alice', '--key', 'bob'] as const;
 
+/** `release publish` into the log; the digest is what the first, blind attempt asks to be named. */
+async function publish(source: string, ...argv: readonly string[]): Promise<Outcome> {
+  const command = ['release', 'publish', source, '--no-npm', ...argv];
+  const blind = await fake.run(command);
+  if (blind.code !== EXIT.locked) return blind;
+  const digest = /--expect-digest (sha512-\S+)/.exec(blind.stderr + blind.stdout)?.[1] ?? '';
+  return await fake.run([...command, '--expect-digest', digest]);
+}
+
 function refuse(status: number, code: string): FakeReplica['misbehave'] {
   return ({ method, path }, response) => {
     if (method !== 'POST' || !path.startsWith('/v1/entries')) return false;
@@ -181,40 +190,43 @@ describe('release', () => {
 
   it('publishes a folder, and again without harm', async () => {
     const source = await folder('pkg', '1.0.0');
-    const first = await fake.run(['release', 'publish', source, ...SIGN]);
+    const first = await publish(source, ...SIGN);
     assert.equal(first.code, EXIT.verified, first.stdout + first.stderr);
-    const again = await fake.run(['release', 'publish', source, ...SIGN]);
+    const again = await publish(source, ...SIGN);
     assert.equal(again.code, EXIT.verified, again.stderr);
     assert.match(again.stdout, /already/);
     assert.equal((await fake.run(['verify', 'pkg@1.0.0'])).code, EXIT.verified);
   });
 
   it('refuses other bytes under a version that is taken', async () => {
-    await fake.run(['release', 'publish', await folder('pkg', '1.0.1'), ...SIGN]);
+    await publish(await folder('pkg', '1.0.1'), ...SIGN);
     const other = await folder('pkg', '1.0.1', 'something else');
-    const { code, stderr } = await fake.run(['release', 'publish', other, ...SIGN]);
+    const { code, stderr } = await publish(other, ...SIGN);
     assert.equal(code, EXIT.policy);
     assert.match(stderr, /BP5004/);
   });
 
-  it('uploads nothing with too few signatures', async () => {
+  it('submits nothing with too few signatures, and hands it to the others', async () => {
     const source = await folder('pkg', '1.1.0');
-    const { code } = await fake.run(['release', 'publish', source, '--key', 'alice']);
-    assert.equal(code, EXIT.maintainers);
+    const first = await publish(source, '--key', 'alice');
+    assert.equal(first.code, EXIT.maintainers, first.stdout + first.stderr);
+    assert.match(first.stderr, /bob +has not signed/);
+    for (const { proposals } of fake.replicas) assert.equal(proposals.size, 1);
     const outsider = ['--key', 'alice', '--key', 'carol'];
-    assert.equal(
-      (await fake.run(['release', 'publish', source, ...outsider])).code,
-      EXIT.maintainers,
-    );
-    const uploads = fake.replicas
+    assert.equal((await publish(source, ...outsider)).code, EXIT.maintainers);
+    const submitted = fake.replicas
       .flatMap(({ requests }) => requests)
-      .filter((r) => r.startsWith('PUT'));
-    assert.deepEqual(uploads, []);
+      .filter((r) => r.includes('/v1/entries'));
+    assert.deepEqual(submitted, []);
+    // Bob, on another machine, gets the same bytes and finds what alice has proposed.
+    const second = await publish(source, '--key', 'bob');
+    assert.equal(second.code, EXIT.verified, second.stdout + second.stderr);
+    assert.equal(fake.replicas[0]?.proposals.size, 1, 'one statement collects both signatures');
   });
 
   it('refuses a package that is not registered', async () => {
     const source = await folder('unregistered', '1.0.0');
-    const { code } = await fake.run(['release', 'publish', source, ...SIGN]);
+    const { code } = await publish(source, ...SIGN);
     assert.equal(code, EXIT.notLogged);
   });
 
@@ -294,7 +306,7 @@ describe('release', () => {
         if (replica !== undefined) replica.misbehave = misbehave;
       }
       const source = await folder('pkg', `2.${at}.0`);
-      const result = await fake.run(['release', 'publish', source, ...SIGN, '--timeout', '5s']);
+      const result = await publish(source, ...SIGN, '--timeout', '5s');
       assert.equal(result.code, code, result.stdout + result.stderr);
       assert.match(result.stdout + result.stderr, expected);
     });
@@ -308,7 +320,7 @@ describe('release', () => {
       };
     }
     const source = await folder('pkg', '3.0.0');
-    const { code, stderr } = await fake.run(['release', 'publish', source, ...SIGN]);
+    const { code, stderr } = await publish(source, ...SIGN);
     assert.equal(code, EXIT.inconclusive);
     assert.match(stderr, /could not reach a quorum: 2 of 4 replicas answered, 3 needed/);
     const sent = fake.replicas.flatMap(({ requests }) => requests);

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { CliError } from '../errors.ts';
-import type { Invocation } from '../context.ts';
+import type { Invocation, Terminal } from '../context.ts';
 import { openSigner } from '../keys/open-key.ts';
 import { printable } from '../output/sanitize.ts';
 import { doneReport, type Report } from '../output/report.ts';
@@ -116,16 +116,30 @@ export async function confirm(
       ],
     });
   }
+  const ask = requireConfirmable(invocation, draft, expected);
   const { terminal } = invocation.context;
-  if (!invocation.globals.input || terminal.ask === undefined) {
-    throw new CliError('BP8002', 'signing needs a confirmation', {
-      hints: [`--expect-digest ${digest}`],
-    });
-  }
   terminal.writeErr(`${lines.map((line) => printable(line, 4000)).join('\n')}\n`);
   const word = confirmationWord(draft);
-  const typed = await terminal.ask(`type "${printable(word)}" to sign: `);
-  if (typed.trim() !== word) throw new CliError('BP8002', 'not confirmed, nothing was signed');
+  const typed = await ask?.(`type "${printable(word)}" to sign: `);
+  if (typed?.trim() !== word) throw new CliError('BP8002', 'not confirmed, nothing was signed');
+}
+
+/**
+ * Requires that somebody can say yes, or has said it: asked before work that would be in vain.
+ *
+ * @throws {CliError} BP8002
+ */
+export function requireConfirmable(
+  { context, globals }: Invocation,
+  draft: Draft,
+  expected: string | undefined,
+): Terminal['ask'] {
+  if (expected !== undefined || (globals.input && context.terminal.ask !== undefined)) {
+    return context.terminal.ask;
+  }
+  throw new CliError('BP8002', 'signing needs a confirmation', {
+    hints: [`--expect-digest ${digestOf(draft)}`],
+  });
 }
 
 function confirmationWord(draft: Draft): string {

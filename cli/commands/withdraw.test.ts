@@ -5,7 +5,7 @@ import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { takeSubmissions } from '../../fixtures/fake-gateway.ts';
 import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
-import { makeTarball } from '../../fixtures/tarballs/generator.ts';
+import { integrityOf, makeTarball } from '../../fixtures/tarballs/generator.ts';
 
 interface Json {
   readonly exit: { readonly code: number; readonly reason: string | null };
@@ -43,8 +43,11 @@ let release = 0;
 async function publish(fake: FakeLog): Promise<string> {
   const version = `1.${release++}.0`;
   const file = join(fake.home, `left-pad-${version}.tgz`);
-  await writeFile(file, makeTarball({ name: 'left-pad', version }));
-  const published = await fake.run(['release', 'publish', file, '--key', 'alice', '--key', 'bob']);
+  const bytes = makeTarball({ name: 'left-pad', version });
+  await writeFile(file, bytes);
+  const keys = ['--key', 'alice', '--key', 'bob'];
+  const how = ['--expect-digest', integrityOf(bytes), '--no-npm'];
+  const published = await fake.run(['release', 'publish', file, ...keys, ...how]);
   assert.equal(published.code, 0, published.stderr);
   return `left-pad@${version}`;
 }

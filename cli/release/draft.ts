@@ -170,6 +170,33 @@ export function signersAmong(draft: Draft, keys: readonly PublicKey[]): readonly
   );
 }
 
+/**
+ * The draft with one valid line for each of some keys that have signed it, and nothing else: what comes
+ * from others may hold bad lines in the name of good keys.
+ */
+export function onlySignedBy(draft: Draft, keys: readonly PublicKey[]): Draft {
+  const signatures = keys.flatMap((publicKey) => {
+    const own = draft.signatures.filter(({ keyid }) => keyid === keyId(publicKey));
+    const good = own.find((line) => {
+      const alone = { ...draft, signatures: [line] };
+      return signersAmong(alone, [publicKey]).length > 0;
+    });
+    return good === undefined ? [] : [good];
+  });
+  return { ...draft, signatures };
+}
+
+/** The draft with the lines of another one of the same statement. Lines are not checked here. */
+export function mergeDrafts(draft: Draft, other: Draft): Draft {
+  const seen = new Set(draft.signatures.map(lineId));
+  const added = other.signatures.filter((line) => !seen.has(lineId(line)));
+  return { ...draft, signatures: [...draft.signatures, ...added] };
+}
+
+function lineId({ keyid, signature }: Draft['signatures'][number]): string {
+  return `${keyid} ${Buffer.from(signature).toString('hex')}`;
+}
+
 /** Identity of what is stated: hex SHA-256 of the payload. */
 export function draftId(draft: Draft): string {
   return statementHash(draft.payload);

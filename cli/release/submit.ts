@@ -25,6 +25,7 @@ import { hasDigest } from '../npm/artifact-store.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import { EmptyLogError, type LogSession, type Verified } from '../session/log-session.ts';
 import { draftId, envelopeOf, type Draft } from './draft.ts';
+import { fetchProposed } from './fetch.ts';
 
 // A healthy log commits in well under a second. After this long with one gateway, another one is asked
 // as well (a leader cannot ignore what more than f replicas relay, CONSENSUS Q7).
@@ -56,7 +57,7 @@ export async function submitDraft(
   invocation: Invocation,
 ): Promise<Submitted> {
   const { text } = envelopeOf(draft);
-  const artifacts = await readArtifacts(draft);
+  const artifacts = await readArtifacts(session, draft, invocation.context.signal);
   const before = await findInLog(session, draft);
   if (before !== undefined) return { ...before, already: true, failures: [] };
   const roster = await session.roster();
@@ -70,18 +71,27 @@ interface NamedBytes {
 }
 
 // Read again at the time of sending: the file may have been built anew since it was signed.
-async function readArtifacts(draft: Draft): Promise<readonly NamedBytes[]> {
+async function readArtifacts(
+  session: LogSession,
+  draft: Draft,
+  signal: AbortSignal,
+): Promise<readonly NamedBytes[]> {
   if (draft.statement.kind !== 'release') return [];
   const { subjects } = draft.statement.release;
   return await Promise.all(
     subjects.map(async (subject, i) => {
       const path = draft.artifacts[i];
-      if (path === undefined) throw new CliError('BP9004', 'the draft names too few tarballs');
-      let bytes: Uint8Array;
-      try {
-        bytes = new Uint8Array(await readFile(path));
-      } catch (error) {
-        throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+      const local = path === undefined ? undefined : await readIfThere(path);
+      // Whoever submits what others have prepared gets the tarball from where they put it.
+      const bytes = local ?? (await fetchProposed(session, subject, signal));
+      if (bytes === undefined) {
+        throw new CliError(
+          'BP9004',
+          `the tarball of ${subject.name} is not here and no replica has it`,
+          {
+            hints: ['submit it where it was packed, or bftpkg release publish <folder>'],
+          },
+        );
       }
       if (!hasDigest(bytes, subject.sha512)) {
         throw new CliError('BP1001', `${path}: not the tarball that was signed`, {
@@ -91,6 +101,15 @@ async function readArtifacts(draft: Draft): Promise<readonly NamedBytes[]> {
       return { sha512Hex: encodeHex(subject.sha512), bytes };
     }),
   );
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return new Uint8Array(await readFile(path));
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
 }
 
 /** The subject whose evidence shows that a draft's statement is in the log. */
@@ -110,7 +129,7 @@ function subjectOf(draft: Draft): Subject {
 }
 
 /** Whether the statement is in the log, by evidence. */
-async function findInLog(
+export async function findInLog(
   session: LogSession,
   draft: Draft,
 ): Promise<Pick<Submitted, 'index' | 'statement' | 'verified'> | undefined> {

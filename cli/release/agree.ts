@@ -1,0 +1,158 @@
+// Signing a proposal and handing it to the others, in the order that is safe at any point: first it is
+// noted what is signed, then it is signed, then it is kept where it will be found again.
+import { stat } from 'node:fs/promises';
+
+import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { encodeHex } from '../../verifier/encoding.ts';
+import { gunzip } from '../../verifier/node/gunzip.ts';
+import { formatSri } from '../../verifier/npm/integrity.ts';
+import { asError } from '../client/hedge.ts';
+import type { Invocation } from '../context.ts';
+import { CliError } from '../errors.ts';
+import { openKey } from '../keys/open-key.ts';
+import { describeFailure } from '../output/diagnose.ts';
+import { diagnostic, type Diagnostic } from '../output/report.ts';
+import type { LogSession } from '../session/log-session.ts';
+import { readArtifact, sha512, type Artifact } from './artifact.ts';
+import { mergeDrafts, signersAmong, type Draft } from './draft.ts';
+import { fetchProposed } from './fetch.ts';
+import { fetchProposal, postProposal } from './mailbox.ts';
+import { openProposal, type Proposal } from './proposals.ts';
+
+/** Replicas that get the tarball, so that co-maintainers can compare; others fetch it when they vote. */
+const UPLOADS_WANTED = 2;
+
+/**
+ * The tarballs of a proposal as they are at hand: the draft's own files, or what a replica has. One that
+ * nobody has is `undefined`.
+ *
+ * @throws {CliError} BP1001 for a file that is not the tarball that the statement is about
+ */
+export async function artifactsAtHand(
+  { context }: Invocation,
+  session: LogSession,
+  { draft, release }: Proposal,
+): Promise<readonly (Artifact | undefined)[]> {
+  const artifacts: (Artifact | undefined)[] = [];
+  for (const [i, subject] of release.subjects.entries()) {
+    const path = draft.artifacts[i];
+    if (path !== undefined && (await exists(path))) {
+      const artifact = await readArtifact(path);
+      if (formatSri(artifact.sha512) !== formatSri(subject.sha512)) {
+        throw new CliError('BP1001', `${path}: not the tarball that the statement is about`);
+      }
+      artifacts.push(artifact);
+      continue;
+    }
+    const bytes = await fetchProposed(session, subject, context.signal);
+    artifacts.push(
+      bytes === undefined
+        ? undefined
+        : {
+            path: `${subject.name}@${subject.version} (from a replica)`,
+            bytes,
+            sha512: sha512(bytes),
+            checked: await checkTarball(bytes, gunzip),
+          },
+    );
+  }
+  return artifacts;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Those of some keys that have not signed yet: a retry asks for nothing twice. */
+export async function keysToSign(
+  invocation: Invocation,
+  draft: Draft,
+  keys: readonly string[],
+): Promise<readonly string[]> {
+  const open: string[] = [];
+  for (const what of keys) {
+    const { publicKey } = await openKey(invocation, what);
+    if (signersAmong(draft, [publicKey]).length === 0) open.push(what);
+  }
+  return open;
+}
+
+/** What came of handing a proposal to the others. */
+export interface Shared {
+  /** With the signatures that the mailboxes had. */
+  readonly proposal: Proposal;
+  /** Replicas that keep it. */
+  readonly kept: number;
+  readonly warnings: readonly Diagnostic[];
+}
+
+/**
+ * Puts a signed proposal into the mailboxes, and its tarballs where co-maintainers can get them.
+ *
+ * @throws {CliError} as `postProposal`
+ */
+export async function share(
+  invocation: Invocation,
+  session: LogSession,
+  proposal: Proposal,
+  artifacts: readonly (Artifact | undefined)[],
+): Promise<Shared> {
+  const { signal } = invocation.context;
+  const warnings: Diagnostic[] = [];
+  for (const artifact of artifacts) {
+    if (artifact === undefined) continue;
+    warnings.push(...(await upload(invocation, session, artifact)));
+  }
+  const { kept } = await postProposal(session, proposal.draft, signal);
+  const now = await refreshed(session, proposal, signal);
+  return { proposal: now, kept: kept.length, warnings };
+}
+
+/** The proposal with the signatures that have come in since. */
+export async function refreshed(
+  session: LogSession,
+  { draft, id, file }: Proposal,
+  signal: AbortSignal,
+): Promise<Proposal> {
+  const posted = await fetchProposal(session, id, signal);
+  return await openProposal(
+    session,
+    posted === undefined ? draft : mergeDrafts(draft, posted),
+    file,
+  );
+}
+
+async function upload(
+  { context, progress }: Invocation,
+  session: LogSession,
+  { bytes, sha512: digest, checked }: Artifact,
+): Promise<readonly Diagnostic[]> {
+  const hex = encodeHex(digest);
+  const failures: string[] = [];
+  let held = 0;
+  for (const replica of await session.readyFirst()) {
+    if (held >= UPLOADS_WANTED) break;
+    try {
+      if (!(await replica.hasArtifact(hex, context.signal))) {
+        progress(`uploading ${bytes.length} bytes to ${replica.url}`);
+        await replica.putArtifact(hex, bytes, context.signal);
+      }
+      held++;
+    } catch (error) {
+      failures.push(`${replica.url}: ${describeFailure(asError(error))}`);
+    }
+  }
+  if (held > 0) return [];
+  // Not needed for signing: whoever submits brings it again.
+  const { name, version } = checked;
+  const message = `no replica took the tarball of ${name}@${version}: others can’t compare its files`;
+  return [
+    diagnostic('BP7001', message, {
+      severity: 'warning',
+      details: failures.map((text) => ['replica', text] as const),
+    }),
+  ];
+}

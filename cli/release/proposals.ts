@@ -1,0 +1,280 @@
+// Releases that wait for signatures, as somebody sees them who has the proof of who may sign: which there
+// are, who has signed which, and which one somebody means.
+import { readFile, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+import { parseForeignJson } from '../../verifier/foreign-json.ts';
+import type { VerifiedPackage } from '../../verifier/evidence/subject.ts';
+import type { JsonObject } from '../../verifier/json.ts';
+import { formatSri } from '../../verifier/npm/integrity.ts';
+import {
+  maintainerKeys,
+  maintainerThreshold,
+  type Maintainer,
+} from '../../verifier/statements/maintainers.ts';
+import type { Release } from '../../verifier/statements/release.ts';
+import type { Invocation } from '../context.ts';
+import { CliError, usageError, type ReplicaFailure } from '../errors.ts';
+import { printable } from '../output/sanitize.ts';
+import { lookUpPackage, type SeenHead } from '../session/look-up.ts';
+import type { LogSession } from '../session/log-session.ts';
+import {
+  draftId,
+  loadDraft,
+  mergeDrafts,
+  onlySignedBy,
+  signersAmong,
+  type Draft,
+} from './draft.ts';
+import { fetchProposal, fetchProposals } from './mailbox.ts';
+
+const PACKAGE_JSON_BYTES_MAX: number = 4 * 1024 * 1024;
+const ID = /^[0-9a-f]{64}$/;
+/** Enough that nobody makes a second one that begins the same while people read it out. */
+const ID_PREFIX = /^[0-9a-f]{16,64}$/;
+
+/** Who signed for one package, and who has not. */
+export interface Tally {
+  readonly name: string;
+  readonly needed: number;
+  readonly signed: readonly Maintainer[];
+  readonly missing: readonly Maintainer[];
+}
+
+/** A release that could still be logged, as its package's maintainers see it. */
+export interface Proposal {
+  /** With good signatures of maintainers only. */
+  readonly draft: Draft;
+  readonly id: string;
+  readonly release: Release;
+  /** One for each package, in the order of the statement. */
+  readonly tallies: readonly Tally[];
+  /** The proven packages. */
+  readonly packages: ReadonlyMap<string, VerifiedPackage>;
+  readonly head: SeenHead;
+  /** The draft's file, when it came from one. */
+  readonly file: string | undefined;
+}
+
+/** Whether every package has enough signatures. */
+export function isComplete({ tallies }: Pick<Proposal, 'tallies'>): boolean {
+  return tallies.every(({ needed, signed }) => signed.length >= needed);
+}
+
+/** `name@version, name@version` */
+export function namesOf({ release }: Pick<Proposal, 'release'>): string {
+  return release.subjects.map(({ name, version }) => `${name}@${version}`).join(', ');
+}
+
+/**
+ * Looks at a draft with the maintainer sets that the log proves.
+ *
+ * @throws {CliError} BP5003 for an unknown package; BP5004 when a set has been replaced since
+ */
+export async function openProposal(
+  session: LogSession,
+  draft: Draft,
+  file?: string,
+): Promise<Proposal> {
+  if (draft.statement.kind !== 'release') {
+    throw usageError(`${file ?? 'the draft'} is not a release`, 'bftpkg package sign');
+  }
+  const { release } = draft.statement;
+  const packages = new Map<string, VerifiedPackage>();
+  let head: SeenHead | undefined;
+  for (const { name } of release.subjects) {
+    if (packages.has(name)) continue;
+    const seen = await lookUpPackage(session, name);
+    head ??= seen.head;
+    if (seen.found === undefined) {
+      throw new CliError('BP5003', `${name}: not registered in the log`, {
+        hints: [`bftpkg package register ${name} --maintainer <name>=<key>`],
+      });
+    }
+    packages.set(name, seen.found);
+  }
+  if (head === undefined) throw new CliError('BP9004', 'the draft has no subject');
+  for (const { name, version, maintainers } of release.subjects) {
+    const sequence = packages.get(name)?.sequence;
+    if (sequence === maintainers) continue;
+    throw new CliError(
+      'BP5004',
+      `${name}@${version}: made for maintainer set ${maintainers}, in force is ${sequence ?? 'none'}`,
+      { hints: ['bftpkg release prepare: make it anew'] },
+    );
+  }
+  const keys = [...packages.values()].flatMap(({ set }) => maintainerKeys(set));
+  const good = onlySignedBy(draft, keys);
+  const tallies = [...packages].map(([name, found]) => tallyOf(name, found, good));
+  return { draft: good, id: draftId(good), release, tallies, packages, head, file };
+}
+
+function tallyOf(name: string, { set }: VerifiedPackage, draft: Draft): Tally {
+  const signers = signersAmong(draft, maintainerKeys(set));
+  return {
+    name,
+    needed: maintainerThreshold(set),
+    signed: set.maintainers.filter(({ key }) => signers.includes(key)),
+    missing: set.maintainers.filter(({ key }) => !signers.includes(key)),
+  };
+}
+
+/** What waits for a package. */
+export interface OpenProposals {
+  /** Each signed by at least one of its maintainers of today. */
+  readonly proposals: readonly Proposal[];
+  readonly failures: readonly ReplicaFailure[];
+}
+
+/**
+ * The releases of a package that its maintainers could sign now.
+ *
+ * @throws {CliError} BP7001 below a quorum; BP5003
+ */
+export async function openProposals(
+  session: LogSession,
+  name: string,
+  signal: AbortSignal,
+): Promise<OpenProposals> {
+  const { drafts, failures } = await fetchProposals(session, name, signal);
+  const proposals: Proposal[] = [];
+  for (const draft of drafts) {
+    if (draft.statement.kind !== 'release') continue;
+    if (!draft.statement.release.subjects.some((subject) => subject.name === name)) continue;
+    const proposal = await openProposal(session, draft).catch((error: unknown) => {
+      // A replica made it up, or is behind: the log has other maintainers by now.
+      if (error instanceof CliError && /^BP500[34]$/.test(error.diagnostic.code)) return undefined;
+      throw error;
+    });
+    const own = proposal?.tallies.find((tally) => tally.name === name);
+    if (proposal !== undefined && (own?.signed.length ?? 0) > 0) proposals.push(proposal);
+  }
+  return { proposals, failures };
+}
+
+/** What somebody may name: nothing (the package in this folder), a package, one version of it. */
+export interface Wanted {
+  readonly name: string;
+  readonly version: string | undefined;
+}
+
+/**
+ * Reads a package, or one version of it; by default that of this folder's package.json.
+ *
+ * @throws {CliError} BP9003
+ */
+export async function wantedOf(invocation: Invocation, what: string | undefined): Promise<Wanted> {
+  if (what !== undefined) {
+    const at = what.lastIndexOf('@');
+    return at > 0
+      ? { name: what.slice(0, at), version: what.slice(at + 1) }
+      : { name: what, version: undefined };
+  }
+  const path = join(invocation.context.cwd, 'package.json');
+  const name = await packageNameIn(path);
+  if (name !== undefined) return { name, version: undefined };
+  throw usageError(`which release? ${path} names no package`, 'bftpkg release status <name>');
+}
+
+async function packageNameIn(path: string): Promise<string | undefined> {
+  try {
+    const { value } = parseForeignJson(await readFile(path), { lengthMax: PACKAGE_JSON_BYTES_MAX });
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    const { name } = value as JsonObject;
+    return typeof name === 'string' ? name : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The one release that somebody means: a draft's file, an id or its beginning, `name@version`, a name, or
+ * nothing for the package of this folder. Signatures that the mailboxes have are added.
+ *
+ * @throws {CliError} BP9003 when it is none or not only one, BP7001 below a quorum
+ */
+export async function findProposal(
+  invocation: Invocation,
+  session: LogSession,
+  what: string | undefined,
+): Promise<Proposal> {
+  const { cwd, signal } = invocation.context;
+  const path = what === undefined ? undefined : resolve(cwd, what);
+  if (path !== undefined && (await isFile(path))) {
+    const draft = await loadDraft(path);
+    if (draft.statement.kind !== 'release') return await openProposal(session, draft, what);
+    const posted = await fetchProposal(session, draftId(draft), signal);
+    const merged = posted === undefined ? draft : mergeDrafts(draft, posted);
+    return await openProposal(session, merged, path);
+  }
+  if (what !== undefined && ID.test(what)) {
+    const draft = await fetchProposal(session, what, signal);
+    if (draft === undefined) throw usageError(`no mailbox has a proposal ${what}`, STATUS_HINT);
+    return await openProposal(session, draft);
+  }
+  const isPrefix = what !== undefined && ID_PREFIX.test(what);
+  const { name, version } = await wantedOf(invocation, isPrefix ? undefined : what);
+  const { proposals } = await openProposals(session, name, signal);
+  const fitting = proposals.filter(
+    ({ id, release }) =>
+      (!isPrefix || id.startsWith(what)) &&
+      (version === undefined ||
+        release.subjects.some((each) => each.name === name && each.version === version)),
+  );
+  const [only] = fitting;
+  if (only === undefined) {
+    const wanted = isPrefix
+      ? `${name}, ${what}`
+      : version === undefined
+        ? name
+        : `${name}@${version}`;
+    throw usageError(`nothing waits for signatures: ${printable(wanted)}`, STATUS_HINT);
+  }
+  if (fitting.length === 1) return only;
+  throw new CliError('BP9003', `${fitting.length} proposals wait for signatures: say which`, {
+    details: fitting.map(
+      (each) =>
+        [
+          each.id.slice(0, 16),
+          `${namesOf(each)} ${each.release.subjects.map(({ sha512 }) => formatSri(sha512)).join(' ')}`,
+        ] as const,
+    ),
+    hints: ['name its id instead of the package'],
+  });
+}
+
+const STATUS_HINT = 'bftpkg release status';
+
+async function isFile(path: string): Promise<boolean> {
+  return await stat(path).then(
+    (facts) => facts.isFile(),
+    () => false,
+  );
+}
+
+/** Other proposals that give one of these versions other bytes: only one of them can ever be logged. */
+export function rivalsOf(
+  { id, release }: Proposal,
+  others: readonly Proposal[],
+): readonly Proposal[] {
+  const digests = new Map(release.subjects.map(({ purl, sha512 }) => [purl, formatSri(sha512)]));
+  return others.filter(
+    (other) =>
+      other.id !== id &&
+      other.release.subjects.some(({ purl, sha512 }) => {
+        const own = digests.get(purl);
+        return own !== undefined && own !== formatSri(sha512);
+      }),
+  );
+}
+
+/** Who has signed and who has not, as lines for people. */
+export function tallyLines({ tallies, release }: Proposal): readonly string[] {
+  const versions = (name: string): string =>
+    release.subjects.find((subject) => subject.name === name)?.version ?? '';
+  return tallies.flatMap(({ name, needed, signed, missing }) => [
+    `  ${name}@${versions(name)}: ${signed.length} of ${needed} signatures`,
+    ...signed.map((maintainer) => `    signed      ${maintainer.name}`),
+    ...missing.map((maintainer) => `    not signed  ${maintainer.name}`),
+  ]);
+}
