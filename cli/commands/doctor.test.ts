@@ -145,6 +145,26 @@ describe('doctor', () => {
       'BP8001',
     ],
     [
+      'a key without a passphrase',
+      async () => {
+        const { code } = await fake.run(['key', 'generate', 'bare', '--no-passphrase']);
+        assert.equal(code, 0);
+      },
+      ['signing keys warn'],
+      0,
+      null,
+    ],
+    [
+      'a damaged key',
+      async () => {
+        await mkdir(home('.config', 'bftpkg', 'keys'), { recursive: true, mode: 0o700 });
+        await writeFile(home('.config', 'bftpkg', 'keys', 'me.key.json'), '{}', { mode: 0o600 });
+      },
+      ['signing keys fail'],
+      2,
+      'BP8001',
+    ],
+    [
       'weak settings of npm',
       async () =>
         writeFile(home('project', '.npmrc'), 'strict-ssl = false\nignore-scripts=false\n'),

@@ -9,6 +9,7 @@ import { withAccess, type Access } from '../audit/access.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { keysFolder } from '../keys/folder.ts';
+import { listKeys } from '../keys/key-file.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { DiagnosticCode } from '../output/codes.ts';
 import { wantsColor, wantsUnicode } from '../output/color.ts';
@@ -181,10 +182,23 @@ async function checkKeys({ context }: Invocation): Promise<readonly Check[]> {
     const facts = await lstat(join(folder, file));
     if (facts.isFile() && (facts.mode & OTHERS) !== 0) open.push(file);
   }
-  if (open.length === 0) return [{ name, status: 'pass', text: `${files.length} in ${folder}` }];
+  if (open.length === 0) return [await checkLocks(name, folder)];
   const text = `others can read ${open.join(', ')} in ${folder}`;
   const fix = `chmod 600 ${folder}/*; if others use this machine, make new keys`;
   return [{ name, status: 'fail', text, fix, code: 'BP8001' }];
+}
+
+// Permissions protect a key from other users of this machine, not from whoever gets a copy of the disk.
+async function checkLocks(name: string, folder: string): Promise<Check> {
+  try {
+    const keys = await listKeys(folder);
+    const bare = keys.filter(({ secret }) => secret.kind === 'plain').map((key) => key.name);
+    if (bare.length === 0) return { name, status: 'pass', text: `${keys.length} in ${folder}` };
+    const text = `without a passphrase: ${bare.join(', ')} in ${folder}`;
+    return { name, status: 'warn', text, fix: `bftpkg key passwd ${bare[0] ?? '<key>'}` };
+  } catch (error) {
+    return failed(name, error);
+  }
 }
 
 const WEAK_SETTINGS: readonly (readonly [RegExp, string])[] = [
