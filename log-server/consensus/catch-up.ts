@@ -4,12 +4,14 @@
 import type { Core } from './core.ts';
 import { BATCHES_COUNT_MAX } from '../../verifier/replication/encode-message.ts';
 import { headerDigest } from '../../verifier/replication/encode.ts';
+import { noticeLag } from './fairness.ts';
 import { holdBatch } from './fetching.ts';
 import type {
   BatchesMessage,
   CommittedRecord,
   GetBatchesMessage,
   PeerId,
+  ReplicaIndex,
 } from '../../verifier/replication/messages.ts';
 import type { IgnoreReason } from './types.ts';
 
@@ -20,8 +22,19 @@ export const BATCHES_BYTES_MAX: number = 4 * 1024 * 1024;
 // of megabytes takes long on a slow link, and asking faster would only make it slower.
 const PATIENCE_DOUBLINGS_MAX = 6;
 
-// How long a lag of one batch may be due to votes still on their way.
-const BEHIND_GRACE_TICKS = 3;
+/**
+ * What a member's signature says about where it stands; like STATUS it only decides whom to ask. STATUS
+ * alone comes too rarely: whoever has read all batches up to the last one would find the log some batches
+ * further on, and would run after it for as long as it moves.
+ */
+export function noteHeight(core: Core, signer: ReplicaIndex, height: number): void {
+  const peer = core.members.peers[signer];
+  if (peer === undefined || peer === core.config.self) return;
+  const info = core.peer(peer);
+  if (height <= info.height) return;
+  info.height = height;
+  noticeLag(core);
+}
 
 /** S5: one answer per peer and tick. */
 export function wantsGetBatches(
@@ -118,10 +131,11 @@ export function requestBatches(core: Core): void {
     core.catchUp.unanswered = new Set();
     return;
   }
-  // In the middle of a batch everybody is one ahead for a moment. Votes on the way are cheaper.
+  // In the middle of a batch everybody is one ahead for a moment. Votes on the way are cheaper, and a
+  // machine that is a little slower than the others must not read every batch twice.
   core.catchUp.behindTick ??= core.tick;
   const isMoment = ahead.every(([, { height }]) => height === core.nextHeight);
-  if (isMoment && core.tick - core.catchUp.behindTick < BEHIND_GRACE_TICKS) return;
+  if (isMoment && core.tick - core.catchUp.behindTick < core.config.timing.fetchTicks) return;
   const next = ahead[turn % Math.max(ahead.length, 1)];
   if (next === undefined) return;
   const [peer] = next;

@@ -1,6 +1,8 @@
 // Applying a decided batch and cosigning the checkpoint that it makes (N8, N9, P6, P7).
+import { noteHeight } from './catch-up.ts';
 import type { Core } from './core.ts';
-import { onCommittedRequests } from './fairness.ts';
+import { isFullBatch } from './exposure.ts';
+import { onCommittedRequests, restartExposure } from './fairness.ts';
 import { obtain } from './fetching.ts';
 import { Members } from '../../verifier/replication/members.ts';
 import type { CosignMessage, PeerId, ReplicaIndex } from '../../verifier/replication/messages.ts';
@@ -39,7 +41,9 @@ export function applyDecision(core: Core): boolean {
   core.voter = commitTo(core.voter, { header, certificate }, digest);
   startHeight(core);
   if (check.nextRoster !== undefined) startNextEpoch(core, check.nextRoster);
-  onCommittedRequests(core, check.ids, isFull(core, check, body));
+  const bytes = body.reduce((sum, entry) => sum + entry.length, 0);
+  const isFull = isFullBatch(core.config.limits, check.ids.length, bytes);
+  onCommittedRequests(core, check.ids, { height: header.height, isFull });
   cosignNewest(core);
   reportCosigned(core);
   return true;
@@ -53,6 +57,7 @@ function startHeight(core: Core): void {
   core.checks.clear();
   core.fetches.clear();
   core.building = undefined;
+  core.rebuilds = 0;
   core.asked = { cosignTick: core.asked.cosignTick };
   core.own = { viewChange: core.own.viewChange };
   core.votes.moveTo(core.voter.view, core.nextHeight);
@@ -84,19 +89,8 @@ function startNextEpoch(core: Core, roster: NonNullable<CheckedContent['nextRost
   core.recheck = undefined;
   core.catchUp = { ...core.catchUp, queue: [] };
   core.pool.retain(new Set(members.peers));
-  core.exposed.clear();
-  core.pool.restartForwarding();
+  restartExposure(core);
   core.event({ event: 'epoch-started', epoch: members.epoch, member: members.self !== undefined });
-}
-
-/** Whether a batch left no room for another request (Q5). */
-function isFull(core: Core, { ids }: CheckedContent, body: readonly Uint8Array[]): boolean {
-  const { batchRequestsMax, batchBytesMax } = core.config.limits;
-  if (ids.length >= batchRequestsMax) return true;
-  let bytes = 0;
-  for (const entry of body) bytes += entry.length;
-  // The largest entry might not have fitted; nobody is suspected for that.
-  return bytes + 0xffff > batchBytesMax;
 }
 
 // ---- cosignatures
@@ -178,6 +172,7 @@ function isTooSoon(core: Core, signer: ReplicaIndex): boolean {
 export function onCosign(core: Core, message: CosignMessage): void {
   const peer = core.members.peers[message.signer];
   if (peer !== undefined) core.peer(peer).cosignTick = core.tick;
+  noteHeight(core, message.signer, message.height);
   fileCosign(core, message);
 }
 

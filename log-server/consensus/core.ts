@@ -22,6 +22,7 @@ import type {
 import { voteBytes, viewChangeBytes, newViewBytes } from '../../verifier/replication/encode.ts';
 import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { Effects } from './effects.ts';
+import { Exposures } from './exposure.ts';
 import { Pool } from './pool.ts';
 import type {
   CheckedContent,
@@ -118,6 +119,8 @@ export class Core extends Effects {
   readonly fetches: Map<Digest, { tick: number; tries: number }> = new Map();
   decision: Decision | undefined;
   building: { readonly token: number; readonly view: number } | undefined;
+  /** Builds for this height and view that were given up for what they had to leave out. */
+  rebuilds: number = 0;
   /** Since when the leader has had something to propose. */
   batchTick: number | undefined;
   own: OwnMessages = {};
@@ -136,8 +139,10 @@ export class Core extends Effects {
 
   // ---- requests
   readonly pool: Pool;
-  /** Requests with the present leader, oldest first: the height at which it got them (Q5). */
-  readonly exposed: Map<Digest, number> = new Map();
+  /** Requests with the present leader (Q5). */
+  readonly exposed: Exposures;
+  /** Just started, or found far behind the log, and not abreast of it since. */
+  isCutOff: boolean = true;
   /** When requests are due to be sent again (Q3), soonest first. */
   readonly relayDue: Map<Digest, number> = new Map();
   starvations: number = 0;
@@ -183,6 +188,7 @@ export class Core extends Effects {
       config.mutants.has('commit-in-old-view'),
     );
     this.pool = new Pool(config.self, config.limits, config.mutants);
+    this.exposed = new Exposures(config.limits);
   }
 
   // ---- questions

@@ -8,6 +8,7 @@ import type {
   PeerId,
   Request,
 } from '../../verifier/replication/messages.ts';
+import { type PassingBatch, ROOMY_BATCHES_MAX } from './exposure.ts';
 import type { AdmitAnswer, IgnoreReason } from './types.ts';
 import { wishFor } from './wishing.ts';
 
@@ -17,8 +18,6 @@ const FORWARD_BYTES_MAX = 1024 * 1024;
 const FORWARD_COUNT_MAX = 256;
 // Requests that are looked at again before a silent leader is suspected on their account.
 const RECHECK_MAX = 64;
-// S2 of Q5: batches that may pass a request by although they had room for it.
-const ROOMY_BATCHES_MAX = 8;
 // Largest exponent of the back-off j; 2^20 batches is as good as never.
 const STARVATION_DOUBLINGS_MAX = 20;
 
@@ -79,11 +78,13 @@ export function forwardToLeader(core: Core): void {
   if (core.members.self === undefined || !core.isActive || core.isLeader) return;
   const requests: Request[] = [];
   let bytes = 0;
-  while (core.exposed.size < core.config.limits.laneRequestsMax) {
-    const request = core.pool.nextToForward();
+  let since: number | undefined;
+  for (;;) {
+    const request = core.pool.nextToForward((next) => core.exposed.hasRoomFor(next));
     if (request === undefined) break;
     if (core.exposed.has(request.id)) continue;
-    core.exposed.set(request.id, core.committedHeight);
+    since ??= knownHeight(core);
+    core.exposed.add(request, since);
     requests.push(request);
     bytes += request.bytes.length;
     if (requests.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX) {
@@ -92,6 +93,40 @@ export function forwardToLeader(core: Core): void {
     }
   }
   sendForward(core, [core.leaderPeer], requests);
+}
+
+/**
+ * The height that the log has surely reached: a weak quorum of the others says so, and one of them is
+ * correct. 0 as long as too few have said anything since this process was started.
+ */
+function claimedHeight({ members, peers }: Core): number {
+  const claims = members.peers.map((peer, index) =>
+    index === members.self ? 0 : (peers.get(peer)?.height ?? 0),
+  );
+  return members.reachedBy(claims, 'weak');
+}
+
+/** A batch that was decided before the leader got a request did not leave it out. */
+function knownHeight(core: Core): number {
+  return Math.max(core.committedHeight, claimedHeight(core));
+}
+
+/**
+ * Whoever was just started, or finds the log far ahead, was cut off: the batches that it is going to read
+ * were decided before the leader got anything, and what it sent to the leader meanwhile may be lost.
+ * Nothing counts until it is abreast of the log. Nobody faulty can make that last: how far the log is, is
+ * what a correct member says.
+ */
+export function noticeLag(core: Core): void {
+  const claimed = claimedHeight(core);
+  const lag = claimed - core.committedHeight;
+  if (core.isCutOff) {
+    core.exposed.restart(Math.max(claimed, core.committedHeight));
+    core.isCutOff = claimed === 0 || lag > 1;
+  } else if (lag >= ROOMY_BATCHES_MAX) {
+    core.isCutOff = true;
+    restartExposure(core);
+  }
 }
 
 function sendForward(core: Core, to: readonly PeerId[], requests: readonly Request[]): void {
@@ -122,11 +157,14 @@ export function relayOverdue(core: Core): void {
     dueLater(core, id);
     // Without an open view there is no leader to ask: the others may be in one.
     if (core.pool.holds(core.config.self, id) || !core.isActive) forAll.push(request);
-    else if (core.exposed.has(id)) forLeader.push(request);
+    // The leader gets what its lane has room for. More would take the place of what comes next.
+    if (core.exposed.has(id)) forLeader.push(request);
     bytes += request.bytes.length;
   }
-  if (!core.mutant('relay-missing')) sendForward(core, core.members.others, forAll);
-  if (core.isActive && !core.isLeader) sendForward(core, [core.leaderPeer], forLeader);
+  const leader = core.isActive ? core.leaderPeer : undefined;
+  const others = core.members.others.filter((peer) => peer !== leader);
+  if (!core.mutant('relay-missing')) sendForward(core, others, forAll);
+  if (leader !== undefined && !core.isLeader) sendForward(core, [leader], forLeader);
 }
 
 /** A new view: its leader knows nothing of what the one before was given. */
@@ -135,42 +173,35 @@ export function restartExposure(core: Core): void {
   core.pool.restartForwarding();
 }
 
-/** Q5, Q6: after a commit. */
-export function onCommittedRequests(core: Core, ids: readonly Digest[], wasFull: boolean): void {
+/** Requests that are committed, or that break a rule now, are nobody's business any more (Q6). */
+export function forgetRequests(core: Core, ids: readonly Digest[]): void {
   core.pool.remove(ids);
   for (const id of ids) {
     core.exposed.delete(id);
     core.relayDue.delete(id);
-    if (id === core.starvationWitness) {
-      core.starvationWitness = undefined;
-      core.starvations = 0;
-    }
   }
-  suspectStarvation(core, wasFull);
 }
 
-/** The request that has been with the leader for longest tells for all: the others wait less. */
-function suspectStarvation(core: Core, wasFull: boolean): void {
+/** Q5, Q6: after a commit. */
+export function onCommittedRequests(core: Core, ids: readonly Digest[], batch: PassingBatch): void {
+  for (const id of ids) core.exposed.commit(id);
+  forgetRequests(core, ids);
+  if (core.starvationWitness !== undefined && ids.includes(core.starvationWitness)) {
+    core.starvationWitness = undefined;
+    core.starvations = 0;
+  }
+  core.exposed.pass(batch);
+  noticeLag(core);
+  suspectStarvation(core);
+}
+
+/** The request that has been with the leader for longest tells for all. */
+function suspectStarvation(core: Core): void {
   if (core.isLeader || core.recheck !== undefined || core.mutant('starvation-blind')) return;
-  for (const [id, since] of core.exposed) {
-    const request = core.pool.find(id);
-    if (request === undefined) {
-      core.exposed.delete(id);
-      continue;
-    }
-    if (!isStarved(core, since, wasFull)) return;
-    recheck(core, 'starved', [request]);
-    return;
-  }
-}
-
-/** Q5. Heights since the leader got the request, against what its lane may hold before it. */
-function isStarved(core: Core, since: number, wasFull: boolean): boolean {
-  const { laneRequestsMax, batchRequestsMax } = core.config.limits;
   const patience = 2 ** Math.min(core.starvations, STARVATION_DOUBLINGS_MAX);
-  const turns = Math.ceil((core.members.count * laneRequestsMax) / batchRequestsMax) + 2;
-  const waited = core.committedHeight - since;
-  return waited >= turns * patience || (!wasFull && waited >= ROOMY_BATCHES_MAX * patience);
+  const id = core.exposed.starved(core.committedHeight, core.members.count, patience);
+  const request = id === undefined ? undefined : core.pool.find(id);
+  if (request !== undefined) recheck(core, 'starved', [request]);
 }
 
 /** Before anybody is suspected: the requests may have become invalid meanwhile (Q6). */
@@ -195,11 +226,7 @@ function onRechecked(core: Core, answer: AdmitAnswer): void {
     return;
   }
   core.recheck = undefined;
-  core.pool.remove(answer.refused);
-  for (const id of answer.refused) {
-    core.exposed.delete(id);
-    core.relayDue.delete(id);
-  }
+  forgetRequests(core, answer.refused);
   const waiting = answer.accepted.filter(({ id }) => core.pool.has(id));
   const [witness] = waiting;
   if (witness === undefined || question.view !== core.voter.view) return;

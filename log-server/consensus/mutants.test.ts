@@ -156,16 +156,18 @@ const KILLS: readonly (readonly [MutantName, string, (mutants: Mutants) => boole
       const made = cluster(mutants);
       made.submit(0, 'a');
       const late: Packet[] = [];
+      // Whole batches would repair what is looked for.
+      const isLive = ({ message }: Packet): boolean => message.kind !== 'batches';
       const hold = (packet: Packet): boolean => {
         const isHeld = packet.to === 3 && packet.message.kind === 'commit';
         if (isHeld) late.push(packet);
-        return !isHeld;
+        return !isHeld && isLive(packet);
       };
       made.settle(hold);
       made.submit(0, 'b');
       made.settle(hold);
       for (const packet of late) made.deliver(packet);
-      made.settle();
+      made.settle(isLive);
       return made.heights()[3] !== 2;
     },
   ],

@@ -3,6 +3,7 @@
 import { type SignedVote, assembleCertificate } from '../../verifier/replication/certificates.ts';
 import type { Core } from './core.ts';
 import { headerDigest, voteOfProposal } from '../../verifier/replication/encode.ts';
+import { noteHeight } from './catch-up.ts';
 import { accuseVote } from './evidence.ts';
 import { holdBatch, keepBody, obtain } from './fetching.ts';
 import type {
@@ -58,6 +59,9 @@ function uselessness(
 
 /** Files a vote. */
 export function onVote(core: Core, message: PrepareMessage | CommitMessage): void {
+  // Nobody correct votes at a height before it has committed the one below.
+  if (message.vote.epoch === core.members.epoch)
+    noteHeight(core, message.signer, message.vote.height - 1);
   const placement = core.votes.store(message.kind, message);
   if (placement.kind === 'conflict') {
     const { earlier } = placement;

@@ -56,6 +56,25 @@ describe('Pool.draw', () => {
     }
   });
 
+  it('gives a lane of large entries its share of the bytes, and what others leave', () => {
+    const large = 'L'.repeat(40);
+    const lanes = `x:1${large},2${large},3${large} me:a,b,c,d,e,f`;
+    const limits = { batchRequestsMax: 20, batchBytesMax: 100 };
+    // Without shares two large ones would come before the second small one.
+    const first = filled(lanes, limits).draw();
+    assert.equal(texts(first), `a 1${large} b c d e f 2${large}`);
+    const tight = filled(lanes, { ...limits, batchRequestsMax: 4 }).draw();
+    assert.equal(texts(tight), `a 1${large} b c`);
+  });
+
+  it('takes an entry that is larger than any share', () => {
+    const waiting = filled(`x:${'L'.repeat(60)} y:${'M'.repeat(60)} me:a`, { batchBytesMax: 70 });
+    assert.deepEqual(
+      waiting.draw().map(({ bytes }) => bytes.length),
+      [1, 60],
+    );
+  });
+
   it('stops at the bytes of a batch', () => {
     const waiting = filled('me:aaaa,bbbb,cccc', { batchBytesMax: 9 });
     assert.equal(texts(waiting.draw()), 'aaaa bbbb');
@@ -106,9 +125,8 @@ describe('Pool.remove', () => {
 describe('Pool.nextToForward', () => {
   const drain = (waiting: Pool): string => {
     const names: string[] = [];
-    for (let next = waiting.nextToForward(); next !== undefined; next = waiting.nextToForward()) {
-      names.push(next.id);
-    }
+    const take = (): Request | undefined => waiting.nextToForward(() => true);
+    for (let next = take(); next !== undefined; next = take()) names.push(next.id);
     return names.join(' ');
   };
 
@@ -121,6 +139,14 @@ describe('Pool.nextToForward', () => {
     }
     assert.ok(order.indexOf('1') < order.indexOf('c'), 'relayed ones are not last');
     assert.ok(order.indexOf('7') < order.indexOf('d'), 'no relayed lane waits for the other');
+  });
+
+  it('keeps what the leader has no room for, and its turn', () => {
+    const waiting = filled('me:long,b x:1');
+    const short = ({ bytes }: Request): boolean => bytes.length < 4;
+    assert.equal(waiting.nextToForward(short), undefined);
+    assert.equal(waiting.nextToForward(short), undefined, 'nothing behind it overtakes');
+    assert.equal(drain(waiting), 'long 1 b');
   });
 
   it('hands each request on once per leader', () => {

@@ -13,6 +13,36 @@ interface Lane {
   bytes: number;
 }
 
+/** What one lane gives to one batch. */
+class Turn {
+  readonly #requests: Iterator<Request>;
+  readonly #drawn: ReadonlyMap<Digest, Request>;
+  #next: Request | undefined;
+  #bytes = 0;
+
+  /** @param drawn what the batch holds already, of whichever lane */
+  constructor(requests: Iterator<Request>, drawn: ReadonlyMap<Digest, Request>) {
+    this.#requests = requests;
+    this.#drawn = drawn;
+  }
+
+  /** The lane's next request, unless the lane has had its share; at least one is within any share. */
+  peek(share: number): Request | undefined {
+    while (this.#next === undefined || this.#drawn.has(this.#next.id)) {
+      const { value, done } = this.#requests.next();
+      if (done === true) return undefined;
+      this.#next = value;
+    }
+    const isOver = this.#bytes > 0 && this.#bytes + this.#next.bytes.length > share;
+    return isOver ? undefined : this.#next;
+  }
+
+  take(request: Request): void {
+    this.#next = undefined;
+    this.#bytes += request.bytes.length;
+  }
+}
+
 /** The pool of one replica. */
 export class Pool {
   readonly #self: PeerId;
@@ -79,46 +109,41 @@ export class Pool {
 
   /**
    * The requests of the next batch (Q4): one of each lane in turn, first in first out within a lane,
-   * an id once. They stay in the pool until they are committed or refused. The next call begins with
-   * the lane after the last one served.
+   * an id once. A lane whose entries are large waits when it has had its share of the bytes, until the
+   * others have had theirs: counting heads alone would let it push them out. They stay in the pool until
+   * they are committed or refused. The next call begins with the lane after the last one served.
    */
   draw(): readonly Request[] {
     const lanes = [...this.#lanes.values()].filter(({ requests }) => requests.size > 0);
     if (lanes.length === 0) return [];
+    const { batchRequestsMax, batchBytesMax } = this.#limits;
     const start = this.#mutants.has('lanes-ignored') ? 0 : this.#turn % lanes.length;
-    const turns = [...lanes.slice(start), ...lanes.slice(0, start)].map(({ requests }) =>
-      requests.values(),
-    );
     const drawn = new Map<Digest, Request>();
+    const turns = [...lanes.slice(start), ...lanes.slice(0, start)].map(
+      ({ requests }) => new Turn(requests.values(), drawn),
+    );
     let bytes = 0;
     let served = 0;
-    for (let open = turns.length; open > 0;) {
-      open = 0;
-      for (const [i, turn] of turns.entries()) {
-        const request = this.#nextNew(turn, drawn);
-        if (request === undefined) continue;
-        const full =
-          drawn.size >= this.#limits.batchRequestsMax ||
-          bytes + request.bytes.length > this.#limits.batchBytesMax;
-        if (full) {
-          this.#turn = start + i;
-          return [...drawn.values()];
+    for (const share of [Math.floor(batchBytesMax / lanes.length), batchBytesMax]) {
+      for (let isOpen = true; isOpen;) {
+        isOpen = false;
+        for (const [i, turn] of turns.entries()) {
+          const request = turn.peek(share);
+          if (request === undefined) continue;
+          if (drawn.size >= batchRequestsMax || bytes + request.bytes.length > batchBytesMax) {
+            this.#turn = start + i;
+            return [...drawn.values()];
+          }
+          turn.take(request);
+          drawn.set(request.id, request);
+          bytes += request.bytes.length;
+          isOpen = true;
+          served = i;
         }
-        drawn.set(request.id, request);
-        bytes += request.bytes.length;
-        open += 1;
-        served = i;
       }
     }
     this.#turn = start + served + 1;
     return [...drawn.values()];
-  }
-
-  #nextNew(turn: Iterator<Request>, drawn: ReadonlyMap<Digest, Request>): Request | undefined {
-    for (let next = turn.next(); next.done !== true; next = turn.next()) {
-      if (!drawn.has(next.value.id)) return next.value;
-    }
-    return undefined;
   }
 
   /** Whether a batch drawn now would be full by count. */
@@ -129,16 +154,20 @@ export class Pool {
   /**
    * The next request to hand to the leader: own ones and those of others by turns, so that relayed
    * requests get through under any load of own ones.
+   *
+   * @param fits whether the leader has room for it; the first one that does not fit keeps its turn
    */
-  nextToForward(): Request | undefined {
+  nextToForward(fits: (request: Request) => boolean): Request | undefined {
     const own = this.#lane(this.#self);
     const others = [...this.#lanes.values()].filter(
       (lane) => lane !== own && lane.waiting.size > 0,
     );
-    this.#forwardTurn += 1;
-    const takeOwn = others.length === 0 || (this.#forwardTurn % 2 === 1 && own.waiting.size > 0);
-    const lane = takeOwn ? own : others[(this.#forwardTurn >>> 1) % others.length];
+    const turn = this.#forwardTurn + 1;
+    const takeOwn = others.length === 0 || (turn % 2 === 1 && own.waiting.size > 0);
+    const lane = takeOwn ? own : others[(turn >>> 1) % others.length];
     for (const request of lane?.waiting.values() ?? []) {
+      if (!fits(request)) return undefined;
+      this.#forwardTurn = turn;
       lane?.waiting.delete(request.id);
       return request;
     }

@@ -3,9 +3,17 @@
 import { assert } from '../../verifier/errors.ts';
 import type { Core } from './core.ts';
 import { headerDigest } from '../../verifier/replication/encode.ts';
+import { isFullBatch } from './exposure.ts';
+import { forgetRequests } from './fairness.ts';
 import { holdBatch } from './fetching.ts';
 import type { BuildResult } from './types.ts';
 import { batchShapeProblem, successorProblem } from '../../verifier/replication/validate.ts';
+
+/**
+ * Each build executes a batch, and whoever owns packages can submit any number of statements of which only
+ * the first is valid. After that many the rest of them has to wait for the next height.
+ */
+const REBUILDS_MAX = 4;
 
 /** N1: proposes, or asks the application to build, when it is this replica's turn and time. */
 export function proposeIfDue(core: Core): boolean {
@@ -71,14 +79,14 @@ export function onBuilt(core: Core, token: number, result: BuildResult): void {
   }
   const { view } = core.building;
   core.building = undefined;
-  core.pool.remove(result.refused);
+  forgetRequests(core, result.refused);
   const { proposal } = result;
   // Nothing can be built of what waits here: not again before the next tick.
   if (proposal === undefined) core.batchTick = core.tick + 1;
   // The world may have moved on while it was being built.
   if (proposal === undefined || view !== core.voter.view || !isTurn(core)) return;
   const { header, body, ids, nextRoster } = proposal;
-  if (header.height !== core.nextHeight) return;
+  if (header.height !== core.nextHeight || isBuiltAgain(core, result)) return;
   const { committed, committedDigest, epoch } = core.voter;
   const problem =
     batchShapeProblem(proposal) ??
@@ -89,4 +97,20 @@ export function onBuilt(core: Core, token: number, result: BuildResult): void {
   holdBatch(core, digest, { header, body });
   core.checks.set(digest, { kind: 'valid', ids, nextRoster });
   core.proposal = { digest, header, message: undefined };
+}
+
+/**
+ * Requests that broke a rule have taken places in the batch while valid ones wait: followers would see
+ * room that nobody was given, and suspect this leader of starving them (Q5). Without the refused ones the
+ * next draw is a better one.
+ */
+function isBuiltAgain(core: Core, { proposal, refused }: BuildResult): boolean {
+  if (proposal === undefined || refused.length === 0) return false;
+  if (core.rebuilds >= REBUILDS_MAX || core.pool.size <= proposal.ids.length) return false;
+  // A roster is alone in its batch, by rule.
+  if (proposal.nextRoster !== undefined) return false;
+  const bytes = proposal.body.reduce((sum, entry) => sum + entry.length, 0);
+  if (isFullBatch(core.config.limits, proposal.ids.length, bytes)) return false;
+  core.rebuilds += 1;
+  return true;
 }

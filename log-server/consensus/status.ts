@@ -1,6 +1,7 @@
 // STATUS and re-sending (CONSENSUS.md 2.11): no link is relied on. Whoever hears where somebody stands
 // sends what is missing there; the same answer serves lost messages, restarts and late joiners.
 import type { Core } from './core.ts';
+import { noticeLag } from './fairness.ts';
 import type { Message, PeerId, StatusMessage } from '../../verifier/replication/messages.ts';
 import type { IgnoreReason } from './types.ts';
 import { statusOf } from './wishing.ts';
@@ -15,6 +16,7 @@ export function onStatus(core: Core, from: PeerId, status: StatusMessage): void 
   const index = core.members.indexOf(from);
   const info = core.peer(from);
   info.height = status.height;
+  noticeLag(core);
   const isOurEpoch = status.epoch === core.members.epoch;
   if (index !== undefined && isOurEpoch) {
     core.wishes[index] = Math.max(core.wishes[index] ?? 0, status.wish, status.view);

@@ -39,6 +39,7 @@ function startView(core: Core): void {
   const { view } = core.voter;
   core.wish = Math.max(core.wish, view);
   core.building = undefined;
+  core.rebuilds = 0;
   core.own = { cosign: core.own.cosign };
   core.asked = { cosignTick: core.asked.cosignTick };
   core.timerTick = undefined;

@@ -21,7 +21,7 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['commit-in-old-view', 10],
   ['no-mandate', 10],
   ['mandate-ignored', 15],
-  ['double-vote', 10],
+  ['double-vote', 20],
   ['new-view-weak-quorum', 3],
   ['weights-ignored', 10],
   ['cosign-at-commit-vote', 2],

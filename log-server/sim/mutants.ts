@@ -44,7 +44,7 @@ export function censoredWorld(drawn: WorldOptions): WorldOptions {
     network: CALM,
     timing: { ...drawn.timing, viewTicks: 60 },
     // Room enough that what is left out does not clog the lanes, which a timer would notice.
-    limits: { ...drawn.limits, laneRequestsMax: 40 },
+    limits: { ...drawn.limits, laneRequestsMax: 40, laneBytesMax: 40_000, poolBytesMax: 40_000 },
     crash: 0,
     powerLoss: 0,
     diskFailure: 0,

@@ -84,7 +84,8 @@ export class Nemesis {
         continue;
       }
       if (this.#loseDisk(process)) continue;
-      if (options.crash > 0 && random.chance(options.crash)) {
+      const mayCrash = options.crashing?.includes(process.node.index) ?? true;
+      if (options.crash > 0 && random.chance(options.crash) && mayCrash) {
         process.effectsLeft = random.between(1, EFFECTS_MAX);
       }
       if (options.diskFailure > 0 && random.chance(options.diskFailure)) process.diskFails = true;

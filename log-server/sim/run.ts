@@ -117,7 +117,7 @@ class Run {
     await world.run(world.now + 2 * TICK_UNITS);
     await workload.finish();
     await this.#converge(workload);
-    if (options.family === 'calm' || options.family === 'crowded') this.#requireCalm();
+    if (['calm', 'crowded', 'restarts'].includes(options.family)) this.#requireCalm();
     world.trace.mixText(world.monitor.log.digestAt(world.monitor.log.height) ?? '');
   }
 
@@ -158,9 +158,14 @@ class Run {
   /** The height with which all requests were committed. */
   #target: number | undefined;
 
-  /** Without a fault nobody is suspected. */
+  /** A leader without a fault is not suspected, by nobody, and not left. */
   #requireCalm(): void {
-    const { viewChanges } = this.#world.monitor.counters;
+    const { counters, wishes } = this.#world.monitor;
+    const { viewChanges } = counters;
+    const suspicions = wishes.get('starved') ?? 0;
+    if (suspicions > 0) {
+      throw new Violation('fairness', `${suspicions} times the leader was suspected of starving`);
+    }
     if (viewChanges > 0) {
       throw new Violation('fairness', `view ${viewChanges} was entered although nothing was wrong`);
     }

@@ -17,6 +17,8 @@ export type Family =
   | 'calm'
   /** Nothing goes wrong, and every gateway has more than it can get rid of. */
   | 'crowded'
+  /** Nothing goes wrong but that some gateways are switched off and on again, never the leader. */
+  | 'restarts'
   /** Nothing but schedules: views in which each phase reaches few, one after the other. */
   | 'phases'
   /** Nothing is faulty but the network is much slower than the first view timer. */
@@ -65,6 +67,8 @@ export interface WorldOptions {
   readonly faultTicks: number;
   /** Probability of a crash per machine and tick, at any effect; and of all at once, per tick. */
   readonly crash: number;
+  /** The machines that crash; all when absent. */
+  readonly crashing: readonly number[] | undefined;
   readonly powerLoss: number;
   /** Longest time off, in ticks. */
   readonly downTicks: number;
@@ -118,14 +122,16 @@ export function drawWorld(wishes: Wishes): WorldOptions {
     timing: drawTiming(random, family),
     faultTicks: drawFaultTicks(random, family),
     crash: drawCrash(random, family),
+    crashing: family === 'restarts' ? drawGateways(random, members, faultyWeight) : undefined,
     powerLoss: chaos && random.chance(0.2) ? 0.005 : 0,
     downTicks: random.pick([1, 3, 20, 60]) ?? 20,
     diskFailure: chaos && random.chance(0.2) ? 0.003 : 0,
     stall: chaos && random.chance(0.3) ? 0.005 : 0,
     clockJumpMs: random.chance(0.7) ? 4_000 : 3_600_000,
     clockJump: chaos && random.chance(0.4) ? 0.01 : 0,
-    load: family === 'crowded' ? 3 : random.between(1, chaos ? 8 : 6) / 10,
-    loadGoesOn: family !== 'slow' && family !== 'crowded' && random.chance(0.5),
+    load:
+      family === 'crowded' ? 3 : family === 'restarts' ? 1 : random.between(1, chaos ? 8 : 6) / 10,
+    loadGoesOn: !['slow', 'crowded', 'restarts'].includes(family) && random.chance(0.5),
     artifacts: random.chance(0.4) ? 0.3 : 0,
     rosterChanges: chaos && random.chance(0.35) ? random.between(1, 3) : 0,
     mutants: wishes.mutants ?? new Set(),
@@ -136,18 +142,37 @@ export function drawWorld(wishes: Wishes): WorldOptions {
 
 function drawFaultTicks(random: Random, family: Family): number {
   if (family === 'crowded') return 120;
+  if (family === 'restarts') return 400;
   return family === 'chaos' || family === 'phases' ? random.between(150, 400) : 200;
 }
 
 function drawCrash(random: Random, family: Family): number {
   if (family === 'chaos' && random.chance(0.7)) return random.between(1, 25) / 1000;
+  if (family === 'restarts') return 0.02;
   return family === 'phases' && random.chance(0.3) ? 0.01 : 0;
+}
+
+/** Machines that the log can do without: at most B of weight, and not the first leader. */
+function drawGateways(
+  random: Random,
+  members: readonly Member[],
+  faultyWeight: number,
+): readonly number[] {
+  const chosen: number[] = [];
+  let left = faultyWeight;
+  for (const { node, weight } of random.shuffled(members.slice(1))) {
+    if (weight > left) continue;
+    chosen.push(node);
+    left -= weight;
+  }
+  return chosen;
 }
 
 function drawFamily(random: Random): Family {
   const kind = random.below(20);
   if (kind < 2) return kind === 0 ? 'calm' : 'crowded';
   if (kind < 3) return 'slow';
+  if (kind === 9) return 'restarts';
   return kind < 9 ? 'phases' : 'chaos';
 }
 
@@ -184,7 +209,7 @@ const SLOW = { delayMin: 30, delayMax: 60 };
 
 function drawNetwork(random: Random, family: Family): NetworkOptions {
   if (family === 'calm') return { ...CALM, delayMax: random.between(4, 40) };
-  if (family === 'crowded') return CALM;
+  if (family === 'crowded' || family === 'restarts') return CALM;
   if (family === 'phases') {
     const phases = random.pick(['some', 'few', 'few'] as const) ?? 'few';
     return { ...CALM, delayMax: 5, phases, phaseWindow: random.between(300, 3000) };
@@ -241,6 +266,8 @@ function drawTiming(random: Random, family: Family): Timing {
     return { ...BASE_TIMING, statusTicks: 60, viewTicks: 40, relayTicks: 500 };
   }
   if (family === 'crowded') return { ...BASE_TIMING, viewTicks: 60, relayTicks: 500 };
+  // Whoever comes back needs some time to learn how far the log is.
+  if (family === 'restarts') return { ...BASE_TIMING, statusTicks: 25, viewTicks: 60 };
   if (family === 'phases') {
     const viewTicks = random.between(6, 12);
     return { ...BASE_TIMING, statusTicks: 3, viewTicks, viewDoublingsMax: 3, batchTicks: 0 };

@@ -1,0 +1,167 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import type { Request } from '../../verifier/replication/messages.ts';
+import { DEFAULT_LIMITS } from './defaults.ts';
+import { Exposures, ROOMY_BATCHES_MAX, fairBatches, isFullBatch } from './exposure.ts';
+
+const LIMITS = {
+  ...DEFAULT_LIMITS,
+  batchRequestsMax: 10,
+  batchBytesMax: 100_000,
+  laneRequestsMax: 5,
+  laneBytesMax: 1_000,
+};
+/** Four lanes of five and a batch more in batches of ten; four lanes of 1,000 bytes; and two. */
+const PATIENCE = 6 + 1 + 2;
+
+const sized = (id: string, bytes: number): Request => ({ id, bytes: new Uint8Array(bytes) });
+
+/** With a leader that has taken one request already. */
+function served(): Exposures {
+  const exposures = new Exposures(LIMITS);
+  exposures.add(sized('first', 1), 0);
+  exposures.commit('first');
+  return exposures;
+}
+
+describe('Exposures.hasRoomFor', () => {
+  const cases: readonly (readonly [string, readonly number[], number, boolean])[] = [
+    ['an empty lane', [], 1_000, true],
+    ['the last place', [10, 10, 10, 10], 10, true],
+    ['one too many', [10, 10, 10, 10, 10], 10, false],
+    ['bytes to the last', [600, 300], 100, true],
+    ['a byte too many', [600, 300], 101, false],
+  ];
+  for (const [why, given, bytes, expected] of cases) {
+    it(why, () => {
+      const exposures = served();
+      for (const [i, size] of given.entries()) exposures.add(sized(`r${i}`, size), 0);
+      assert.equal(exposures.hasRoomFor(sized('next', bytes)), expected);
+    });
+  }
+
+  it('begins with a batch, which fits into a lane that is full of what came before', () => {
+    const limits = { ...LIMITS, laneRequestsMax: 20, laneBytesMax: 200_000 };
+    const exposures = new Exposures(limits);
+    assert.equal(exposures.hasRoomFor(sized('a', 100_000)), true);
+    assert.equal(exposures.hasRoomFor(sized('a', 100_001)), false);
+    for (let i = 0; i < 10; i++) exposures.add(sized(`r${i}`, 1), 0);
+    assert.equal(exposures.hasRoomFor(sized('a', 1)), false);
+    exposures.commit('r0');
+    assert.equal(exposures.hasRoomFor(sized('a', 100_001)), true);
+  });
+
+  it('gives room and bytes back, once', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 900), 0);
+    exposures.delete('a');
+    exposures.delete('a');
+    assert.equal(exposures.size, 0);
+    assert.equal(exposures.hasRoomFor(sized('b', 1_000)), true);
+    assert.equal(exposures.hasRoomFor(sized('b', 1_001)), false);
+  });
+});
+
+describe('Exposures.starved', () => {
+  /** Batches after which a request that was given away at height 10 is starved, full ones or not. */
+  function batchesUntilStarved(isFull: (height: number) => boolean, patience = 1): number {
+    const exposures = served();
+    exposures.add(sized('a', 1), 10);
+    exposures.add(sized('b', 1), 12);
+    for (let height = 11; height < 100; height++) {
+      exposures.pass({ height, isFull: isFull(height) });
+      const found = exposures.starved(height, 4, patience);
+      if (found !== undefined) {
+        assert.equal(found, 'a', 'the one that waits for longest');
+        return height - 10;
+      }
+    }
+    return assert.fail('never starved');
+  }
+
+  const cases: readonly (readonly [string, (height: number) => boolean, number, number])[] = [
+    ['full batches: as many as honest lanes may hold', () => true, 1, PATIENCE],
+    ['with patience twice that', () => true, 2, 2 * PATIENCE],
+    ['fewer that had room', () => false, 1, ROOMY_BATCHES_MAX],
+    ['with patience twice that, too', () => false, 2, 2 * ROOMY_BATCHES_MAX],
+  ];
+  for (const [why, isFull, patience, expected] of cases) {
+    it(why, () => assert.equal(batchesUntilStarved(isFull, patience), expected));
+  }
+
+  it('waits twice as long for a leader whose lane may be full of what it got before', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 1), 10);
+    exposures.delete('b');
+    assert.equal(exposures.starved(10 + 2 * PATIENCE - 1, 4, 1), undefined);
+    assert.equal(exposures.starved(10 + 2 * PATIENCE, 4, 1), 'a');
+  });
+
+  it('knows nothing of the next leader', () => {
+    const exposures = served();
+    exposures.clear();
+    exposures.add(sized('a', 1), 10);
+    assert.equal(exposures.starved(10 + PATIENCE, 4, 1), undefined);
+  });
+
+  it('counts batches that had room, not how long ago the first of them was', () => {
+    const wide = new Exposures({ ...LIMITS, laneRequestsMax: 1_000 });
+    wide.add(sized('a', 1), 10);
+    for (let height = 11; height < 200; height++) {
+      const isFull = height % 10 !== 0;
+      wide.pass({ height, isFull });
+      if (wide.starved(height, 4, 1) === undefined) continue;
+      assert.equal(height, ROOMY_BATCHES_MAX * 10 + 10);
+      return;
+    }
+    assert.fail('a leader with room is never suspected');
+  });
+
+  it('does not count batches up to the height that the log had reached', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 1), 50);
+    for (let height = 11; height <= 50; height++) exposures.pass({ height, isFull: false });
+    assert.equal(exposures.starved(50, 4, 1), undefined);
+  });
+
+  it('counts anew after a restart, and never back', () => {
+    const exposures = served();
+    exposures.add(sized('a', 1), 10);
+    for (let height = 11; height <= 14; height++) exposures.pass({ height, isFull: false });
+    exposures.restart(14);
+    exposures.restart(3);
+    assert.equal(exposures.starved(14 + PATIENCE - 1, 4, 1), undefined);
+    assert.equal(exposures.starved(14 + PATIENCE, 4, 1), 'a');
+  });
+
+  it('suspects nobody when nothing is with the leader', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 1), 0);
+    exposures.clear();
+    assert.equal(exposures.starved(1_000, 4, 1), undefined);
+  });
+});
+
+describe('fairBatches', () => {
+  const cases: readonly (readonly [string, number, object, number])[] = [
+    ['counts lanes by number', 4, { laneBytesMax: 1 }, 6 + 1 + 2],
+    ['and by bytes, twice: a lane may miss half of its share', 4, { laneBytesMax: 100_000 }, 16],
+    ['grows with the members', 10, { laneBytesMax: 1 }, 15 + 1 + 2],
+  ];
+  for (const [why, members, change, expected] of cases) {
+    it(why, () => assert.equal(fairBatches({ ...LIMITS, ...change }, members), expected));
+  }
+});
+
+describe('isFullBatch', () => {
+  const cases: readonly (readonly [string, number, number, boolean])[] = [
+    ['one request less than the most', 9, 100, false],
+    ['the most requests', 10, 100, true],
+    ['room for the largest entry', 1, 100_000 - 0xffff, false],
+    ['a byte less than that', 1, 100_000 - 0xffff + 1, true],
+  ];
+  for (const [why, count, bytes, expected] of cases) {
+    it(why, () => assert.equal(isFullBatch(LIMITS, count, bytes), expected));
+  }
+});

@@ -1,0 +1,145 @@
+// What the present leader has been given, and how many batches have passed it by since (CONSENSUS.md
+// Q5). Kept within what the leader's lane for us holds: whatever does not fit there is dropped, and an
+// honest leader would be suspected of leaving out what it never had.
+import type { Digest, Request } from '../../verifier/replication/messages.ts';
+import type { Limits } from './types.ts';
+
+/** S2 of Q5: batches that may pass a request by although they had room for it. */
+export const ROOMY_BATCHES_MAX = 8;
+
+// The largest entry. A batch with less room than that may have had none for the next request.
+const ENTRY_BYTES_MAX = 0xffff;
+
+// Until the leader has taken one of them, its lane for us may be full of what it got before: from a life
+// of this process that a crash has ended, or in a view before.
+const UNSERVED_PATIENCE = 2;
+
+interface Exposure {
+  /** Height of the log when the leader got it. */
+  since: number;
+  readonly bytes: number;
+  /** Batches since then that had room for it. */
+  roomy: number;
+}
+
+/** A committed batch, as far as it matters to those that were not in it. */
+export interface PassingBatch {
+  readonly height: number;
+  /** Whether it left no room for another request. */
+  readonly isFull: boolean;
+}
+
+/** The requests with the present leader, oldest first. */
+export class Exposures {
+  readonly #limits: Limits;
+  readonly #byId = new Map<Digest, Exposure>();
+  #bytes = 0;
+  /** Whether the leader has taken one of these. */
+  #isServed = false;
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  has(id: Digest): boolean {
+    return this.#byId.has(id);
+  }
+
+  /**
+   * Whether the leader's lane for us has room for one more, by number and by bytes. Before it has taken
+   * anything the lane may be full of what it got before; then there is room for a batch (`Pool`).
+   */
+  hasRoomFor(request: Request): boolean {
+    const { laneRequestsMax, laneBytesMax, batchRequestsMax, batchBytesMax } = this.#limits;
+    const countMax = this.#isServed ? laneRequestsMax : Math.min(laneRequestsMax, batchRequestsMax);
+    const bytesMax = this.#isServed ? laneBytesMax : Math.min(laneBytesMax, batchBytesMax);
+    return this.size < countMax && this.#bytes + request.bytes.length <= bytesMax;
+  }
+
+  /** @param since height of the log now; batches up to there do not count */
+  add({ id, bytes }: Request, since: number): void {
+    this.#byId.set(id, { since, bytes: bytes.length, roomy: 0 });
+    this.#bytes += bytes.length;
+  }
+
+  /** The request is committed. */
+  commit(id: Digest): void {
+    this.#isServed ||= this.#byId.has(id);
+    this.delete(id);
+  }
+
+  delete(id: Digest): void {
+    const exposure = this.#byId.get(id);
+    if (exposure === undefined) return;
+    this.#byId.delete(id);
+    this.#bytes -= exposure.bytes;
+  }
+
+  /** Another leader, or the same with who knows what. */
+  clear(): void {
+    this.#byId.clear();
+    this.#bytes = 0;
+    this.#isServed = false;
+  }
+
+  /** Counts a batch for all that were not in it. */
+  pass({ height, isFull }: PassingBatch): void {
+    if (isFull) return;
+    for (const exposure of this.#byId.values()) {
+      if (height > exposure.since) exposure.roomy += 1;
+    }
+  }
+
+  /** Begins to count anew at this height. */
+  restart(height: number): void {
+    for (const exposure of this.#byId.values()) {
+      exposure.since = Math.max(exposure.since, height);
+      exposure.roomy = 0;
+    }
+  }
+
+  /**
+   * The request that has been with the leader for longest, if that was too long; the others wait less.
+   *
+   * @param members number of lanes that the leader serves in turn
+   * @param patience factor by which the bounds are stretched, at least 1
+   */
+  starved(height: number, members: number, patience: number): Digest | undefined {
+    const factor = patience * (this.#isServed ? 1 : UNSERVED_PATIENCE);
+    for (const [id, { since, roomy }] of this.#byId) {
+      const isStarved =
+        height - since >= fairBatches(this.#limits, members) * factor ||
+        roomy >= ROOMY_BATCHES_MAX * patience;
+      return isStarved ? id : undefined;
+    }
+    return undefined;
+  }
+}
+
+/**
+ * S of Q5: full batches within which a leader that serves all lanes in turn has taken everything out of
+ * one. By number each lane gets a turn in n; by bytes at least half of an n-th of a batch, because the
+ * next entry may be too large for the rest of its share (`Pool.draw`). What was committed with the last
+ * batch may still be in the lane (`Pool`), so it holds a batch more than we may have with the leader.
+ */
+export function fairBatches(limits: Limits, members: number): number {
+  const { laneRequestsMax, laneBytesMax, batchRequestsMax, batchBytesMax } = limits;
+  const byNumber = Math.ceil((members * (laneRequestsMax + batchRequestsMax)) / batchRequestsMax);
+  const byBytes = Math.ceil((2 * members * laneBytesMax) / batchBytesMax);
+  return byNumber + byBytes + 2;
+}
+
+/**
+ * Whether a batch left no room for another request.
+ *
+ * @param count requests in it
+ * @param bytes bytes of all its entries
+ */
+export function isFullBatch(limits: Limits, count: number, bytes: number): boolean {
+  // The largest entry might not have fitted; nobody is suspected for that.
+  return count >= limits.batchRequestsMax || bytes + ENTRY_BYTES_MAX > limits.batchBytesMax;
+}
