@@ -5,7 +5,7 @@ import { canonicalJson, ObjectReader, parseCanonicalJson, readArray } from '../.
 import { readEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { quote } from '../../verifier/errors.ts';
 import { parseNote, type SignedNote } from '../../verifier/note.ts';
-import { REPORT_BYTES_MAX } from '../../verifier/replication/report.ts';
+import { REPORT_BYTES_MAX } from '../../verifier/replication/report-limits.ts';
 import { ROSTER_CHAIN_MAX } from '../../verifier/roster.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { TransportError } from '../errors.ts';

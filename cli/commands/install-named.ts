@@ -5,7 +5,7 @@ import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
 import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { parseLockfile } from '../lockfiles/load.ts';
+import { parseLockfile } from '../lockfiles/parse.ts';
 import { exists } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
 import {
@@ -38,12 +38,36 @@ export async function installNamed(
   specs: readonly string[],
   options: InstallOptions,
 ): Promise<Report> {
+  return await installChosen(invocation, specs, options, 'install');
+}
+
+/** `update [name]…`: moves dependencies, or all of them, to the newest versions that the ranges admit. */
+export async function updateNamed(
+  invocation: Invocation,
+  names: readonly string[],
+  options: InstallOptions,
+): Promise<Report> {
+  const ranged = names.find((name) => parseInstallSpec(name).range !== undefined);
+  if (ranged !== undefined) {
+    throw new CliError('BP9003', `update takes names without a version: ${ranged}`, {
+      hints: [`bftpkg install ${ranged}`],
+    });
+  }
+  return await installChosen(invocation, names, options, 'update');
+}
+
+async function installChosen(
+  invocation: Invocation,
+  specs: readonly string[],
+  options: InstallOptions,
+  verb: 'install' | 'update',
+): Promise<Report> {
   const { project } = invocation.globals;
   const wanted = specs.map(parseInstallSpec);
   const npm = await findNpm(invocation.context);
   await recoverProject(invocation, project);
   const { flags } = await readSettings(invocation);
-  const packageJson = await readManifest(project, specs);
+  const packageJson = await readManifest(project, verb === 'update' ? [] : specs);
   if (await exists(join(project, 'npm-shrinkwrap.json'))) {
     throw new CliError('BP9005', 'packages can be added to package-lock.json only', {
       hints: ['change npm-shrinkwrap.json with npm, then bftpkg ci'],
@@ -53,7 +77,8 @@ export async function installNamed(
   const isNew = newSince(lockText, join(project, 'package-lock.json'));
   return await withSession(invocation, {}, async (session) => {
     invocation.progress('choosing among verified versions');
-    const request = { packageJson, lockText, specs, npm, flags, context: invocation.context };
+    const { context } = invocation;
+    const request = { packageJson, lockText, specs, verb, npm, flags, context };
     const chosen = await choose(invocation, session, request, wanted);
     if (chosen.kind === 'failed') return chosen.report;
     const { resolution, notes } = chosen;

@@ -3,14 +3,12 @@ import { resolve } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { usageError } from '../errors.ts';
-import { readLockfileAt } from '../lockfiles/git.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
 import { parseOmit, unchangedSince, type Selection } from '../lockfiles/select.ts';
 import type { Report } from '../output/report.ts';
 import type { LogSession } from '../session/log-session.ts';
 import type { PolicyRun } from '../session/policy-run.ts';
-import { verifyInstalled } from '../session/verify-installed.ts';
 import { verifyLockfile, type VerifySubjects } from '../session/verify-lockfile.ts';
 
 /** Options of `verify` that say what of the project is verified. */
@@ -39,10 +37,11 @@ export async function verifyProject(
   const lockfile = await loadLockfile(globals.project, named);
   const selection = await readSelection(invocation, lockfile, options);
   const checked = await verifyLockfile(session, lockfile, ask, selection);
-  const verification =
-    options.installed === true
-      ? await verifyInstalled(invocation, session, lockfile, checked)
-      : checked.verification;
+  let { verification } = checked;
+  if (options.installed === true) {
+    const { verifyInstalled } = await import('../session/verify-installed.ts');
+    verification = await verifyInstalled(invocation, session, lockfile, checked);
+  }
   return policy.report('verify', verification, {
     lockText: lockfile.text,
     isWhole: isWhole(options),
@@ -63,6 +62,7 @@ async function readSelection(
     throw usageError(`--omit takes dev, optional and peer, not ${omit.join(',')}`);
   }
   if (since === undefined) return { omit: kinds, only, unchanged: undefined };
+  const { readLockfileAt } = await import('../lockfiles/git.ts');
   const earlier = await readLockfileAt(lockfile, since, context);
   const unchanged = earlier === undefined ? new Set<string>() : unchangedSince(lockfile, earlier);
   return { omit: kinds, only, unchanged };

@@ -5,11 +5,9 @@ import type { Subject } from '../../verifier/evidence/subject.ts';
 import { isPackageName } from '../../verifier/npm/name.ts';
 import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
-import { readBundle } from '../bundle/file.ts';
 import { usageError } from '../errors.ts';
 import { isThere } from '../lockfiles/load.ts';
 import type { Report } from '../output/report.ts';
-import { readArtifact } from '../release/artifact.ts';
 import { withSession, type LogSession, type SessionOptions } from '../session/log-session.ts';
 import { PolicyRun, withSigners } from '../session/policy-run.ts';
 import { reportRelease, reportVerification, type AskedRelease } from '../session/report-subject.ts';
@@ -40,8 +38,7 @@ export async function verify(
     checkpointAgeMaxSeconds: age === undefined ? undefined : parseDuration(age),
   };
   const signersMin = readSignersMin(options.requireMaintainers);
-  const bundle =
-    options.bundle === undefined ? undefined : await readBundle(context, options.bundle);
+  const bundle = await readBundleFile(context, options.bundle);
   invocation.progress('verifying against the log');
   return await withSession(invocation, overrides, async (session) => {
     const files = session.config.policy;
@@ -59,6 +56,15 @@ export async function verify(
     }
     return report;
   });
+}
+
+async function readBundleFile(
+  context: Invocation['context'],
+  file: string | undefined,
+): Promise<Uint8Array | undefined> {
+  if (file === undefined) return undefined;
+  const { readBundle } = await import('../bundle/file.ts');
+  return await readBundle(context, file);
 }
 
 // More than a statement can have signatures would refuse everything.
@@ -100,6 +106,7 @@ async function verifyTargets(
 async function readTarget(invocation: Invocation, target: string): Promise<AskedRelease> {
   const path = resolve(invocation.context.cwd, target);
   if (/\.(?:tgz|tar\.gz)$/.test(target) || (/[/\\]/.test(target) && (await isThere(path)))) {
+    const { readArtifact } = await import('../release/artifact.ts');
     const { checked, sha512 } = await readArtifact(path);
     const { name, version } = checked;
     if (!isPackageName(name) || !isVersion(version)) {

@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { CliError } from '../errors.ts';
 import { parseBunLock } from './bun-lock.ts';
 import { walkEdges } from './edges.ts';
-import { parseLockfile } from './load.ts';
+import { parseLockfile } from './parse.ts';
 import type { LockEntry, Lockfile } from './lockfile.ts';
 import { parsePnpmLock } from './pnpm-lock.ts';
 import { readProjectWishes } from './project.ts';

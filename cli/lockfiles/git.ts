@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path';
 
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
-import { parseLockfile } from './load.ts';
+import { parseLockfile } from './parse.ts';
 import { LOCKFILE_BYTES_MAX, type Lockfile } from './lockfile.ts';
 
 const TIMEOUT_MS = 20_000;

@@ -3,12 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
-import { parseBunLock } from './bun-lock.ts';
 import { fileNameOf, LOCKFILE_BYTES_MAX, unreadable, type Lockfile } from './lockfile.ts';
 import { parseNpmLock } from './npm-lock.ts';
-import { parsePnpmLock } from './pnpm-lock.ts';
-import { parseYarnBerry } from './yarn-berry.ts';
-import { parseYarnClassic, YARN_CLASSIC_MARK } from './yarn-classic.ts';
 
 /** In the order in which they are looked for; npm-shrinkwrap.json wins over package-lock.json, as in npm. */
 export const LOCKFILE_NAMES = [
@@ -39,6 +35,9 @@ export async function loadLockfile(project: string, named?: string): Promise<Loc
     if (error instanceof CliError) throw error;
     throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
   }
+  // npm's is by far the most common one; the readers of the others are loaded when one is met.
+  if (fileNameOf(path).endsWith('.json')) return parseNpmLock(bytes, path);
+  const { parseLockfile } = await import('./parse.ts');
   return parseLockfile(bytes, path);
 }
 
@@ -84,24 +83,4 @@ export async function isThere(path: string): Promise<boolean> {
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) return false;
     throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
   }
-}
-
-/**
- * Classifies the content of a lockfile. The name decides the format, and for a name that is nobody's the
- * content does.
- *
- * @throws {CliError} BP9005
- */
-export function parseLockfile(source: Uint8Array, path: string): Lockfile {
-  if (source.length > LOCKFILE_BYTES_MAX) throw unreadable(path, 'too large');
-  const name = fileNameOf(path);
-  if (name.endsWith('.yaml') || name.endsWith('.yml')) return parsePnpmLock(source, path);
-  if (name === 'bun.lock') return parseBunLock(source, path);
-  if (name.endsWith('.json')) return parseNpmLock(source, path);
-  // Both formats of Yarn have one name. The mark is in the first two lines or so.
-  const head = Buffer.from(source.subarray(0, 1024)).toString('utf8');
-  const isClassic = head.split('\n').some((line) => line.trimEnd() === YARN_CLASSIC_MARK);
-  if (isClassic) return parseYarnClassic(source, path);
-  if (head.trimStart().startsWith('{')) return parseNpmLock(source, path);
-  return parseYarnBerry(source, path);
 }

@@ -10,7 +10,6 @@ import { CliError, systemCode } from '../errors.ts';
 import { asTable, asTexts, type Table } from './classify.ts';
 import { LOCK_TEXT_LENGTH_MAX, type Edge, type Lockfile } from './lockfile.ts';
 import { statedEdges } from './npm-lock.ts';
-import { parsePlainYaml } from './plain-yaml.ts';
 import { findWorkspaces } from './workspaces.ts';
 
 /** The user's own wishes. */
@@ -83,6 +82,7 @@ async function readPnpmWorkspace(root: string, overrides: Map<string, string[]>)
   const path = join(root, 'pnpm-workspace.yaml');
   const bytes = await readIfThere(path);
   if (bytes === undefined) return;
+  const { parsePlainYaml } = await import('./plain-yaml.ts');
   const document = asTable(parsePlainYaml(bytes, path).value);
   for (const [selector, value] of asTexts(document?.['overrides'])) {
     addOverride(overrides, selector, value);

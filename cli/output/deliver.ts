@@ -8,7 +8,6 @@ import { systemCode } from '../errors.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
 import { makeStyle, wantsColor, wantsUnicode } from './color.ts';
 import type { ExitCode } from './exit-codes.ts';
-import { githubOutputs } from './github.ts';
 import type { RunFacts } from './json.ts';
 import { FILE_OPTIONS, render, type RenderOptions } from './render.ts';
 import {
@@ -124,7 +123,10 @@ async function tellGitHub(
   };
   await append(summary, async () => (await render('markdown', report, facts, FILE_OPTIONS)).stdout);
   const files = reports.map(({ path }) => path);
-  await append(outputs, async () => Promise.resolve(githubOutputs(report, files)));
+  await append(outputs, async () => {
+    const { githubOutputs } = await import('./github.ts');
+    return githubOutputs(report, files);
+  });
   return problems;
 }
 

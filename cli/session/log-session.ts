@@ -24,7 +24,6 @@ import { stateFolder } from '../trust/folders.ts';
 import { RememberedSignatures } from '../trust/remembered-signatures.ts';
 import { TrustStore } from '../trust/trust-store.ts';
 import { describeClock, judgeClock } from './clock.ts';
-import { keepForkEvidence } from './fork-file.ts';
 import { requireReach, unreachableMessage, type ReachRule } from './reach.ts';
 
 /** As many as a replica answers at once. */
@@ -195,7 +194,7 @@ export class LogSession {
       }
     } catch (error) {
       if (!(error instanceof ForkError)) throw error;
-      throw await keepForkEvidence(error, this.#invocation.context.cwd);
+      throw await this.#keepFork(error);
     }
     throw new CliError('BP9004', `${this.#trust.path}: other processes keep changing it`);
   }
@@ -379,10 +378,7 @@ export class LogSession {
     if (trusted !== undefined && size === trusted.size && !equalBytes(root, trusted.root)) {
       const { rosters, checkpoint: second } = evidence;
       const fork = { origin, size, rosters, first: trusted.note, second };
-      throw await keepForkEvidence(
-        new ForkError(fork, encodeHex(root), encodeHex(trusted.root)),
-        this.#invocation.context.cwd,
-      );
+      throw await this.#keepFork(new ForkError(fork, encodeHex(root), encodeHex(trusted.root)));
     }
     await this.#signatures.keep();
     return {
@@ -393,6 +389,11 @@ export class LogSession {
       isBundle: true,
       failures: [],
     };
+  }
+
+  async #keepFork(error: ForkError): Promise<CliError> {
+    const { keepForkEvidence } = await import('./fork-file.ts');
+    return await keepForkEvidence(error, this.#invocation.context.cwd);
   }
 
   #nowSeconds(): number {

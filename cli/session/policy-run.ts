@@ -14,7 +14,6 @@ import {
 import { applyPolicy, type PolicyOutcome } from '../policy/apply.ts';
 import { needsPredecessor, type Policy } from '../policy/policy.ts';
 import { candidatesBefore, NOBODY_ASKED, type KnownVersions } from '../policy/predecessor.ts';
-import { askVersionLists } from '../policy/version-lists.ts';
 import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
 import type { VerifySubjects } from './verify-lockfile.ts';
 
@@ -54,6 +53,7 @@ export class PolicyRun {
     if (names.length > 0 && !this.#invocation.globals.offline) {
       const urls = (await this.#session.readyFirst()).map(({ url }) => url);
       const { signal } = this.#invocation.context;
+      const { askVersionLists } = await import('../policy/version-lists.ts');
       const lists = await askVersionLists({ http: this.#session.http, urls, signal }, names);
       this.#known = { listsOf: (name) => lists.get(name) ?? 'too-few' };
       extra = this.#comparedWith(subjects, new Set(names));

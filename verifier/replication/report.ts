@@ -23,12 +23,12 @@ import { decodeEvidence, encodeEvidence, planEvidence, type Guilt } from './judg
 import { Members, NO_MUTANTS } from './members.ts';
 import type { CertifiedHeader, Header } from './messages.ts';
 import type { Misbehaviour } from './misbehaviour.ts';
+import { REPORT_BYTES_MAX } from './report-limits.ts';
+
+export { REPORT_BYTES_MAX };
 
 /** The name of the document's format. */
 export const REPORT_FORMAT = 'bftpkg-misbehaviour/v1';
-
-/** Two of the longest messages in base64, and a chain of rosters of a usual size. */
-export const REPORT_BYTES_MAX: number = 40 * 1024 * 1024;
 
 /** Values of the document: up to 200 a roster with its signatures. */
 const VALUES_MAX = 100_000;
