@@ -46,7 +46,7 @@ export interface Refusal {
   readonly index?: number;
   /** The artifacts that are missing (SHA-512, hex). */
   readonly artifacts: readonly string[];
-  /** The same bytes may be accepted later: keep the request pooled. Otherwise drop it (CONSENSUS Q6). */
+  /** The same bytes may be accepted later: their publisher may send them again. */
   readonly temporary: boolean;
 }
 
@@ -70,7 +70,7 @@ export interface BatchContent {
 export interface BuiltBatch {
   /** Absent when no request is valid now: propose nothing. */
   readonly proposal: (BatchContent & { readonly header: Header; readonly body: Body }) | undefined;
-  /** Drop those that are not `temporary`. Requests neither here nor in the proposal did not fit. */
+  /** Why requests were left out. Those neither here nor in the proposal did not fit. */
   readonly refused: readonly { readonly id: Digest; readonly refusal: Refusal }[];
 }
 

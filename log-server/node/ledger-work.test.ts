@@ -7,9 +7,10 @@ import {
   statementHash,
   type Envelope,
 } from '../../verifier/dsse.ts';
-import { LedgerError } from '../../verifier/ledger/errors.ts';
-import type { AdmitAnswer, CheckRequest, CheckResult, Request } from '../consensus/types.ts';
-import type { Application, Validation } from '../ledger/application.ts';
+import { LedgerError, type LedgerErrorCode } from '../../verifier/ledger/errors.ts';
+import type { AdmitAnswer, CheckRequest, CheckResult, Input, Request } from '../consensus/types.ts';
+import type { Application, Refusal, Validation } from '../ledger/application.ts';
+import { refusalOf } from '../ledger/ledger-application.ts';
 import { silentLog } from '../log.ts';
 import { Lane } from './lane.ts';
 import { LedgerWork, type LedgerWorkParts } from './ledger-work.ts';
@@ -141,6 +142,44 @@ describe('serving batches to a peer that is behind', () => {
     await turn();
     assert.ok(isWritten);
   });
+});
+
+describe('building a batch', () => {
+  const cases: readonly (readonly [why: string, code: LedgerErrorCode, isDropped: boolean])[] = [
+    ['an invalid request', 'SEQUENCE_WRONG', true],
+    ['one above the rate of its package', 'RATE_LIMITED', true],
+    ['one from the future of this replica', 'OBSERVED_AHEAD', true],
+    ['one whose artifact is gone', 'ARTIFACT_MISSING', true],
+    ['a roster beside others', 'ROSTER_NOT_ALONE', false],
+    ['one that was overtaken by a commit', 'STATE_MOVED', false],
+  ];
+  for (const [why, code, isDropped] of cases) {
+    it(`${isDropped ? 'drops' : 'keeps'} ${why}, and tells its publisher accordingly`, async () => {
+      const told: string[] = [];
+      const refusal: Refusal = refusalOf(new LedgerError(code, 'no'));
+      const parts = {
+        application: {
+          build: async () => ({ proposal: undefined, refused: [{ id: 'a', refusal }] }),
+        },
+        lane: new Lane(),
+        wallMs: () => 0,
+        refused: (id: string) => told.push(id),
+        failed: (error: unknown) => assert.fail(String(error)),
+      };
+      const work = new LedgerWork(parts as unknown as LedgerWorkParts);
+      const request = { token: 7, epoch: 0, height: 1, parent: '', parentTimestampMs: 0 };
+      const built = await new Promise<Input>((resolve) => {
+        work.build({ ...request, requests: [] }, resolve);
+      });
+      const refused = isDropped ? ['a'] : [];
+      assert.deepEqual(built, {
+        kind: 'built',
+        token: 7,
+        result: { proposal: undefined, refused },
+      });
+      assert.deepEqual(told, refused);
+    });
+  }
 });
 
 describe('admitting what peers hand in', () => {

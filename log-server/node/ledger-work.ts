@@ -54,6 +54,16 @@ interface Judged {
   readonly isAccepted: Promise<boolean>;
 }
 
+/**
+ * What says nothing about a request but that its turn has not come. Everything else leaves the pool, also
+ * what an hour may heal: at the head of its lane it would be executed again with every batch, and a
+ * package above its rate would fill lanes with what nobody may take. Its publisher sends it again.
+ */
+const FOR_THE_NEXT_BATCH: ReadonlySet<Refusal['code']> = new Set<Refusal['code']>([
+  'ROSTER_NOT_ALONE',
+  'STATE_MOVED',
+]);
+
 /** What the work is done with. */
 export interface LedgerWorkParts {
   readonly application: Application;
@@ -95,12 +105,12 @@ export class LedgerWork {
       const { application, lane, limits, wallMs, refused } = this.#parts;
       const timeMs = Math.max(wallMs(), request.parentTimestampMs + 1);
       const built = await lane.run(() => application.build(request.requests, timeMs, limits));
-      const final = built.refused.filter(({ refusal }) => !refusal.temporary);
-      for (const { id, refusal } of final) refused(id, refusal);
+      const dropped = built.refused.filter(({ refusal }) => !FOR_THE_NEXT_BATCH.has(refusal.code));
+      for (const { id, refusal } of dropped) refused(id, refusal);
       answer({
         kind: 'built',
         token: request.token,
-        result: { proposal: built.proposal, refused: final.map(({ id }) => id) },
+        result: { proposal: built.proposal, refused: dropped.map(({ id }) => id) },
       });
     });
   }
