@@ -181,7 +181,7 @@ function graphOf({ packages, targets }: Scope): LockGraph {
   return {
     projects: folders.map((folder) => ({ node: folder, folder })),
     stated: (node) => statedEdges(asTable(packages[node]), projects.has(node)),
-    resolve: (node, { name }) => lookUp(node, name, packages),
+    resolve: (node, { name }) => lookUp(node, name, (key) => Object.hasOwn(packages, key)),
     entryOf: (node) => (projects.has(node) ? undefined : node),
     obeysShrinkwrap: (node) => asTable(packages[node])?.['hasShrinkwrap'] === true,
     bundles: (node) => asStrings(asTable(packages[node])?.['bundleDependencies']),
@@ -219,11 +219,20 @@ export function statedEdges(entry: Table | undefined, withDev: boolean): readonl
   return [...edges.values()];
 }
 
-// As Node looks it up: in node_modules of the package's folder, then of each folder around it.
-function lookUp(node: string, name: string, packages: Table): string | undefined {
+/**
+ * The key under which a node finds a package, as Node looks it up: in node_modules of its folder, then of
+ * each folder around it.
+ *
+ * @param has whether the lockfile has a key
+ */
+export function lookUp(
+  node: string,
+  name: string,
+  has: (key: string) => boolean,
+): string | undefined {
   for (let at = node; ; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
     const candidate = at === '' ? `${MODULES}${name}` : `${at}/${MODULES}${name}`;
-    if (Object.hasOwn(packages, candidate)) return candidate;
+    if (has(candidate)) return candidate;
     if (at === '') return undefined;
   }
 }

@@ -8,6 +8,7 @@ import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import type { JsonObject, JsonValue } from '../../verifier/json.ts';
 import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import { asStrings, asTable, asTexts, type Table } from '../lockfiles/classify.ts';
+import { lookUp } from '../lockfiles/npm-lock.ts';
 import type { LockEntry } from './lockfile.ts';
 
 /** A package inside of a tarball. */
@@ -144,14 +145,11 @@ function missingNeed(
 ): string | undefined {
   const optional = asTable(manifest['optionalDependencies']) ?? {};
   for (const [name] of asTexts(manifest['dependencies'])) {
-    if (!Object.hasOwn(optional, name) && !isProvided(key, name, keys)) return name;
+    if (
+      !Object.hasOwn(optional, name) &&
+      lookUp(key, name, (place) => keys.has(place)) === undefined
+    )
+      return name;
   }
   return undefined;
-}
-
-function isProvided(from: string, name: string, keys: ReadonlyMap<string, LockEntry>): boolean {
-  for (let at = from; ; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
-    if (keys.has(at === '' ? `node_modules/${name}` : `${at}/node_modules/${name}`)) return true;
-    if (at === '') return false;
-  }
 }

@@ -6,6 +6,8 @@ import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { assert } from '../../verifier/errors.ts';
 import type { JsonObject, JsonValue } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
+import { asTexts } from '../lockfiles/classify.ts';
+import { lookUp } from '../lockfiles/npm-lock.ts';
 import type { LockEntry, Lockfile } from './lockfile.ts';
 import { parsePackageJson } from './npm.ts';
 
@@ -56,7 +58,7 @@ export function stagedLock(lockfile: Lockfile, proven: ProvenEntries): string {
   if (project !== undefined) staged[''] = project;
   for (const entry of lockfile.entries) {
     const made = stagedEntry(entry, packages[entry.key] as Table, proven);
-    if (made !== undefined) staged[entry.key] = made;
+    if (made !== undefined) staged[entry.key] = withoutMissing(entry.key, made, packages);
   }
   return JSON.stringify({
     name: root['name'] ?? 'project',
@@ -89,6 +91,16 @@ function stagedEntry(
     case 'refused':
       return undefined;
   }
+}
+
+// Optional packages that the lockfile leaves out: npm would look for them again, and complain that it may
+// not. The lockfile does without them, for example because no version of them could be verified.
+function withoutMissing(key: string, entry: Table, packages: Table): Table {
+  const optional = asTexts(entry['optionalDependencies']);
+  if (optional.length === 0) return entry;
+  const has = (place: string): boolean => Object.hasOwn(packages, place);
+  const present = optional.filter(([name]) => lookUp(key, name, has) !== undefined);
+  return { ...entry, optionalDependencies: Object.fromEntries(present) };
 }
 
 function registryEntry(entry: LockEntry, release: VerifiedRelease): Table {
