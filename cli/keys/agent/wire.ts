@@ -87,7 +87,7 @@ export function decodeKeys(content: Uint8Array): AgentKeys {
   // Each key takes eight bytes at least, so a lying count ends with the frame.
   for (let i = 0; i < count; i++) {
     const publicKey = readKeyBlob(reader.string());
-    const comment = readComment(reader.string());
+    const comment = readText(reader.string());
     if (publicKey === undefined) others++;
     else keys.push({ publicKey, comment });
   }
@@ -131,7 +131,7 @@ function readKeyBlob(blob: Uint8Array): PublicKey | undefined {
   }
 }
 
-function readComment(bytes: Uint8Array): string {
+function readText(bytes: Uint8Array): string {
   try {
     return decodeUtf8(bytes);
   } catch {
@@ -172,8 +172,9 @@ class Reader {
     return this.#take(this.uint32());
   }
 
+  /** Names of kinds are ASCII; what is none compares unequal to all of them. */
   text(): string {
-    return decodeUtf8(this.string());
+    return readText(this.string());
   }
 
   end(): void {
