@@ -241,6 +241,34 @@ describe('ci of a tree', () => {
     assert.equal(await isThere('node_modules/elsewhere'), false);
   });
 
+  it('does without optional packages that the lockfile leaves out', async () => {
+    await fake.publish({
+      name: 'choosy',
+      version: '1.0.0',
+      packageJson: { optionalDependencies: { nowhere: '^1.0.0' } },
+    });
+    const outcome = await (async () => {
+      await put('package.json', '{"name":"app","version":"1.0.0"}');
+      return await fake.run(['add', 'choosy']);
+    })();
+    verified(outcome);
+    verified(await ci());
+    assert.equal(await isThere('node_modules/choosy/index.js'), true);
+  });
+
+  it('updates to what the ranges admit, and no further', async () => {
+    for (const version of ['1.0.0', '2.0.0']) await fake.publish({ name: 'mover', version });
+    await put('package.json', '{"name":"app","version":"1.0.0"}');
+    verified(await fake.run(['install', 'mover@^1.0.0']));
+    await fake.publish({ name: 'mover', version: '1.1.0' });
+    verified(await ci());
+    assert.match(await text('node_modules/mover/index.js'), /mover@1\.0\.0/);
+    verified(await fake.run(['update', 'mover']));
+    assert.match(await text('node_modules/mover/index.js'), /mover@1\.1\.0/);
+    assert.match(await text('package-lock.json'), /"version": "1\.1\.0"/);
+    assert.equal((await fake.run(['update', 'mover@2'])).code, EXIT.usage);
+  });
+
   describe('takes from a lockfile nothing but places', () => {
     it('and leaves no package out because it names another platform', async () => {
       const fields = { optional: true, os: ['aix'], cpu: ['none'] };

@@ -30,6 +30,8 @@ export interface ResolveRequest {
   readonly lockText: string | undefined;
   /** `name`, `name@range`: checked by {@link parseInstallSpec}. */
   readonly specs: readonly string[];
+  /** `update` moves to the newest versions that the ranges admit; `install` when it is left out. */
+  readonly verb?: 'install' | 'update';
   /** Address of the proxy's registry, with a slash at the end. */
   readonly registry: string;
   readonly context: Context;
@@ -54,7 +56,7 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
       context: request.context,
       cache: join(folder, '.cache'),
       args: [
-        'install',
+        request.verb ?? 'install',
         '--package-lock-only',
         // An address of the proxy is worth nothing tomorrow.
         '--omit-lockfile-registry-resolved',
