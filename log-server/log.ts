@@ -19,6 +19,7 @@ export type LogEvent =
   | 'crashed'
   // safety
   | 'amnesia_guard'
+  | 'life_unnoted'
   | 'halted'
   | 'misbehaviour'
   | 'head_contradicted'

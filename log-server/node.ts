@@ -46,6 +46,7 @@ import { healthChecks, readinessChecks } from './node/health.ts';
 import type { Vitals } from './node/health.ts';
 import { Intake } from './node/intake.ts';
 import { Lane } from './node/lane.ts';
+import { Life, LifeFile, goOnLiving } from './node/life.ts';
 import { LedgerWork } from './node/ledger-work.ts';
 import { openSound } from './node/sound-storage.ts';
 import { timingOf } from './node/timing.ts';
@@ -102,10 +103,12 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       sources: othersOf(setup.config.replica, setup.rosters.at(-1)?.replicas ?? []),
       log: options.log,
     });
-    const suffrage = await claimSuffrage(setup.config.keyFile, setup.keys, {
-      generation: storage.store.identity.generation,
-      isEmpty: durable.committed.header.height === 0 && durable.records.size === 0,
-    });
+    const { keyFile } = setup.config;
+    const { generation } = storage.store.identity;
+    const isEmpty = durable.committed.header.height === 0 && durable.records.size === 0;
+    const claimed = await claimSuffrage(keyFile, setup.keys, { generation, isEmpty });
+    const lifeFile = new LifeFile(keyFile, generation);
+    const suffrage = await goOnLiving(claimed, lifeFile, durable, isEmpty);
     const core = makeCore(
       {
         // An observer is a member of no roster: the core then follows the log and signs nothing.
@@ -132,6 +135,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       storage,
       mailbox,
       suffrage,
+      lifeFile,
       core,
       verifier,
       coveredSize: checkpoint?.size ?? 0,
@@ -155,6 +159,7 @@ interface NodeParts extends NodeOptions {
   readonly storage: Storage;
   readonly mailbox: Mailbox;
   readonly suffrage: Suffrage;
+  readonly lifeFile: LifeFile;
   readonly core: ConsensusCore;
   readonly verifier: SignaturePool;
   readonly coveredSize: number;
@@ -165,6 +170,7 @@ export class ReplicaNode {
   readonly #parts: NodeParts;
   readonly #lane: Lane = new Lane();
   readonly #driver: Driver;
+  #life: Life | undefined;
   readonly #transport: PeerTransport;
   readonly #fetcher: ArtifactFetcher;
   readonly #work: LedgerWork;
@@ -290,6 +296,10 @@ export class ReplicaNode {
     this.#peerPort = await this.#transport.listen(config.peerHost, config.peerPort);
     const app = createPublicApp(this.#face(), log, config.addressWritesPerSecond);
     this.#server = await serve(app, config.publicHost, config.publicPort);
+    if (suffrage.kind === 'voter') {
+      const { lifeFile: file, storage } = this.#parts;
+      this.#life = new Life({ file, store: storage.store, log });
+    }
     this.#driver.start();
     this.#parts.storage.store.onHalted((error) => this.#halted(error));
     this.#follower.start();
@@ -326,6 +336,7 @@ export class ReplicaNode {
     await this.#fetcher.close();
     await this.#transport.close();
     await this.#lane.idle();
+    await this.#life?.end();
     await verifier.close();
     this.#parts.mailbox.close();
     await storage.store.close();

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { rosterEnvelope } from '../../fixtures/test-ledger.ts';
+import { withFolder } from '../../fixtures/test-storage.ts';
+import { genesisHeader } from '../../verifier/replication/encode.ts';
+import { parseRoster } from '../../verifier/roster.ts';
+import { ConfigError } from '../config.ts';
+import { encodePromise } from '../consensus/records.ts';
+import type { DurableState } from '../consensus/types.ts';
+import { generateKeys } from '../key-file.ts';
+import { silentLog } from '../log.ts';
+import { Life, LifeFile, goOnLiving, positionOf, type Position } from './life.ts';
+
+const A = 'aa'.repeat(16);
+
+/** A database that is so far. */
+function database({ epoch, view, height }: Position, voted?: number): DurableState {
+  const roster = { ...parseRoster(rosterEnvelope(4).payload), epoch };
+  const header = { ...genesisHeader(roster.origin), epoch, height, size: 2 * height };
+  const vote = voted === undefined ? undefined : { view, height: voted, digest: 'ab'.repeat(32) };
+  return {
+    roster,
+    epochStart: header,
+    committed: { header, certificate: undefined },
+    records: new Map([['promise', encodePromise({ epoch, view, vote })]]),
+    bodies: [],
+  };
+}
+
+const HERE: Position = { epoch: 1, view: 3, height: 50 };
+
+// [why, the database after the replica was ended, is it the one that was used last]
+const after: readonly (readonly [string, DurableState, boolean, boolean])[] = [
+  // why, found, right after a crash, right after an orderly stop
+  ['the same', database(HERE), true, true],
+  ['a higher batch', database({ ...HERE, height: 51 }), true, false],
+  ['a later view', database({ ...HERE, view: 4 }), true, false],
+  [
+    'a later epoch, whose views start again',
+    database({ epoch: 2, view: 0, height: 50 }),
+    true,
+    false,
+  ],
+  ['another vote', database(HERE, 51), true, false],
+  ['a lower batch', database({ ...HERE, height: 49 }), false, false],
+  ['an earlier view', database({ ...HERE, view: 2 }), false, false],
+  ['an earlier epoch', database({ ...HERE, epoch: 0 }), false, false],
+  ['an earlier view and a higher batch', database({ ...HERE, view: 2, height: 99 }), false, false],
+];
+
+describe('LifeFile', () => {
+  for (const [why, found, afterCrash, afterStop] of after) {
+    it(`judges ${why}`, () =>
+      withFolder(async (folder) => {
+        const life = new LifeFile(join(folder, 'key.json'), A);
+        await life.note(HERE);
+        assert.equal((await life.objection(found, false)) === undefined, afterCrash);
+        await life.seal(database(HERE));
+        assert.equal((await life.objection(found, false)) === undefined, afterStop);
+      }));
+  }
+
+  it('lets a new database begin, and no used one without what is remembered of it', () =>
+    withFolder(async (folder) => {
+      const life = new LifeFile(join(folder, 'key.json'), A);
+      assert.equal(await life.objection(database(HERE), true), undefined);
+      assert.match((await life.objection(database(HERE), false)) ?? '', /is gone/);
+      await life.note(HERE);
+      assert.equal(await life.objection(database(HERE), false), undefined);
+      await rm(join(folder, 'key.json.life'));
+      assert.match((await life.objection(database(HERE), false)) ?? '', /is gone/);
+    }));
+
+  it('knows which database it is about', () =>
+    withFolder(async (folder) => {
+      await new LifeFile(join(folder, 'key.json'), A).note(HERE);
+      const other = new LifeFile(join(folder, 'key.json'), 'bb'.repeat(16));
+      assert.match((await other.objection(database(HERE), false)) ?? '', /not the one/);
+    }));
+
+  it('is not read when it is damaged', () =>
+    withFolder(async (folder) => {
+      const life = new LifeFile(join(folder, 'key.json'), A);
+      for (const text of ['', '{}', '{"format":"bftpkg-replica-life/v1"}', 'x'.repeat(2000)]) {
+        await writeFile(join(folder, 'key.json.life'), text);
+        await assert.rejects(life.objection(database(HERE), false), ConfigError, text);
+      }
+    }));
+
+  it('is noted by a running replica as far as its database is, and sealed at the end', () =>
+    withFolder(async (folder) => {
+      const file = new LifeFile(join(folder, 'key.json'), A);
+      let durable = database(HERE);
+      await file.note(positionOf(durable));
+      const store = { halted: undefined, consensusState: async () => durable };
+      const life = new Life({ file, store, log: silentLog, intervalMs: 1 });
+      durable = database({ ...HERE, height: 60 });
+      while ((await file.objection(database(HERE), false)) === undefined) {
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+      durable = database({ ...HERE, height: 61 });
+      await life.end();
+      assert.equal(await file.objection(durable, false), undefined);
+      assert.notEqual(await file.objection(database({ ...HERE, height: 62 }), false), undefined);
+    }));
+
+  it('is not sealed by a replica whose disk has failed', () =>
+    withFolder(async (folder) => {
+      const file = new LifeFile(join(folder, 'key.json'), A);
+      await file.note(HERE);
+      const store = { halted: new Error('disk'), consensusState: async () => database(HERE) };
+      await new Life({ file, store, log: silentLog }).end();
+      assert.equal(await file.objection(database({ ...HERE, height: 51 }), false), undefined);
+    }));
+
+  it('takes the vote from an old copy, and from nobody else', () =>
+    withFolder(async (folder) => {
+      const file = new LifeFile(join(folder, 'key.json'), A);
+      const voter = { kind: 'voter' as const, keys: generateKeys('r0') };
+      assert.equal((await goOnLiving(voter, file, database(HERE), true)).kind, 'voter');
+      // Noted: the next start knows.
+      const old = database({ ...HERE, height: 49 });
+      assert.equal((await goOnLiving(voter, file, old, false)).kind, 'observer');
+      assert.equal((await goOnLiving(voter, file, database(HERE), false)).kind, 'voter');
+    }));
+
+  it('takes a promise of an epoch that is over for none', () => {
+    const durable = database(HERE);
+    const next = { ...durable, roster: { ...durable.roster, epoch: 2 } };
+    assert.deepEqual(positionOf(next), { epoch: 2, view: 0, height: 50 });
+  });
+});

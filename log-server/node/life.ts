@@ -1,0 +1,207 @@
+// What a replica remembers beside its database of how far it had come, so that an old copy of the
+// database does not pass for the present one: the copy has the right name (amnesia.ts), but does not know
+// the votes that were given since it was made (CONSENSUS C5, M4).
+//
+// Kept beside the keys, away from the data folder that backups are made of. After an orderly stop the
+// database has to be, in all that votes depend on, the very one that was stopped. After a crash it has to
+// be at least as far as was noted last; so what can slip through is a copy that was made within the last
+// half minute before a crash, and a machine that is rolled back whole, keys and all.
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+
+import { VerifyError } from '../../verifier/errors.ts';
+import { ObjectReader, canonicalJson, parseCanonicalJson } from '../../verifier/json.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
+import { ConfigError } from '../config.ts';
+import { decodePromise } from '../consensus/records.ts';
+import type { DurableState } from '../consensus/types.ts';
+import { readSmallFile, replaceFile } from '../files.ts';
+import type { Log } from '../log.ts';
+import { describeError } from '../log.ts';
+import type { Suffrage } from './amnesia.ts';
+
+const FORMAT = 'bftpkg-replica-life/v1';
+const LENGTH_MAX = 1024;
+const HEX_LENGTH_MAX = 64;
+const MODE = 0o600;
+
+/** How often a running replica notes how far it is, milliseconds; only when it has moved. */
+export const NOTE_INTERVAL_MS = 30_000;
+
+/** How far a replica is, in what its votes depend on. */
+export interface Position {
+  readonly epoch: number;
+  /** View that it has promised, in that epoch. */
+  readonly view: number;
+  /** Of the last committed batch. */
+  readonly height: number;
+}
+
+interface Remembered extends Position {
+  /** Name of the database. */
+  readonly generation: string;
+  /** Hash of everything that votes depend on, after an orderly stop; `null` while it runs. */
+  readonly seal: string | null;
+}
+
+/** What is remembered beside the keys in `keyFile`. */
+export class LifeFile {
+  readonly #path: string;
+  readonly #generation: string;
+
+  /** @param generation name of the database that was opened */
+  constructor(keyFile: string, generation: string) {
+    this.#path = `${keyFile}.life`;
+    this.#generation = generation;
+  }
+
+  /**
+   * Compares the database with what is remembered.
+   *
+   * @param isEmpty whether the database has neither batches nor votes in it
+   * @returns why it is not the one that was used last; `undefined` when nothing speaks against it
+   * @throws {ConfigError} the file can't be read
+   */
+  async objection(durable: DurableState, isEmpty: boolean): Promise<string | undefined> {
+    if (!existsSync(this.#path)) {
+      return isEmpty
+        ? undefined
+        : `${this.#path} is gone: nobody knows whether the database is old`;
+    }
+    const life = parseLife(await readSmallFile(this.#path, LENGTH_MAX), this.#path);
+    if (life.generation !== this.#generation) return 'the database is not the one used last';
+    const found = positionOf(durable);
+    if (life.seal !== null) {
+      return life.seal === sealOf(durable) ? undefined : 'the database is not as it was stopped';
+    }
+    const isBehind =
+      found.height < life.height ||
+      found.epoch < life.epoch ||
+      (found.epoch === life.epoch && found.view < life.view);
+    if (!isBehind) return undefined;
+    return (
+      `the database is an old copy: at batch ${found.height} of epoch ${found.epoch}, view ${found.view};` +
+      ` it was at batch ${life.height} of epoch ${life.epoch}, view ${life.view}`
+    );
+  }
+
+  /** The replica runs, and is at least here. Durable when it returns; before the first vote. */
+  async note({ epoch, view, height }: Position): Promise<void> {
+    await this.#write({ epoch, view, height, generation: this.#generation, seal: null });
+  }
+
+  /** The replica has stopped in order, and signs nothing more. */
+  async seal(durable: DurableState): Promise<void> {
+    const seal = sealOf(durable);
+    await this.#write({ ...positionOf(durable), generation: this.#generation, seal });
+  }
+
+  async #write(life: Remembered): Promise<void> {
+    await replaceFile(this.#path, `${canonicalJson({ format: FORMAT, ...life })}\n`, MODE);
+  }
+}
+
+/** What a running replica notes with. */
+export interface LifeParts {
+  readonly file: LifeFile;
+  readonly store: { consensusState(): Promise<DurableState>; readonly halted: Error | undefined };
+  readonly log: Log;
+  /** For tests. */
+  readonly intervalMs?: number;
+}
+
+/**
+ * Decides whether a voter may go on with the database, and if so notes that it does.
+ *
+ * @returns an observer's suffrage when the database is an old copy
+ */
+export async function goOnLiving(
+  suffrage: Suffrage,
+  file: LifeFile,
+  durable: DurableState,
+  isEmpty: boolean,
+): Promise<Suffrage> {
+  if (suffrage.kind === 'observer') return suffrage;
+  const reason = await file.objection(durable, isEmpty);
+  if (reason !== undefined) return { kind: 'observer', keys: suffrage.keys, reason };
+  await file.note(positionOf(durable));
+  return suffrage;
+}
+
+/** Notes now and then how far a running voter is, and at the end where it stopped. */
+export class Life {
+  readonly #parts: LifeParts;
+  readonly #timer: NodeJS.Timeout;
+  #noted: Position | undefined;
+  #noting: Promise<void> | undefined;
+
+  constructor(parts: LifeParts) {
+    this.#parts = parts;
+    this.#timer = setInterval(() => {
+      this.#noting ??= this.#note().finally(() => {
+        this.#noting = undefined;
+      });
+    }, parts.intervalMs ?? NOTE_INTERVAL_MS);
+  }
+
+  /** The replica signs nothing more, and its last write is done. */
+  async end(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#noting;
+    const { file, store } = this.#parts;
+    // What is on the disk after a failure nobody knows: then it has only to be as far as noted.
+    if (store.halted !== undefined) return;
+    await file.seal(await store.consensusState());
+  }
+
+  // From the database, never from memory: what is noted and not on the disk after a crash would take the
+  // vote from a good replica.
+  async #note(): Promise<void> {
+    const { file, store, log } = this.#parts;
+    try {
+      if (store.halted !== undefined) return;
+      const position = positionOf(await store.consensusState());
+      const { epoch, view, height } = this.#noted ?? {};
+      if (position.epoch === epoch && position.view === view && position.height === height) return;
+      await file.note(position);
+      this.#noted = position;
+    } catch (error) {
+      log.warn('life_unnoted', { error: describeError(error) });
+    }
+  }
+}
+
+/** How far a database is. */
+export function positionOf({ roster, committed, records }: DurableState): Position {
+  const bytes = records.get('promise');
+  const promise = bytes === undefined ? undefined : decodePromise(bytes);
+  const view = promise?.epoch === roster.epoch ? promise.view : 0;
+  return { epoch: roster.epoch, view, height: committed.header.height };
+}
+
+function sealOf({ committed, records }: DurableState): string {
+  const hash = createHash('sha256').update(headerDigest(committed.header));
+  for (const [name, value] of [...records].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(`\n${name} ${value.length} `).update(value);
+  }
+  return hash.digest('hex');
+}
+
+function parseLife(text: string, path: string): Remembered {
+  try {
+    const reader = new ObjectReader(parseCanonicalJson(text.replace(/\n$/, ''), LENGTH_MAX), '');
+    reader.format('format', FORMAT);
+    const life = {
+      epoch: reader.integer('epoch', 0),
+      view: reader.integer('view', 0),
+      height: reader.integer('height', 0),
+      generation: reader.string('generation', HEX_LENGTH_MAX),
+      seal: reader.required('seal') === null ? null : reader.string('seal', HEX_LENGTH_MAX),
+    };
+    reader.end();
+    return life;
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    throw new ConfigError(path, [`${error.code}: ${error.message}`]);
+  }
+}
