@@ -1,5 +1,5 @@
 // The part of the command tree that installs.
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 
 import type { InstallOptions } from './commands/install-verified.ts';
 import type { Run } from './program-run.ts';
@@ -7,14 +7,27 @@ import type { Run } from './program-run.ts';
 // A thousand packages take seconds, their install scripts may compile for minutes.
 const INSTALL_TIMEOUT = '15m';
 
+interface InstallFlags extends InstallOptions {
+  readonly into?: string;
+  readonly with?: 'pnpm' | 'yarn' | 'bun';
+}
+
 /** Adds `install` and `ci`. */
 export function addInstall(program: Command, run: Run): void {
   withScripts(
     program
       .command('install [packages...]')
+      .alias('add')
       .description('verify, then install: the lockfile, or name[@range]… added to it')
-      .option('--into <folder>', 'only unpack one package there, without any package manager'),
-  ).action((packages: string[], options: InstallOptions & { into?: string }) =>
+      .option('--into <folder>', 'only unpack one package there, without any package manager')
+      .addOption(
+        new Option('--with <manager>', 'instead of npm, through the verifying proxy').choices([
+          'pnpm',
+          'yarn',
+          'bun',
+        ]),
+      ),
+  ).action((packages: string[], options: InstallFlags) =>
     run(
       'install',
       async (invocation) => {
@@ -22,12 +35,30 @@ export function addInstall(program: Command, run: Run): void {
           const { installInto } = await import('./commands/install-into.ts');
           return await installInto(invocation, packages, options.into);
         }
+        if (options.with !== undefined) {
+          const { installWith } = await import('./commands/install-with.ts');
+          return await installWith(invocation, options.with, packages, options);
+        }
         const { installLocked, isLocked } = await import('./commands/install.ts');
         if (packages.length === 0 && (await isLocked(invocation.globals.project))) {
           return await installLocked(invocation, 'install', options);
         }
         const { installNamed } = await import('./commands/install-named.ts');
         return await installNamed(invocation, packages, options);
+      },
+      INSTALL_TIMEOUT,
+    ),
+  );
+  withScripts(
+    program
+      .command('update [packages...]')
+      .description('move to the newest verified versions that package.json admits, then install'),
+  ).action((packages: string[], options: InstallOptions) =>
+    run(
+      'update',
+      async (invocation) => {
+        const { updateNamed } = await import('./commands/install-named.ts');
+        return await updateNamed(invocation, packages, options);
       },
       INSTALL_TIMEOUT,
     ),

@@ -228,8 +228,8 @@ describe('proxy', () => {
       'plugins:\n  - ./x.cjs\nyarnPath: ./y.cjs\n',
     );
     const { stderr } = await run(process.execPath, '-e', '0');
-    assert.match(stderr, /\.pnpmfile\.cjs: pnpm runs this code/);
-    assert.match(stderr, /\.yarnrc\.yml: plugins run code/);
+    assert.match(stderr, /\.pnpmfile\.cjs runs code of the project/);
+    assert.match(stderr, /\.yarnrc\.yml: plugins runs code/);
     assert.match(stderr, /no effect here: yarnPath/);
   });
 });

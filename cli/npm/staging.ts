@@ -171,9 +171,11 @@ async function programFiles(folder: string, text: string): Promise<readonly stri
 
 type Table = { [key: string]: JsonValue };
 
-// npm runs the root's own scripts on `ci` unless told otherwise; it is told, and they are gone too. What
-// the project says about the version of npm is for people who run npm themselves.
-function withoutScripts(packageJson: string): string {
+/**
+ * package.json without scripts: npm runs the root's own on `ci` unless told otherwise; it is told, and they
+ * are gone too. What the project says about the version of npm is for people who run npm themselves.
+ */
+export function withoutScripts(packageJson: string): string {
   const {
     scripts: _scripts,
     devEngines: _devEngines,

@@ -203,7 +203,13 @@ async function readJournal(folder: string): Promise<Journal | undefined> {
   }
 }
 
-const FILES: ReadonlySet<string> = new Set(['package.json', 'package-lock.json']);
+const FILES: ReadonlySet<string> = new Set([
+  'package.json',
+  'package-lock.json',
+  'pnpm-lock.yaml',
+  'yarn.lock',
+  'bun.lock',
+]);
 
 function isModulesFolder(path: unknown): path is string {
   return typeof path === 'string' && isPlainPath(path) && /^(?:.*\/)?node_modules$/.test(path);

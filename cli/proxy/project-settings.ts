@@ -56,10 +56,18 @@ export interface ProjectSettings {
  * Reads the settings of all package managers that a project has.
  *
  * @param project absolute; Yarn reads the folders above it as well
+ * @param code    what happens to code of the project that a manager would run: it runs, or the manager does
+ *                not see it
  * @throws {CliError} BP6003 for a setting that leads past the proxy, BP9004 for a file that can't be read
  */
-export async function checkProjectSettings(project: string): Promise<ProjectSettings> {
+export async function checkProjectSettings(
+  project: string,
+  code: 'runs' | 'left out' = 'runs',
+): Promise<ProjectSettings> {
   const notes: string[] = [];
+  const noteCode = (what: string): void => {
+    notes.push(code === 'runs' ? `${what} runs code of the project` : `${what}: left out here`);
+  };
   const { ignored } = await readProjectNpmrc(project);
   const scopes = ignored.flatMap((key) => {
     const [, scope] = /^(@[a-z0-9._~-]+):registry$/.exec(key) ?? [];
@@ -67,22 +75,25 @@ export async function checkProjectSettings(project: string): Promise<ProjectSett
   });
   for (const scope of scopes) notes.push(`.npmrc: no effect here: ${scope}:registry`);
   for (let folder = project; ; folder = dirname(folder)) {
-    notes.push(...(await checkYarn(folder)));
+    notes.push(...(await checkYarn(folder, noteCode)));
     if (dirname(folder) === folder) break;
   }
-  notes.push(...(await checkPnpm(project)), ...(await checkBun(project)));
+  await checkPnpm(project, noteCode);
+  await checkBun(project, noteCode);
   return { notes, scopes };
 }
 
-async function checkYarn(folder: string): Promise<readonly string[]> {
+type NoteCode = (what: string) => void;
+
+async function checkYarn(folder: string, noteCode: NoteCode): Promise<readonly string[]> {
   const notes: string[] = [];
   const berry = join(folder, '.yarnrc.yml');
   const keys = await topLevelKeys(berry);
   refuseAny(berry, keys, BERRY_REFUSED);
-  if (keys.has('plugins')) notes.push(`${berry}: plugins run code of the project`);
+  if (keys.has('plugins')) noteCode(`${berry}: plugins`);
   if (keys.has('yarnPath')) notes.push(`${berry}: no effect here: yarnPath`);
   const classic = join(folder, '.yarnrc');
-  for (const [at, line] of ((await readSettings(classic)) ?? '').split(/\r?\n/).entries()) {
+  for (const [at, line] of ((await readSettingsFile(classic)) ?? '').split(/\r?\n/).entries()) {
     const plain = line.trim();
     if (CLASSIC_REFUSED.test(plain)) throw refused(`${classic}:${at + 1}`, plain);
     if (/^["']?yarn-path\b/.test(plain)) notes.push(`${classic}: no effect here: yarn-path`);
@@ -90,28 +101,25 @@ async function checkYarn(folder: string): Promise<readonly string[]> {
   return notes;
 }
 
-async function checkPnpm(project: string): Promise<readonly string[]> {
-  const notes: string[] = [];
+async function checkPnpm(project: string, noteCode: NoteCode): Promise<void> {
   const workspace = join(project, 'pnpm-workspace.yaml');
   const keys = await topLevelKeys(workspace);
   refuseAny(workspace, keys, PNPM_REFUSED);
   for (const name of ['.pnpmfile.cjs', '.pnpmfile.mjs', 'pnpmfile.js']) {
-    if (await isThere(join(project, name)))
-      notes.push(`${name}: pnpm runs this code of the project`);
+    if (await isThere(join(project, name))) noteCode(name);
   }
   for (const key of ['pnpmfile', 'configDependencies', 'globalPnpmfile']) {
-    if (keys.has(key)) notes.push(`pnpm-workspace.yaml: ${key} runs code`);
+    if (keys.has(key)) noteCode(`pnpm-workspace.yaml: ${key}`);
   }
-  return notes;
 }
 
-async function checkBun(project: string): Promise<readonly string[]> {
+async function checkBun(project: string, noteCode: NoteCode): Promise<void> {
   const path = join(project, 'bunfig.toml');
-  const text = await readSettings(path);
-  if (text === undefined) return [];
+  const text = await readSettingsFile(path);
+  if (text === undefined) return;
   // A cache of the project's choice is used without asking anybody.
   if (BUN_CACHE.test(text)) throw refused(path, 'install.cache');
-  return /scanner|preload/.test(text) ? ['bunfig.toml: bun runs code that it names'] : [];
+  if (/scanner|preload/.test(text)) noteCode('bunfig.toml');
 }
 
 function refuseAny(
@@ -133,9 +141,9 @@ function refused(place: string, setting: string): CliError {
  * The keys of a YAML table in block style, with their lines. Only what stands at the left edge matters, and
  * of that whatever could be a key in disguise is refused.
  */
-async function topLevelKeys(path: string): Promise<ReadonlyMap<string, number>> {
+export async function topLevelKeys(path: string): Promise<ReadonlyMap<string, number>> {
   const keys = new Map<string, number>();
-  const text = (await readSettings(path)) ?? '';
+  const text = (await readSettingsFile(path)) ?? '';
   for (const [at, line] of text.split(/\r\n|\r|\n/).entries()) {
     if (/^(?:[ \t#]|---\s*$|-(?: |$)|$)/.test(line)) continue;
     const [, double, single, plain] =
@@ -152,7 +160,8 @@ async function topLevelKeys(path: string): Promise<ReadonlyMap<string, number>> 
   return keys;
 }
 
-async function readSettings(path: string): Promise<string | undefined> {
+/** A settings file's text; `undefined` when there is none. @throws {CliError} BP9004 */
+export async function readSettingsFile(path: string): Promise<string | undefined> {
   try {
     if ((await stat(path)).size > SETTINGS_BYTES_MAX)
       throw new CliError('BP9004', `${path}: too large`);

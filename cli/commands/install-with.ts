@@ -1,0 +1,321 @@
+// `bftpkg install --with pnpm|yarn|bun`: the manager runs in a private folder, through the verifying proxy,
+// without scripts and without anything of the project's that runs code. Its result is verified again, and
+// only then moved into the project, by the same renames as npm's.
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+import type { Invocation } from '../context.ts';
+import { CliError, usageError } from '../errors.ts';
+import { parseLockfile } from '../lockfiles/parse.ts';
+import type { Lockfile } from '../lockfiles/lockfile.ts';
+import { fromProxy, toProxy } from '../managers/lock-addresses.ts';
+import {
+  findManager,
+  wordsFor,
+  type Manager,
+  type ManagerName,
+  type ManagerTask,
+} from '../managers/manager.ts';
+import { BERRY_RC, stagedSettings } from '../managers/settings.ts';
+import { runChild, type ChildResult } from '../npm/child.ts';
+import { parsePackageJson } from '../npm/npm.ts';
+import { parseInstallSpec } from '../npm/resolve.ts';
+import { readRegistries } from '../npm/registries.ts';
+import { Staging, withoutScripts } from '../npm/staging.ts';
+import { editJson } from '../policy/edit.ts';
+import {
+  diagnostic,
+  failureReport,
+  verificationReport,
+  withDiagnostics,
+  type Diagnostic,
+  type Report,
+  type SubjectReport,
+  type Verification,
+} from '../output/report.ts';
+import { managerVariables } from '../proxy/manager-environment.ts';
+import { checkProjectSettings } from '../proxy/project-settings.ts';
+import { openProxy, type Proxy } from '../proxy/proxy.ts';
+import { withSession, type LogSession } from '../session/log-session.ts';
+import { PolicyRun } from '../session/policy-run.ts';
+import { reportVerification } from '../session/report-subject.ts';
+import { verifyLockfile } from '../session/verify-lockfile.ts';
+import type { InstallOptions } from './install-verified.ts';
+import { readIfThere, readText, recoverProject } from './install.ts';
+
+/** Lines of a manager's output that are shown when it fails. */
+const FAILURE_LINES_MAX = 12;
+const DEPENDENCY_FIELDS = [
+  'dependencies',
+  'devDependencies',
+  'optionalDependencies',
+  'peerDependencies',
+] as const;
+
+interface Job {
+  readonly invocation: Invocation;
+  readonly session: LogSession;
+  readonly manager: Manager;
+  readonly task: ManagerTask;
+  readonly project: string;
+  readonly packageJson: string;
+  /** Text of the project's lockfile. */
+  readonly lockText: string | undefined;
+}
+
+/** Installs with another manager than npm. */
+export async function installWith(
+  invocation: Invocation,
+  name: ManagerName,
+  specs: readonly string[],
+  options: InstallOptions,
+): Promise<Report> {
+  const { project } = invocation.globals;
+  if (options.scripts === true || options.isolate === true) {
+    const what = options.scripts === true ? '--scripts' : '--isolate';
+    throw usageError(`${what} is for npm only`, `afterwards: ${name} rebuild`);
+  }
+  for (const spec of specs) requireSpec(spec);
+  const manager = await findManager(invocation.context, name);
+  await recoverProject(invocation, project);
+  const { notes } = await checkProjectSettings(project, 'left out');
+  for (const note of notes) invocation.notice(note);
+  const packageJson = await readText(join(project, 'package.json'));
+  const lockText = await readIfThere(join(project, manager.lockfile));
+  const task: ManagerTask =
+    specs.length > 0
+      ? { kind: 'add', specs }
+      : { kind: lockText === undefined ? 'resolve' : 'frozen' };
+  return await withSession(invocation, {}, async (session) => {
+    const job = { invocation, session, manager, task, project, packageJson, lockText };
+    const before =
+      lockText === undefined
+        ? undefined
+        : parseLockfile(Buffer.from(lockText), join(project, manager.lockfile));
+    if (task.kind !== 'frozen' || before === undefined) return await install(job, before);
+    // First of all what is asked for: a lockfile that is refused starts nobody.
+    const report = await judge(job, before, undefined);
+    return report.exit.code === 0 ? await install(job, before) : report;
+  });
+}
+
+function requireSpec(text: string): void {
+  const { name, range } = parseInstallSpec(text);
+  if (!name.startsWith('-') && (range === undefined || !/\s/.test(range))) return;
+  throw new CliError('BP9003', `not a package name with an optional version range: ${text}`);
+}
+
+async function install(job: Job, before: Lockfile | undefined): Promise<Report> {
+  const { invocation, session, manager, project } = job;
+  const staging = await Staging.create(project);
+  // Caches and stores: not below the folder from which things are moved.
+  const stores = await mkdtemp(join(tmpdir(), 'bftpkg-stores-'));
+  const proxy = await openProxy(invocation, session, { tell: () => undefined });
+  try {
+    await prepare(job, before, staging, proxy.server.registry);
+    invocation.progress(`installing with ${manager.name}, through the proxy`);
+    const result = await runManager(job, staging.folder, proxy, stores);
+    if (result.code !== 0) return await explain(job, proxy, result);
+    return await takeOver(job, before, staging, proxy);
+  } finally {
+    await proxy.server.close();
+    await staging.remove();
+    await rm(stores, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+// What the private folder has: what decides about the tree, and nothing that runs.
+async function prepare(
+  { manager, project, packageJson, lockText }: Job,
+  before: Lockfile | undefined,
+  staging: Staging,
+  registry: string,
+): Promise<void> {
+  const locals = before?.graph.projects.map(({ folder }) => folder) ?? [];
+  const files = new Map(await stagedSettings(manager, project));
+  const hasWorkspaces = /^packages:\s*$/m.test(files.get('pnpm-workspace.yaml') ?? '');
+  const document = parsePackageJson(packageJson).value as { readonly workspaces?: unknown };
+  if (before === undefined && (hasWorkspaces || document.workspaces !== undefined)) {
+    throw new CliError('BP9005', 'workspaces without a lockfile: which folders are meant?', {
+      hints: [`make the lockfile first: bftpkg proxy -- ${manager.name} install`],
+    });
+  }
+  await staging.mirrorLocals(
+    project,
+    locals.filter((folder) => folder !== ''),
+  );
+  files.set('package.json', withoutScripts(packageJson));
+  if (lockText !== undefined) {
+    files.set(manager.lockfile, toProxy(manager.kind, lockText, registry));
+  } else if (manager.name === 'yarn') {
+    // Without one it would take a folder above for the project.
+    files.set(manager.lockfile, '');
+  }
+  for (const [name, text] of files) {
+    await mkdir(dirname(join(staging.folder, name)), { recursive: true });
+    await writeFile(join(staging.folder, name), text);
+  }
+}
+
+async function runManager(
+  { invocation: { context }, manager, task }: Job,
+  folder: string,
+  { server }: Proxy,
+  stores: string,
+): Promise<ChildResult> {
+  const variables = await managerVariables(server, stores);
+  const home = join(stores, 'home');
+  await mkdir(home);
+  return await runChild(manager.name, wordsFor(manager, task), {
+    cwd: folder,
+    context,
+    // CI: managers ask nothing then.
+    env: { ...variables, HOME: home, CI: '1', YARN_RC_FILENAME: BERRY_RC },
+  });
+}
+
+// The lockfile that came out is a wish like any other: its names and digests are verified before anything
+// of it is moved.
+async function takeOver(
+  job: Job,
+  before: Lockfile | undefined,
+  staging: Staging,
+  proxy: Proxy,
+): Promise<Report> {
+  const { manager, project, task, packageJson, lockText } = job;
+  const { registry } = proxy.server;
+  const notes = proxy.ledger.diagnostics(true);
+  const written = await readFile(join(staging.folder, manager.lockfile), 'utf8').catch(() => '');
+  const files = new Map<string, string>();
+  let lockfile = before;
+  if (task.kind !== 'frozen') {
+    const home = await registryHome(job, lockText);
+    const text = fromProxy(manager.kind, written, lockText, { registry, home });
+    if (text.includes(registry)) throw new Error('a lockfile still names the proxy');
+    files.set(manager.lockfile, text);
+    lockfile = parseLockfile(Buffer.from(text), join(staging.folder, manager.lockfile));
+    if (task.kind === 'add') {
+      const staged = await readFile(join(staging.folder, 'package.json'), 'utf8');
+      files.set('package.json', withDependencies(packageJson, staged));
+    }
+  }
+  if (lockfile === undefined) throw new Error('an installation has a lockfile');
+  const report = await judge(job, lockfile, proxy, isNewSince(before));
+  if (report.exit.code !== 0) return withDiagnostics(report, notes);
+  await staging.commit(project, files);
+  const installed = {
+    packages: proxy.ledger.subjects(true).length,
+    folder: join(project, 'node_modules'),
+    scripts: { ran: [], skipped: [], failed: [] },
+  };
+  const { verification } = report;
+  if (verification === null) return withDiagnostics(report, notes);
+  const done = verificationReport('install', { ...verification, folder: project, installed });
+  return withDiagnostics(done, [...report.diagnostics, ...notes]);
+}
+
+/**
+ * What log and policy say to a lockfile and, once there is a proxy, what came through it.
+ *
+ * Yarn Berry's lockfiles have no digest of tarballs. Then the name and version are proven here, and the
+ * bytes were when the proxy served them.
+ */
+async function judge(
+  { invocation, session, manager }: Job,
+  lockfile: Lockfile,
+  proxy: Proxy | undefined,
+  isNew: (name: string, version: string) => boolean = () => false,
+): Promise<Report> {
+  const run = new PolicyRun(invocation, session);
+  const checked = await verifyLockfile(session, lockfile, run.ask);
+  const bound =
+    manager.kind === 'yarn-berry' ? boundByProxy(checked.verification) : checked.verification;
+  const scope = { lockText: lockfile.text, isWhole: true, isNew };
+  const report = run.report('install', bound, scope);
+  if (proxy === undefined || report.verification === null) return report;
+  const served = proxy.ledger.subjects(true).filter(({ verdict }) => verdict !== 'verified');
+  const known = new Map(served.map((subject) => [specOf(subject), subject]));
+  const subjects = report.verification.subjects.map((subject) => {
+    const other = known.get(specOf(subject));
+    // Allowed is allowed on both ways; refused bytes are refused whatever the lockfile says.
+    return other === undefined || subject.verdict !== 'verified'
+      ? subject
+      : { ...subject, verdict: other.verdict, diagnostics: other.diagnostics };
+  });
+  const listed = new Set(subjects.map(specOf));
+  const verification = {
+    ...report.verification,
+    subjects: [...subjects, ...served.filter((subject) => !listed.has(specOf(subject)))],
+  };
+  return verificationReport('install', verification, { diagnostics: report.diagnostics });
+}
+
+function specOf({ name, version }: SubjectReport): string {
+  return `${name}@${version ?? ''}`;
+}
+
+function boundByProxy(verification: Verification): Verification {
+  const subjects = verification.subjects.map((subject): SubjectReport => {
+    const rest = subject.diagnostics.filter(({ code }) => code !== 'BP1007');
+    const isUnbound = rest.length < subject.diagnostics.length;
+    const isClear = rest.every(({ severity }) => severity === 'warning');
+    return isUnbound && isClear && subject.verdict === 'inconclusive'
+      ? { ...subject, verdict: 'verified', diagnostics: rest }
+      : subject;
+  });
+  return { ...verification, subjects };
+}
+
+function isNewSince(before: Lockfile | undefined): (name: string, version: string) => boolean {
+  const known = new Set((before?.entries ?? []).map(({ name, version }) => `${name}@${version}`));
+  return (name, version) => !known.has(`${name}@${version}`);
+}
+
+// Where new entries of a Yarn Classic lockfile say that they come from.
+async function registryHome(
+  { invocation, manager, project }: Job,
+  lockText: string | undefined,
+): Promise<string> {
+  if (manager.kind !== 'yarn-classic') return '';
+  const [, first] = /^ {2}resolved "(https?:\/\/[^/"\s]+\/)/m.exec(lockText ?? '') ?? [];
+  if (first !== undefined) return first;
+  return (await readRegistries(invocation.context, project, undefined)).registryOf('');
+}
+
+// The project's own package.json with the dependencies of the staged one: everything else stays as it is
+// written, scripts above all.
+function withDependencies(packageJson: string, staged: string): string {
+  const [own, made] = [packageJson, staged].map(
+    (text) => parsePackageJson(text).value as Readonly<Record<string, unknown>>,
+  );
+  let text = packageJson;
+  for (const field of DEPENDENCY_FIELDS) {
+    const [then, now] = [own?.[field], made?.[field]];
+    if (JSON.stringify(then) !== JSON.stringify(now)) text = editJson(text, [field], now);
+  }
+  return text;
+}
+
+async function explain(
+  { session, manager }: Job,
+  { ledger, registry }: Proxy,
+  result: ChildResult,
+): Promise<Report> {
+  const problems: readonly Diagnostic[] = [...ledger.diagnostics(false), failed(manager, result)];
+  const refused = ledger.subjects(false).filter(({ verdict }) => verdict !== 'verified');
+  const { latest } = registry.verdicts;
+  if (latest === undefined || refused.length === 0) return failureReport('install', problems);
+  const verification = reportVerification(session, latest, `${manager.name} install`, refused);
+  return withDiagnostics(verificationReport('install', verification), problems);
+}
+
+function failed({ name }: Manager, { code, stdout, stderr }: ChildResult): Diagnostic {
+  const lines = `${stdout}\n${stderr}`.split('\n').filter((line) => line.trim() !== '');
+  const marked = lines.filter((line) => /err|fail|refus|YN00\d\d: .*✖|➤ YN/i.test(line));
+  const shown = (marked.length > 0 ? marked : lines).slice(0, FAILURE_LINES_MAX);
+  const how = code === null ? 'was killed' : `ended with ${code}`;
+  return diagnostic('BP7004', `${name} ${how}`, {
+    details: shown.map((line) => [name, line.trim()] as const),
+  });
+}

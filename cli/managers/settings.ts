@@ -1,0 +1,119 @@
+// The project's settings that decide what the tree looks like: only these go into the private folder. All
+// others (programs, plugins, hooks, proxies, caches) are not there, and so have no effect.
+import { join } from 'node:path';
+
+import { CliError } from '../errors.ts';
+import { readNpmrcLines } from '../npm/npmrc.ts';
+import { readSettingsFile, topLevelKeys } from '../proxy/project-settings.ts';
+import type { Manager } from './manager.ts';
+
+/** Berry reads this file and no other, neither here nor in the folders above. */
+export const BERRY_RC = '.bftpkg-yarnrc.yml';
+
+const PNPM_WORKSPACE = 'pnpm-workspace.yaml';
+
+const PNPM_KEPT: ReadonlySet<string> = new Set([
+  'packages',
+  'catalog',
+  'catalogs',
+  'overrides',
+  'packageExtensions',
+  'peerDependencyRules',
+  'allowedDeprecatedVersions',
+  'ignoredOptionalDependencies',
+  'supportedArchitectures',
+  'autoInstallPeers',
+  'strictPeerDependencies',
+  'dedupePeerDependents',
+  'dedupeDirectDeps',
+  'excludeLinksFromLockfile',
+  'injectWorkspacePackages',
+  'linkWorkspacePackages',
+  'preferWorkspacePackages',
+  'nodeLinker',
+  'hoist',
+  'hoistPattern',
+  'hoistWorkspacePackages',
+  'publicHoistPattern',
+  'shamefullyHoist',
+  'resolutionMode',
+  'savePrefix',
+  'saveWorkspaceProtocol',
+  'sharedWorkspaceLockfile',
+  'minimumReleaseAge',
+  'minimumReleaseAgeExclude',
+  'blockExoticSubdeps',
+]);
+
+const BERRY_KEPT: ReadonlySet<string> = new Set([
+  'nodeLinker',
+  'nmHoistingLimits',
+  'nmSelfReferences',
+  'defaultSemverRangePrefix',
+  'packageExtensions',
+  'supportedArchitectures',
+  'catalog',
+  'catalogs',
+  'npmMinimalAgeGate',
+  'npmPreapprovedPackages',
+]);
+
+const PLAIN_VALUE = /^[A-Za-z0-9^~._*@!/, -]{0,256}$/;
+
+/** Files for the private folder, by name. */
+export async function stagedSettings(
+  { kind }: Manager,
+  project: string,
+): Promise<ReadonlyMap<string, string>> {
+  switch (kind) {
+    case 'pnpm':
+      return await pnpmSettings(project);
+    case 'yarn-berry':
+      return await berrySettings(project);
+    case 'yarn-classic':
+    case 'bun':
+      return new Map();
+  }
+}
+
+// A workspace file is written in any case: pnpm would look for one in the folders above.
+async function pnpmSettings(project: string): Promise<ReadonlyMap<string, string>> {
+  const workspace = await keptBlocks(join(project, PNPM_WORKSPACE), PNPM_KEPT);
+  const npmrc = readNpmrcLines((await readSettingsFile(join(project, '.npmrc'))) ?? '');
+  const kept = npmrc.filter(({ key, value }) => {
+    return PNPM_KEPT.has(camelCase(key)) && PLAIN_VALUE.test(value.trim());
+  });
+  return new Map([
+    [PNPM_WORKSPACE, workspace === '' ? 'packages: []\n' : workspace],
+    ['.npmrc', kept.map(({ key, value }) => `${key}=${value.trim()}\n`).join('')],
+  ]);
+}
+
+async function berrySettings(project: string): Promise<ReadonlyMap<string, string>> {
+  const path = join(project, '.yarnrc.yml');
+  const text = await keptBlocks(path, BERRY_KEPT);
+  const [, linker] = /^nodeLinker:\s*["']?([a-z-]+)["']?\s*$/m.exec(text) ?? [];
+  // Plug'n'Play is a program that Yarn writes, with paths into a cache: nothing that could be moved.
+  if (linker !== 'node-modules') {
+    throw new CliError('BP9005', `${path}: only nodeLinker: node-modules can be installed here`, {
+      hints: ['bftpkg proxy -- yarn install'],
+    });
+  }
+  return new Map([[BERRY_RC, `${text}enableScripts: false\n`]]);
+}
+
+/** The blocks of a YAML file whose keys are kept, as they are written. */
+async function keptBlocks(path: string, kept: ReadonlySet<string>): Promise<string> {
+  const lines = ((await readSettingsFile(path)) ?? '').split(/\r\n|\r|\n/);
+  const starts = [...(await topLevelKeys(path))].toSorted(([, a], [, b]) => a - b);
+  const blocks = starts.flatMap(([key, line], i) => {
+    if (!kept.has(key)) return [];
+    const end = (starts[i + 1]?.[1] ?? lines.length + 1) - 1;
+    return lines.slice(line - 1, end).filter((each) => !each.startsWith('---'));
+  });
+  return blocks.length === 0 ? '' : `${blocks.join('\n').trimEnd()}\n`;
+}
+
+function camelCase(key: string): string {
+  return key.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
