@@ -139,4 +139,23 @@ describe('askUntilGood', () => {
       UnreachableError,
     );
   });
+
+  it('asks nobody else while an answer is being judged, and goes on when it is bad', async () => {
+    for (const isGood of [true, false]) {
+      const asked: string[] = [];
+      const { url } = await askUntilGood(
+        SERVERS,
+        async (server, signal, arrived) => {
+          asked.push(server.url);
+          if (server.url !== 'a') return;
+          arrived();
+          // Several times as long as it takes until the next one is asked otherwise.
+          await sleep(150, undefined, { signal });
+          if (!isGood) throw new Error('bad');
+        },
+        { signal: AbortSignal.timeout(10_000), delayMs: 5 },
+      );
+      assert.deepEqual([asked, url], isGood ? [['a'], 'a'] : [['a', 'b'], 'b']);
+    }
+  });
 });

@@ -34,14 +34,22 @@ export interface HedgeOptions {
 }
 
 /**
+ * Asks one server, and throws for a bad answer.
+ *
+ * @param signal aborted when another server was faster
+ * @param arrived to be called when the whole answer is there and only has to be judged: meanwhile nobody
+ *        else is asked, because that would be paid for on both sides and could not be sooner
+ */
+export type Ask<S, T> = (server: S, signal: AbortSignal, arrived: () => void) => Promise<T>;
+
+/**
  * Asks until one answer is good. Each server is asked at most once.
  *
- * @param ask throws for a bad answer; its signal is aborted when another one was faster
  * @throws whatever a final failure was; {UnreachableError} when all failed
  */
 export async function askUntilGood<S extends { readonly url: string }, T>(
   servers: readonly S[],
-  ask: (server: S, signal: AbortSignal) => Promise<T>,
+  ask: Ask<S, T>,
   options: HedgeOptions,
 ): Promise<Hedged<T>> {
   const done = new AbortController();
@@ -49,11 +57,14 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   const failures: ReplicaFailure[] = [];
   const waiting = new WaitingList(servers, options.signOfLife, signal);
   const running = new Map<Promise<Outcome<T>>, string>();
+  /** Servers whose answers are being judged. */
+  const judged = new Set<string>();
 
   const start = (): void => {
     const server = waiting.take();
     if (server === undefined) return;
-    const outcome: Promise<Outcome<T>> = ask(server, signal).then(
+    const arrived = (): void => void judged.add(server.url);
+    const outcome: Promise<Outcome<T>> = ask(server, signal, arrived).then(
       (value) => ({ kind: 'good', value, url: server.url, promise: outcome }),
       (error: unknown) => ({
         kind: 'bad',
@@ -70,13 +81,17 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
     while (running.size > 0) {
       const next = await Promise.race([
         ...running.keys(),
-        ...hedgeTimers(waiting, [...running.values()], signal, options.delayMs),
+        ...(judged.size > 0
+          ? []
+          : hedgeTimers(waiting, [...running.values()], signal, options.delayMs)),
       ]);
       if (next === 'later') {
-        start();
+        // The answer may have come while this timer was waiting.
+        if (judged.size === 0) start();
         continue;
       }
       running.delete(next.promise);
+      judged.delete(next.url);
       if (next.kind === 'good') return { value: next.value, url: next.url, failures };
       if (options.isFinal?.(next.error) === true) throw next.error;
       failures.push({ url: next.url, error: next.error });

@@ -1,5 +1,4 @@
 // The public HTTP interface of one replica. What comes back is parsed but not believed.
-import { parseEvidence, type Evidence } from '../../verifier/evidence/format.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson, readArray } from '../../verifier/json.ts';
 import { readEnvelope, type Envelope } from '../../verifier/dsse.ts';
@@ -101,11 +100,8 @@ export class ReplicaClient {
     return readArray(document, 'rosters', ROSTER_CHAIN_MAX, readEnvelope);
   }
 
-  /** Evidence for the subjects, with the bytes that it was read from. */
-  async evidence(
-    query: EvidenceQuery,
-    signal: AbortSignal,
-  ): Promise<{ readonly evidence: Evidence; readonly source: Uint8Array }> {
+  /** The document with evidence for the subjects. It is *not* read here. */
+  async evidence(query: EvidenceQuery, signal: AbortSignal): Promise<Uint8Array> {
     const { body } = await this.#http.exchange({
       method: 'POST',
       url: `${this.url}/v1/evidence`,
@@ -119,7 +115,7 @@ export class ReplicaClient {
       statuses: [200],
       signal,
     });
-    return { evidence: parseEvidence(body), source: body };
+    return body;
   }
 
   /**

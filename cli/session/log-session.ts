@@ -13,8 +13,9 @@ import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
 import { planRosterChain, type Roster } from '../../verifier/roster.ts';
 import { runPlan } from '../../verifier/signatures.ts';
 import type { SignedNote } from '../../verifier/note.ts';
-import { askUntilGood, HEDGE_DELAY_MS, type Hedged } from '../client/hedge.ts';
+import { askUntilGood, HEDGE_DELAY_MS, type Ask, type Hedged } from '../client/hedge.ts';
 import { HttpClient } from '../client/http.ts';
+import { Turns } from '../client/turns.ts';
 import { isNotReady, ReplicaClient } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
@@ -256,15 +257,22 @@ export class LogSession {
       since: trusted?.size ?? 0,
       subjects: subjects.map(subjectId),
     };
-    const ask = async (replica: ReplicaClient, signal: AbortSignal): Promise<Answer> => {
-      const { evidence, source } = await replica.evidence(query, signal);
+    const turns = new Turns();
+    const ask: Ask<ReplicaClient, Answer> = async (replica, signal, arrived) => {
+      const source = await replica.evidence(query, signal);
+      arrived();
+      // One document at a time: each takes memory and all cores, and the first good one is enough.
+      return await turns.take(signal, () => judge(source, replica.url));
+    };
+    const judge = async (source: Uint8Array, url: string): Promise<Answer> => {
+      const evidence = parseEvidence(source);
       const verified = await this.#check(evidence, subjects, trusted);
       const answer = { evidence, source, verified };
       const bad = verified.subjects.find(
         (result) => result.kind === 'refused' && !VERDICTS.has(result.error.code),
       );
       if (bad?.kind === 'refused') {
-        doubtful ??= { answer, url: replica.url };
+        doubtful ??= { answer, url };
         throw bad.error;
       }
       return answer;
