@@ -6,10 +6,12 @@ import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { SigningKey } from '../../verifier/node/signing-key.ts';
 import { correctable } from '../../verifier/secret-sharing/decode.ts';
+import { choices, CHOICES_MAX, searchSecret } from '../../verifier/secret-sharing/search.ts';
 import {
   recoverSecret,
   splitSecret,
   type Parameters,
+  type Share,
 } from '../../verifier/secret-sharing/shamir.ts';
 import { CliError } from '../errors.ts';
 import { BACKUP_ID_LENGTH, headerText, type BackupHeader, type KeyShare } from './share-file.ts';
@@ -76,25 +78,42 @@ export function recoverKey(files: readonly GivenShare[], wanted: Wanted): Recove
   }
   const { header } = first.content;
   const others = notOf(group, files);
-  const shares = group.map(({ content }) => content.share);
-  const given = distinct(group);
-  const recovery = recoverSecret(shares, header.threshold);
-  if (recovery.kind === 'unrecoverable') {
-    throw unrecoverable(tooWrong(given, header.threshold), others);
-  }
-  const { secret, right } = recovery;
-  const key = SigningKey.fromSeed(secret);
-  secret.fill(0);
-  if (publicKeyHex(key.publicKey) !== publicKeyHex(header.publicKey)) {
-    throw unrecoverable(
-      `the shares make another key than the one that they name; at least one of the ${given} is wrong, and which one only more shares can tell`,
-      others,
-    );
-  }
-  const wrong = group.flatMap(({ file }, i) =>
-    right[i] === true ? [] : [{ file, reason: 'not the value that the other shares agree on' }],
+  const found = recoverNamed(
+    group.map(({ content }) => content.share),
+    header,
   );
-  return { header, key, given, wrong: [...wrong, ...others] };
+  const given = distinct(group);
+  if (found === undefined) throw unrecoverable(tooWrong(given, header.threshold), others);
+  const wrong = group.flatMap(({ file }, i) =>
+    found.right[i] === true ? [] : [{ file, reason: found.isSure ? NOT_FITTING : CONTRADICTING }],
+  );
+  return { header, key: found.key, given, wrong: [...wrong, ...others] };
+}
+
+const NOT_FITTING = 'not the value that belongs to the other shares';
+const CONTRADICTING = 'contradicts others; which of them are wrong cannot be told from these';
+
+interface Named {
+  readonly key: SigningKey;
+  readonly right: readonly boolean[];
+  /** Whether all that are not right are wrong. */
+  readonly isSure: boolean;
+}
+
+// Decoding needs no key to compare with and takes any number of shares; where it ends, the public key that all of
+// them name tells whether some t of them are right. Nobody can make shares of another key that pass this.
+function recoverNamed(shares: readonly Share[], header: BackupHeader): Named | undefined {
+  const isNamed = (secret: Uint8Array): boolean =>
+    publicKeyHex(SigningKey.fromSeed(secret).publicKey) === publicKeyHex(header.publicKey);
+  const decoded = recoverSecret(shares, header.threshold);
+  const recovery =
+    decoded.kind === 'recovered' && isNamed(decoded.secret)
+      ? { ...decoded, isSure: true }
+      : searchSecret(shares, header.threshold, isNamed);
+  if (recovery.kind === 'unrecoverable') return undefined;
+  const key = SigningKey.fromSeed(recovery.secret);
+  recovery.secret.fill(0);
+  return { key, right: recovery.right, isSure: recovery.isSure };
 }
 
 type ReadShare = GivenShare & { readonly content: KeyShare };
@@ -150,8 +169,11 @@ function notOf(group: readonly GivenShare[], files: readonly GivenShare[]): read
 
 function tooWrong(given: number, threshold: number): string {
   if (given < threshold) return `${given} shares are given, ${threshold} are needed`;
+  if (choices(given, threshold) <= CHOICES_MAX) {
+    return `no ${threshold} of the ${given} shares make the key that they name`;
+  }
   const most = correctable(given, threshold);
-  return `more than ${most} of the ${given} shares are wrong: of m shares (m - ${threshold}) / 2 may be`;
+  return `more than ${most} of the ${given} shares are wrong, and there are too many choices of ${threshold} to try`;
 }
 
 function unrecoverable(message: string, wrong: readonly WrongShare[]): CliError {

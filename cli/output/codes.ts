@@ -655,7 +655,7 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     innocent: 'Damaged copies; shares of an older backup among them.',
     attack: 'Holders of shares who hand in others than they were given.',
     action:
-      'Get more shares: of m given ones with threshold t, (m - t) / 2 may be wrong. --backup <id> picks one of several backups.',
+      'Get more shares: of m given ones with threshold t, (m - t) / 2 may be wrong for sure, and more if the choices of t are few enough to try. --backup <id> picks one of several backups.',
     suppress: NEVER,
   },
   BP9001: {
