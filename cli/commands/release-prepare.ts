@@ -6,7 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import type { Invocation } from '../context.ts';
 import { doneReport, type Report } from '../output/report.ts';
-import { share } from '../release/agree.ts';
+import { keysToSign, share } from '../release/agree.ts';
 import { withWorkspace, type Artifact } from '../release/artifact.ts';
 import { saveDraft } from '../release/draft.ts';
 import { pathsOf, prepareRelease } from '../release/prepare.ts';
@@ -72,8 +72,9 @@ export async function releasePrepare(
           ],
         });
       }
-      await confirm(invocation, draft, lines, options.expectDigest);
-      const signed = await signWith(invocation, draft, options.key);
+      const keys = await keysToSign(invocation, seen, options.key);
+      if (keys.length > 0) await confirm(invocation, draft, lines, options.expectDigest);
+      const signed = keys.length > 0 ? await signWith(invocation, draft, keys) : draft;
       await saveDraft(signed, out);
       const proposal = await openProposal(session, signed, out);
       const shared = options.post

@@ -72,7 +72,7 @@ async function agreeAndSubmit(
       lines: [...lines, 'nothing was signed (--dry-run)'],
     });
   }
-  const keys = await keysToSign(invocation, prepared.proposal.draft, options.key);
+  const keys = await keysToSign(invocation, prepared.proposal, options.key);
   let { proposal } = prepared;
   if (keys.length > 0) {
     await confirm(invocation, proposal.draft, lines, options.expectDigest);

@@ -26,7 +26,7 @@ const COMMAND = 'release sign';
 
 /** Options of `release sign`. */
 export interface ReleaseSignOptions extends SignOptions {
-  /** Checkouts to rebuild from; this folder by default. */
+  /** Checkouts to rebuild from. By default this folder, or none when the digest is named. */
   readonly from: readonly string[];
   /** Whether the signature goes into the mailboxes. */
   readonly post: boolean;
@@ -46,12 +46,12 @@ export async function releaseSign(
       const proposal = await findProposal(invocation, session, what);
       requireConfirmable(invocation, proposal.draft, options.expectDigest);
       const artifacts =
-        options.expectDigest === undefined
+        options.expectDigest === undefined || options.from.length > 0
           ? await rebuilt(invocation, session, proposal, options.from, workspace)
           : await artifactsAtHand(invocation, session, proposal);
       const others = await waitingFor(invocation, session, proposal);
       const { lines, changes } = await review(invocation, session, proposal, artifacts, others);
-      const keys = await keysToSign(invocation, proposal.draft, options.key);
+      const keys = await keysToSign(invocation, proposal, options.key);
       if (keys.length > 0 || options.key.length === 0) {
         await confirm(invocation, proposal.draft, lines, options.expectDigest);
       }

@@ -3,12 +3,11 @@
 import { resolve } from 'node:path';
 
 import { formatSri } from '../../verifier/npm/integrity.ts';
-import { CliError } from '../errors.ts';
+import { CliError, usageError } from '../errors.ts';
 import type { Invocation, Terminal } from '../context.ts';
 import { openSigner } from '../keys/open-key.ts';
 import { printable } from '../output/sanitize.ts';
 import { doneReport, type Report } from '../output/report.ts';
-import { describeArtifact, readArtifact } from '../release/artifact.ts';
 import {
   describeDraft,
   draftId,
@@ -29,7 +28,7 @@ export interface SignOptions {
   readonly out?: string;
 }
 
-/** `release sign <file>` and `package sign <file>`. */
+/** `package sign <file>`, and `release sign <file>` for withdrawals. */
 export async function sign(
   invocation: Invocation,
   command: string,
@@ -39,7 +38,13 @@ export async function sign(
   const { context } = invocation;
   const path = resolve(context.cwd, file);
   const draft = await loadDraft(path);
-  const lines = [...describeDraft(draft), ...(await describeArtifacts(draft))];
+  if (draft.statement.kind === 'release') {
+    throw usageError(
+      `${file} is a release: it is rebuilt before it is signed`,
+      'bftpkg release sign',
+    );
+  }
+  const lines = [...describeDraft(draft)];
   await confirm(invocation, draft, lines, options.expectDigest);
   const signed = await signWith(invocation, draft, options.key);
   const out = options.out === undefined ? path : resolve(context.cwd, options.out);
@@ -66,23 +71,6 @@ export async function signWith(
     signed = await signDraft(signed, signer);
   }
   return signed;
-}
-
-// The tarball on this machine, if it is here, has to be the one that the statement is about: its
-// files and scripts are what the signer is shown.
-async function describeArtifacts(draft: Draft): Promise<readonly string[]> {
-  if (draft.statement.kind !== 'release') return [];
-  const lines: string[] = [];
-  for (const [i, subject] of draft.statement.release.subjects.entries()) {
-    const path = draft.artifacts[i];
-    if (path === undefined) throw new CliError('BP9004', 'the draft names too few tarballs');
-    const artifact = await readArtifact(path);
-    if (formatSri(artifact.sha512) !== formatSri(subject.sha512)) {
-      throw new CliError('BP1001', `${path}: not the tarball that the statement is about`);
-    }
-    lines.push(...describeArtifact(artifact));
-  }
-  return lines;
 }
 
 /** What has to be typed or given to sign: a release's digest, or the hash of another statement. */

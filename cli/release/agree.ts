@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises';
 
 import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { gunzip } from '../../verifier/node/gunzip.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
@@ -14,7 +15,7 @@ import { describeFailure } from '../output/diagnose.ts';
 import { diagnostic, type Diagnostic } from '../output/report.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { readArtifact, sha512, type Artifact } from './artifact.ts';
-import { mergeDrafts, signersAmong, type Draft } from './draft.ts';
+import { mergeDrafts, signersAmong } from './draft.ts';
 import { fetchProposed } from './fetch.ts';
 import { fetchProposal, postProposal } from './mailbox.ts';
 import { openProposal, type Proposal } from './proposals.ts';
@@ -66,15 +67,28 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Those of some keys that have not signed yet: a retry asks for nothing twice. */
+/**
+ * Those of some keys that have not signed yet: a retry asks for nothing twice.
+ *
+ * @throws {CliError} BP2001 for a key that is no maintainer's: its signature would count for nothing
+ */
 export async function keysToSign(
   invocation: Invocation,
-  draft: Draft,
+  { draft, packages }: Pick<Proposal, 'draft' | 'packages'>,
   keys: readonly string[],
 ): Promise<readonly string[]> {
+  const maintainers = [...packages.values()].flatMap(({ set }) => set.maintainers);
+  const known = new Set(maintainers.map(({ key }) => publicKeyHex(key)));
   const open: string[] = [];
   for (const what of keys) {
-    const { publicKey } = await openKey(invocation, what);
+    const { name, publicKey } = await openKey(invocation, what);
+    if (!known.has(publicKeyHex(publicKey))) {
+      const of = [...packages.keys()].join(', ');
+      throw new CliError('BP2001', `${name} is no maintainer of ${of}: nothing was signed`, {
+        details: maintainers.map(({ name: label, key }) => [label, publicKeyHex(key)] as const),
+        hints: [`bftpkg package history ${[...packages.keys()][0] ?? ''}`],
+      });
+    }
     if (signersAmong(draft, [publicKey]).length === 0) open.push(what);
   }
   return open;

@@ -78,6 +78,7 @@ async function different(
     details.push(['files', 'no replica has the proposed tarball, so the files are not compared']);
   } else {
     const files = compareFiles(own.checked, await checkTarball(bytes, gunzip));
+    if (files.length > 0) details.push(['files', 'yours → the proposed ones']);
     const shown = files.slice(0, FILES_SHOWN_MAX).map((file) => ['file', fileLine(file)] as const);
     details.push(...shown);
     const more = files.length - shown.length;
