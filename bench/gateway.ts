@@ -2,7 +2,7 @@
 // statements and tarballs are made beforehand.
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { Agent, request } from 'undici';
+import { Agent, errors, request, type Dispatcher } from 'undici';
 
 import { formatEnvelope } from '../verifier/dsse.ts';
 import { encodeHex } from '../verifier/encoding.ts';
@@ -76,7 +76,8 @@ export class Gateways {
     body?: string | Uint8Array,
   ): Promise<Uint8Array> {
     for (;;) {
-      const answer = await request(url, { method, body: body ?? null, dispatcher: this.#agent });
+      const answer = await this.#ask(method, url, body);
+      if (answer === undefined) continue;
       const bytes = await answer.body.bytes();
       if (RETRIED.includes(answer.statusCode)) {
         await sleep(RETRY_PAUSE_MS);
@@ -86,6 +87,20 @@ export class Gateways {
         throw new Error(`${url}: ${answer.statusCode} ${Buffer.from(bytes).toString()}`);
       }
       return bytes;
+    }
+  }
+
+  /** @returns `undefined` when the replica closed a connection that it had kept for long enough */
+  async #ask(
+    method: 'GET' | 'POST' | 'PUT',
+    url: string,
+    body: string | Uint8Array | undefined,
+  ): Promise<Dispatcher.ResponseData | undefined> {
+    try {
+      return await request(url, { method, body: body ?? null, dispatcher: this.#agent });
+    } catch (error) {
+      if (error instanceof errors.SocketError || isReset(error)) return undefined;
+      throw error;
     }
   }
 
@@ -149,4 +164,8 @@ export class Gateways {
   #url(turn: number): string {
     return this.urls[turn % this.urls.length] ?? '';
   }
+}
+
+function isReset(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNRESET';
 }

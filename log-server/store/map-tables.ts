@@ -21,8 +21,11 @@ export class MapTables implements MapNodes {
   readonly #count: Statement<[], number>;
   readonly #markObsolete: Statement<[Uint8Array, number], unknown>;
   readonly #unmark: Statement<[Uint8Array], unknown>;
+  readonly #countObsolete: Statement<[number, number], number>;
   readonly #selectObsolete: Statement<[number, number], Buffer>;
   readonly #delete: Statement<[Uint8Array], unknown>;
+  readonly #deleteAll: Statement<[number], unknown>;
+  readonly #unmarkAll: Statement<[number], unknown>;
   readonly #cache = new LruMap<string, MapNode>(NODE_CACHE_MAX);
 
   constructor(database: Database) {
@@ -41,7 +44,17 @@ export class MapTables implements MapNodes {
         'SELECT hash FROM obsolete_map_nodes WHERE height <= ? LIMIT ?',
       )
       .pluck();
+    this.#countObsolete = database
+      .prepare<[number, number], number>(
+        'SELECT count(*) FROM (SELECT 1 FROM obsolete_map_nodes WHERE height <= ? LIMIT ?)',
+      )
+      .pluck();
     this.#delete = database.prepare('DELETE FROM map_nodes WHERE hash = ?');
+    this.#deleteAll = database.prepare(
+      'DELETE FROM map_nodes WHERE hash IN' +
+        ' (SELECT hash FROM obsolete_map_nodes WHERE height <= ?)',
+    );
+    this.#unmarkAll = database.prepare('DELETE FROM obsolete_map_nodes WHERE height <= ?');
   }
 
   /** @throws {DamagedStoreError} not there, or not what it was: only nodes in use are asked for */
@@ -68,14 +81,23 @@ export class MapTables implements MapNodes {
   /** Writes an update of the batch at `height`. */
   apply(update: MapUpdate, height: number): void {
     for (const node of update.added) {
-      this.#insert.run(node.hash, formatMapNode(node));
-      this.#unmark.run(node.hash);
+      // Only one that is there already can be marked: marks go with their nodes.
+      if (this.#insert.run(node.hash, formatMapNode(node)).changes === 0) {
+        this.#unmark.run(node.hash);
+      }
     }
     for (const hash of update.removed) this.#markObsolete.run(hash, height);
   }
 
   /** Deletes nodes that no map at `height` or later uses, at most `PRUNE_COUNT_MAX` of them. */
   prune(height: number): void {
+    // Ordinarily all of them, by two statements. What is remembered of them does no harm: a hash says
+    // what a node is, and nobody asks for one that is not in use.
+    if (this.#countObsolete.get(height, PRUNE_COUNT_MAX + 1) !== PRUNE_COUNT_MAX + 1) {
+      this.#deleteAll.run(height);
+      this.#unmarkAll.run(height);
+      return;
+    }
     for (const blob of this.#selectObsolete.all(height, PRUNE_COUNT_MAX)) {
       const hash = blobBytes(blob);
       this.#delete.run(hash);

@@ -164,6 +164,7 @@ export class SqliteStore implements Store {
       this.#tables.log.forget();
       this.#tables.map.forget();
       this.#tables.artifacts.forget();
+      this.#tables.state.forget();
       throw error;
     }
   }

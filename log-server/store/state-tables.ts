@@ -6,6 +6,13 @@ import type { LedgerChanges, PackageChange } from '../../verifier/ledger/scratch
 import type { PackageActivity, VersionStatus } from '../../verifier/ledger/view.ts';
 import type { PackageRecord, ReleaseRecord, ReleaseStatus } from '../../verifier/map/records.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
+import { LruMap } from './lru.ts';
+
+/** Packages whose row is kept in memory, about 200 bytes each: a statement's rules ask for it five times. */
+const PACKAGE_CACHE_MAX = 4096;
+
+/** Maintainer sets whose place is kept in memory; it never changes. */
+const SET_CACHE_MAX = 4096;
 
 interface PackageSqlRow {
   readonly maintainers: number;
@@ -60,6 +67,8 @@ export class StateTables {
   readonly #statement: Statement<[Uint8Array], number>;
   readonly #folded: Statement<[string], string>;
   readonly #counts: Statement<[], StateCounts>;
+  readonly #knownPackages = new LruMap<string, PackageSqlRow>(PACKAGE_CACHE_MAX);
+  readonly #knownSets = new LruMap<string, SetRow>(SET_CACHE_MAX);
 
   constructor(database: Database) {
     this.#putPackage = database.prepare(
@@ -135,27 +144,49 @@ export class StateTables {
     const { maintainers, sequence, releases, latest } = record;
     const { window, entries } = activity;
     this.#putPackage.run(name, folded, maintainers, sequence, releases, latest, window, entries);
+    // Read again from the database: a transaction that fails must leave no trace in memory.
+    this.#knownPackages.delete(name);
+  }
+
+  /** Drops what is remembered: after a transaction that failed. */
+  forget(): void {
+    this.#knownPackages.clear();
+    this.#knownSets.clear();
+  }
+
+  #row(name: string): PackageSqlRow | undefined {
+    const known = this.#knownPackages.get(name);
+    if (known !== undefined) return known;
+    const row = this.#package.get(name);
+    if (row !== undefined) this.#knownPackages.set(name, row);
+    return row;
   }
 
   packageRecord(name: string): PackageRecord | undefined {
-    const row = this.#package.get(name);
+    const row = this.#row(name);
     if (row === undefined) return undefined;
     const { maintainers, sequence, releases, latest } = row;
     return { maintainers, sequence, releases, latest };
   }
 
   activity(name: string): PackageActivity | undefined {
-    const row = this.#package.get(name);
+    const row = this.#row(name);
     return row && { window: row.rate_window, entries: row.rate_entries };
   }
 
   /** The place of the set in force. */
   setInForce(name: string): SetRow | undefined {
-    const row = this.#package.get(name);
+    const row = this.#row(name);
     if (row === undefined) return undefined;
-    const set = this.#set.get(name, row.sequence);
+    const { sequence } = row;
+    const key = `${sequence} ${name}`;
+    const known = this.#knownSets.get(key);
+    if (known !== undefined) return known;
+    const set = this.#set.get(name, sequence);
     assert(set !== undefined, 'a package has a maintainer set');
-    return { sequence: row.sequence, index: set.leaf_index, hash: encodeHex(blobBytes(set.hash)) };
+    const found = { sequence, index: set.leaf_index, hash: encodeHex(blobBytes(set.hash)) };
+    this.#knownSets.set(key, found);
+    return found;
   }
 
   /** Leaf indexes of all maintainer sets below a log size, from sequence 0 on. */
