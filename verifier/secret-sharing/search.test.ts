@@ -85,8 +85,8 @@ describe('searchSecret', () => {
       [5, 3, 10],
       [3, 3, 1],
       [2, 3, 0],
-      [40, 3, 9_880],
-      [19, 5, 11_628],
+      [30, 3, 4_060],
+      [20, 5, 15_504],
     ] as const;
     for (const [count, threshold, expected] of table) {
       assert.equal(choices(count, threshold), expected);
