@@ -21,6 +21,7 @@ import type {
 } from './consensus/types.ts';
 import { BusyError } from './http/face.ts';
 import type { MisbehaviourSummary, PublicFace, SubmissionState } from './http/face.ts';
+import type { Metric } from './http/metrics.ts';
 import { createPublicApp } from './http/public.ts';
 import { serve } from './http/server.ts';
 import type { PublicServer } from './http/server.ts';
@@ -32,6 +33,7 @@ import { ArtifactFetcher } from './node/artifact-fetcher.ts';
 import type { Holder } from './node/artifact-fetcher.ts';
 import { adoptNote } from './node/adopt-note.ts';
 import { CheckpointPublisher } from './node/checkpoint-publisher.ts';
+import { ClockSkew } from './node/clock-skew.ts';
 import { CoalescingVerifier } from './node/coalescing-verifier.ts';
 import type { ConsensusCore } from './node/core-port.ts';
 import { makeCore } from './node/core.ts';
@@ -47,6 +49,7 @@ import type { Vitals } from './node/health.ts';
 import { Intake } from './node/intake.ts';
 import { Lane } from './node/lane.ts';
 import { Life, LifeFile, goOnLiving } from './node/life.ts';
+import { countEvents, replicaMetrics } from './node/replica-metrics.ts';
 import { LedgerWork } from './node/ledger-work.ts';
 import { openSound } from './node/sound-storage.ts';
 import { timingOf } from './node/timing.ts';
@@ -87,6 +90,7 @@ export interface NodeOptions {
 /** Starts a replica. */
 export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
   const { setup, clocks } = options;
+  const { log, counts } = countEvents(options.log);
   const [genesis] = setup.rosterEnvelopes;
   assert(genesis !== undefined, 'a checked setup has a roster');
   const verifier = new SignaturePool();
@@ -101,7 +105,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       nowMs: clocks.wallMs,
       generation: setup.keys.databaseGeneration,
       sources: othersOf(setup.config.replica, setup.rosters.at(-1)?.replicas ?? []),
-      log: options.log,
+      log,
     });
     const { keyFile } = setup.config;
     const { generation } = storage.store.identity;
@@ -132,6 +136,8 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
     });
     const node = new ReplicaNode({
       ...options,
+      log,
+      events: counts,
       storage,
       mailbox,
       suffrage,
@@ -160,6 +166,8 @@ interface NodeParts extends NodeOptions {
   readonly mailbox: Mailbox;
   readonly suffrage: Suffrage;
   readonly lifeFile: LifeFile;
+  /** Events logged so far, by name. */
+  readonly events: ReadonlyMap<string, number>;
   readonly core: ConsensusCore;
   readonly verifier: SignaturePool;
   readonly coveredSize: number;
@@ -170,6 +178,8 @@ export class ReplicaNode {
   readonly #parts: NodeParts;
   readonly #lane: Lane = new Lane();
   readonly #driver: Driver;
+  readonly #intake: Intake;
+  readonly #skew: ClockSkew;
   #life: Life | undefined;
   readonly #transport: PeerTransport;
   readonly #fetcher: ArtifactFetcher;
@@ -205,6 +215,7 @@ export class ReplicaNode {
       verifier,
       log,
     });
+    this.#skew = new ClockSkew(clocks.wallMs);
     this.#submissions = new Submissions(parts.coveredSize);
     this.#fetcher = new ArtifactFetcher(storage.artifacts, log);
     this.#transport = new PeerTransport(this.#peerGroup(), log, () => intake.wake());
@@ -244,16 +255,20 @@ export class ReplicaNode {
       log,
       events: {
         committed: (batch) => this.#committed(batch),
-        cosigned: (checkpoint) => publisher.publish(checkpoint),
+        cosigned: (checkpoint) => {
+          this.#skew.observe(checkpoint.cosignatures, core.context.members.self);
+          publisher.publish(checkpoint);
+        },
         misbehaved: (report) => this.#misbehaved(report),
         epochStarted: () => {
           this.#epochStarts = [core.context.epochStart, ...this.#epochStarts.slice(0, 1)];
           this.#transport.setGroup(this.#peerGroup());
+          this.#skew.forget();
         },
         failed,
       },
     });
-    const intake = new Intake({
+    const intake: Intake = new Intake({
       inbox: this.#transport.inbox,
       core,
       verifier,
@@ -261,6 +276,7 @@ export class ReplicaNode {
       failed,
       log,
     });
+    this.#intake = intake;
     this.#follower = new Follower({
       isNeeded: () => !this.#isMember || this.#reachableWeight() < this.#roster.thresholds.quorum,
       height: () => core.summary.height,
@@ -486,6 +502,7 @@ export class ReplicaNode {
       health: () => healthChecks(this.#vitals()),
       readiness: () => readinessChecks(this.#vitals()),
       status: () => this.#status(setup.config.replica),
+      metrics: () => this.#metrics(),
     };
   }
 
@@ -569,6 +586,7 @@ export class ReplicaNode {
       quorum: roster.thresholds.quorum,
       checkpointAgeSeconds: time === undefined ? undefined : nowSeconds - time,
       checkpointAgeMaxSeconds: CHECKPOINT_INTERVALS_MAX * setup.config.recosignSeconds + 10,
+      clockSkewSeconds: this.#skew.medianSeconds,
     };
   }
 
@@ -587,6 +605,37 @@ export class ReplicaNode {
       reachable.has(publicKeyHex(voteKey)) ? [i] : [],
     );
     return weightOf(members, rosterWeights(roster));
+  }
+
+  async #metrics(): Promise<readonly Metric[]> {
+    const { storage, core, setup, events } = this.#parts;
+    const { height, size } = await storage.application.tip();
+    const { view } = core.summary;
+    const { members } = core.context;
+    const connected = new Set(this.#transport.connected);
+    const vitals = this.#vitals();
+    const others = members.roster.replicas.filter(({ name }) => name !== setup.config.replica);
+    return replicaMetrics({
+      epoch: members.epoch,
+      view,
+      isLeader: members.leader(view) === members.self,
+      height,
+      size,
+      checkpoint: this.#checkpoint,
+      vitals,
+      checks: readinessChecks(vitals),
+      peers: others.map(({ name }) => ({ name, isConnected: connected.has(name) })),
+      refusedMessages: new Map(
+        [...this.#intake.refusals].map(([key, count]) => [this.#transport.nameOf(key), count]),
+      ),
+      ignored: this.#driver.ignored,
+      waitingSubmissions: this.#submissions.waiting,
+      misbehaviourReports: (await this.#keeper.list()).length,
+      contradictions: (await this.#contradictions.list()).length,
+      artifacts: storage.artifactCounts(),
+      events,
+      dataDir: setup.config.dataDir,
+    });
   }
 
   async #status(replica: string): Promise<JsonObject> {

@@ -4,6 +4,7 @@ import type { JsonObject } from '../../verifier/json.ts';
 import type { Refusal } from '../ledger/application.ts';
 import type { ArtifactStore } from '../store/artifact-store.ts';
 import type { Store } from '../store/store.ts';
+import type { Metric } from './metrics.ts';
 
 /** Where a submission stands. */
 export type SubmissionState =
@@ -127,4 +128,6 @@ export interface PublicFace {
   readiness(): readonly HealthCheck[];
   /** For people and dashboards; nobody may trust it. */
   status(): Promise<JsonObject>;
+  /** The same in figures, for Prometheus. */
+  metrics(): Promise<readonly Metric[]>;
 }

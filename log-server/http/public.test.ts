@@ -19,6 +19,7 @@ import { SMALL_BYTES_MAX } from '../store/small-artifact.ts';
 import { parseParcel } from './artifact-parcel.ts';
 import { BusyError } from './face.ts';
 import type { HeadReport, PublicFace, SubmissionState } from './face.ts';
+import { gauge } from './metrics.ts';
 import { createPublicApp } from './public.ts';
 import { serve } from './server.ts';
 import type { PublicServer } from './server.ts';
@@ -131,6 +132,7 @@ const face: PublicFace = {
   health: () => [{ name: 'store', ok: true, detail: '' }],
   readiness: () => [{ name: 'peers', ok: isReady, detail: '' }],
   status: async () => ({ height: 1 }),
+  metrics: async () => [gauge('tree_size', 'Leaves.', 3)],
 };
 
 let server: PublicServer;
@@ -217,6 +219,7 @@ describe('public reads', () => {
     ['a proposal by what is no id', '/v1/proposals/x', 404, undefined],
     ['health', '/healthz', 200, 'no-store'],
     ['status', '/v1/status', 200, 'no-store'],
+    ['metrics', '/metrics', 200, 'no-store'],
   ];
   for (const [why, path, status, caching] of reads) {
     it(`answers ${status} for ${why}`, async () => {

@@ -15,6 +15,7 @@ import { entryRoutes } from './entry-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
 import { healthRoutes } from './health-routes.ts';
 import { AddressLimiter } from './limits.ts';
+import { RequestCounts } from './metrics.ts';
 import { logRoutes } from './log-routes.ts';
 import { misbehaviourRoutes } from './misbehaviour-routes.ts';
 import { npmRoutes } from './npm-routes.ts';
@@ -35,8 +36,10 @@ export function createPublicApp(
 ): PublicApp {
   const app: PublicApp = new Hono<{ Bindings: HttpBindings }>();
   const limiter = new AddressLimiter(writesPerSecond, nowMs);
+  const requests = new RequestCounts();
   const shared: RouteContext = {
     face,
+    requests,
     log,
     allowWrite: (request) => {
       if (limiter.allows(request.socket.remoteAddress ?? '')) return;
@@ -47,6 +50,7 @@ export function createPublicApp(
   app.use(async (c, next) => {
     if (c.req.method === 'OPTIONS') return preflight();
     await next();
+    requests.count(c.req.path, c.res.status);
     c.res.headers.set('access-control-allow-origin', '*');
     c.res.headers.set('x-content-type-options', 'nosniff');
     // A body that was refused before its end is not read on: the socket can't carry another request.

@@ -7,6 +7,7 @@ import type { Context, Hono } from 'hono';
 
 import type { Log } from '../log.ts';
 import type { PublicFace } from './face.ts';
+import type { RequestCounts } from './metrics.ts';
 
 /** The Hono application type of all route files. */
 export type PublicApp = Hono<{ Bindings: HttpBindings }>;
@@ -14,6 +15,8 @@ export type PublicApp = Hono<{ Bindings: HttpBindings }>;
 /** What the routes share. */
 export interface RouteContext {
   readonly face: PublicFace;
+  /** Answers so far. */
+  readonly requests: RequestCounts;
   readonly log: Log;
   /** Throws when the sender has written too much lately. @throws {HttpError} 429 */
   readonly allowWrite: (request: IncomingMessage) => void;

@@ -20,7 +20,15 @@ export interface Vitals {
   /** Age of the newest checkpoint, seconds; `undefined` before the first. */
   readonly checkpointAgeSeconds: number | undefined;
   readonly checkpointAgeMaxSeconds: number;
+  /** Seconds that the other replicas' clocks are ahead; `undefined` before it is known. */
+  readonly clockSkewSeconds: number | undefined;
 }
+
+/**
+ * A clock that is further from the others' refuses good proposals sooner or later. Measured with the way
+ * between the replicas and the waiting here, so less would be noise.
+ */
+const CLOCK_SKEW_MAX_SECONDS = 5;
 
 /** Whether the process is alive: a supervisor restarts it when not. */
 export function healthChecks(vitals: Vitals): readonly HealthCheck[] {
@@ -48,6 +56,13 @@ export function readinessChecks(vitals: Vitals): readonly HealthCheck[] {
       'checkpoint',
       age === undefined || age <= vitals.checkpointAgeMaxSeconds,
       age === undefined ? 'none yet' : `${age} s old`,
+    ),
+    check(
+      'clock',
+      Math.abs(vitals.clockSkewSeconds ?? 0) <= CLOCK_SKEW_MAX_SECONDS,
+      vitals.clockSkewSeconds === undefined
+        ? 'not compared yet'
+        : `the others are ${vitals.clockSkewSeconds.toFixed(1)} s ahead`,
     ),
   ];
 }

@@ -139,6 +139,7 @@ describe('health', () => {
     quorum: 3,
     checkpointAgeSeconds: 5,
     checkpointAgeMaxSeconds: 60,
+    clockSkewSeconds: undefined,
   };
   const cases: readonly [string, Partial<Vitals>, readonly string[]][] = [
     ['nothing when all is well', {}, []],
@@ -150,6 +151,9 @@ describe('health', () => {
     ['a replica that is stopping', { isDraining: true }, ['not-draining']],
     ['too few peers', { reachableWeight: 2 }, ['peers']],
     ['an old checkpoint', { checkpointAgeSeconds: 61 }, ['checkpoint']],
+    ['clocks as close as can be measured', { clockSkewSeconds: -5 }, []],
+    ['a clock that is behind the others', { clockSkewSeconds: 5.1 }, ['clock']],
+    ['a clock that is ahead of the others', { clockSkewSeconds: -60 }, ['clock']],
   ];
   for (const [why, change, failing] of cases) {
     it(`reports ${why}`, () => {
