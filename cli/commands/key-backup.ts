@@ -132,7 +132,10 @@ function readParameters({ shares, threshold, faulty }: BackupOptions): Parameter
   };
   const problem = parameterProblem(parameters);
   if (problem === undefined) return parameters;
-  throw usageError(problem, 'for f bad holders: --shares 3f+2 --threshold f+2, like 5 and 3');
+  throw usageError(
+    problem,
+    'for f bad holders at least --shares 3f+1 --threshold f+1: 4 and 2 for one, 7 and 3 for two',
+  );
 }
 
 function readNumber(flag: string, text: string): number {

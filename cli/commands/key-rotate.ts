@@ -62,7 +62,7 @@ export async function keyRotate(
       lines: [
         `new key ${next.key.name}  ${hex}`,
         ...lines,
-        `keep ${old.name} until the log has every change; if it was stolen, say so with bftpkg revoke`,
+        `keep ${old.name} until the log has every change; releases that it signed stay good (bftpkg revoke, if it was stolen)`,
       ],
     },
     warnings,

@@ -8,6 +8,7 @@ import {
   readdir,
   readFile,
   rename,
+  rm,
   stat,
   symlink,
   writeFile,
@@ -77,6 +78,15 @@ describe('keys with a passphrase', () => {
         ['bare', 'unprotected'],
       ],
     );
+  });
+
+  it('are listed beside one that is damaged, which is named', async () => {
+    await writeFile(home.keyFile('damaged'), '{}', { mode: 0o600 });
+    const { code, stdout, stderr } = await home.run(['key', 'list']);
+    await rm(home.keyFile('damaged'));
+    assert.equal(code, 0);
+    assert.match(stdout, /alice/);
+    assert.match(stderr + stdout, /BP8001[^]*damaged\.key\.json/);
   });
 
   it('take their passphrase from a file or a pipe', async () => {

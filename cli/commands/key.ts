@@ -11,7 +11,8 @@ import {
   createKey,
   describeKey,
   keyPath,
-  listKeys,
+  listKeyNames,
+  loadNamedKey,
   protectionOf,
   relockKey,
   type KeyFile,
@@ -19,7 +20,7 @@ import {
 } from '../keys/key-file.ts';
 import { agentAccess, isAgentKey, openKey, openKeyFile, unlocked } from '../keys/open-key.ts';
 import { askNewPassphrase } from '../keys/passphrase.ts';
-import { doneReport, type Report } from '../output/report.ts';
+import { doneReport, type Diagnostic, type Report } from '../output/report.ts';
 
 /** `key generate <name>`: a new key file; its public half is printed. */
 export async function keyGenerate(
@@ -84,14 +85,28 @@ export async function keyList(
 ): Promise<Report> {
   if (options.agent === true) return await agentList(invocation);
   const folder = keysFolder(invocation.context);
-  const keys = await listKeys(folder);
+  const keys: KeyFile[] = [];
+  const unusable: Diagnostic[] = [];
+  for (const name of await listKeyNames(folder)) {
+    try {
+      keys.push(await loadNamedKey(folder, name));
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      // One damaged file must not hide the others.
+      unusable.push({ ...error.diagnostic, severity: 'warning' });
+    }
+  }
   const lines = keys.map(
     (key) => `${key.name}  ${publicKeyHex(key.publicKey)}  ${protectionOf(key)}`,
   );
-  return doneReport('key list', {
-    data: { folder, keys: keys.map(describeKey) },
-    lines: lines.length === 0 ? [`no keys in ${folder}`] : lines,
-  });
+  return doneReport(
+    'key list',
+    {
+      data: { folder, keys: keys.map(describeKey) },
+      lines: lines.length === 0 ? [`no keys in ${folder}`] : lines,
+    },
+    unusable,
+  );
 }
 
 async function agentList(invocation: Invocation): Promise<Report> {

@@ -212,8 +212,8 @@ function unsealKey(file: KeyFile, plaintext: string): SigningKey {
   throw new CliError('BP8001', `${file.path}: what is encrypted is not the key that it names`);
 }
 
-/** Keys in a folder, by name. Files that are no keys are left out. @throws {CliError} BP8001 */
-export async function listKeys(folder: string): Promise<readonly KeyFile[]> {
+/** The names of the keys in a folder. Files that are no keys are left out. @throws {CliError} BP8001 */
+export async function listKeyNames(folder: string): Promise<readonly string[]> {
   let names: readonly string[];
   try {
     names = await readdir(folder);
@@ -221,10 +221,15 @@ export async function listKeys(folder: string): Promise<readonly KeyFile[]> {
     if (systemCode(error) === 'ENOENT') return [];
     throw new CliError('BP8001', `${folder}: ${systemCode(error) ?? 'cannot be read'}`);
   }
-  const labels = names
+  return names
     .filter((name) => name.endsWith(SUFFIX))
     .map((name) => name.slice(0, -SUFFIX.length))
     .filter((label) => KEY_NAME.test(label))
     .sort();
-  return await Promise.all(labels.map((label) => loadNamedKey(folder, label)));
+}
+
+/** Keys in a folder, by name. @throws {CliError} BP8001 for the first that is unusable */
+export async function listKeys(folder: string): Promise<readonly KeyFile[]> {
+  const names = await listKeyNames(folder);
+  return await Promise.all(names.map((name) => loadNamedKey(folder, name)));
 }

@@ -84,7 +84,7 @@ export const TOPICS: readonly Topic[] = [
       'A passphrase is typed, or comes from a file or pipe: --passphrase-file <(pass show npm). It is never taken from the command line.',
       'A key of the ssh-agent signs after --key agent:<which>, where which is its fingerprint, its comment, or nothing if there is one. bftpkg key import --agent <which> --name <name> gives it a name of its own. Ed25519 only: security keys (sk-) sign something else.',
       'bftpkg key backup splits a key into n shares for n people. Any t of them make the key, t - 1 say nothing about it. Of m that are handed in, (m - t) / 2 may be wrong and are named; with more wrong ones, t right ones are looked for by trying, since the shares name the public key.',
-      'With f bad holders t <= n - 2f has to hold, so that their shares can be corrected, and f < t, so that they do not have the key: 5 shares and threshold 3 for one, 8 and 4 for two.',
+      'With f bad holders t <= n - 2f has to hold, so that their shares can be corrected, and f < t, so that they do not have the key: 5 shares and threshold 3 for one, 7 and 3 for two.',
       'bftpkg key rotate makes a new key and drafts the change of maintainers for each package. The old key counts until the log has the change.',
       'A lost key is replaced by the other maintainers: f + 1 of them sign package propose-change --remove. So is a stolen one, at once; releases that it helped to sign can be revoked.',
     ],
