@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { takeSubmissions } from '../../fixtures/fake-gateway.ts';
 import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
 import { SshAgent } from '../../fixtures/ssh-agent.ts';
-import { makeTarball } from '../../fixtures/tarballs/generator.ts';
+import { integrityOf, makeTarball } from '../../fixtures/tarballs/generator.ts';
 
 const OLD = 'correct horse';
 const NEW = 'battery staple';
@@ -73,9 +73,11 @@ describe('key rotate', () => {
     ...secrets: readonly string[]
   ): Promise<void> => {
     const file = join(fake.home, `left-pad-${version}.tgz`);
-    await writeFile(file, makeTarball({ name: 'left-pad', version }));
-    const flags = keys.flatMap((key) => ['--key', key]);
-    await exits(expected, ['release', 'publish', file, ...flags], ...secrets);
+    const bytes = makeTarball({ name: 'left-pad', version });
+    await writeFile(file, bytes);
+    const flags = [...keys.flatMap((key) => ['--key', key]), '--no-npm'];
+    const digest = ['--expect-digest', integrityOf(bytes)];
+    await exits(expected, ['release', 'publish', file, ...flags, ...digest], ...secrets);
   };
   const labels = async (name: string): Promise<readonly string[]> => {
     const { result } = await json(['package', 'history', name]);
