@@ -49,6 +49,8 @@ describe('complete', () => {
       true,
     ],
     ['a key, and no flag in its place', ['release', 'sign', '--key', ''], ['alice'], true],
+    ['a key of one’s own', ['key', 'passwd', 'a'], ['alice'], true],
+    ['a key to rotate to', ['key', 'rotate', 'alice', '--to', ''], ['alice'], true],
     ['a file', ['verify', '--lockfile', ''], [], true],
     ['a shell', ['completion', ''], ['bash', 'zsh', 'fish', 'pwsh'], false],
     ['arguments after two dashes', ['verify', '--', 'left'], ['left-pad@1.3.0'], true],

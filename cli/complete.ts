@@ -108,7 +108,7 @@ async function candidates(
 
 async function valuesOf(option: Option, sources: CompletionSources): Promise<Completion> {
   if (option.argChoices !== undefined) return { words: option.argChoices, files: false };
-  if (option.long === '--key') return { words: await sources.keyNames(), files: true };
+  if (/<key>/.test(option.flags)) return { words: await sources.keyNames(), files: true };
   if (option.long === '--omit') return { words: ['dev', 'optional', 'peer'], files: false };
   if (/<(?:file|folder|dir|format=file)>/.test(option.flags)) return FILES;
   return NOTHING;

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 
 import { complete, formatCompletion } from '../complete.ts';
 import type { Context } from '../context.ts';
-import { listKeys } from '../keys/key-file.ts';
+import { listKeyNames } from '../keys/key-file.ts';
 import { keysFolder } from '../keys/folder.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { Shell } from '../output/formats.ts';
@@ -92,11 +92,8 @@ export async function completeWords(
   const quietly = async (read: () => Promise<readonly string[]>): Promise<readonly string[]> =>
     await read().catch(() => []);
   const completion = await complete(program, given, {
-    keyNames: () =>
-      quietly(async () => {
-        const keys = await listKeys(keysFolder(context));
-        return keys.map(({ name }) => name);
-      }),
+    // By the names of the files: nothing with a secret in it is read for a completion.
+    keyNames: () => quietly(() => listKeyNames(keysFolder(context))),
     packages: () =>
       quietly(async () => {
         const { entries } = await loadLockfile(context.cwd);
