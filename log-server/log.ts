@@ -14,6 +14,7 @@ export type LogEvent =
   // life of the process
   | 'starting'
   | 'listening'
+  | 'reloaded'
   | 'stopping'
   | 'stopped'
   | 'crashed'
@@ -79,14 +80,18 @@ export const LOG_FIELD_LENGTH_MAX = 500;
  * A log that writes JSON lines.
  *
  * @param replica this replica's name, in every line
- * @param levelMin events below it are dropped
+ * @param levelMin events below it are dropped; asked for at each event, so that it can change
  */
-export function createLog(replica: string, levelMin: LogLevel, sink: LogSink): Log {
-  const threshold = LOG_LEVELS.indexOf(levelMin);
+export function createLog(
+  replica: string,
+  levelMin: LogLevel | (() => LogLevel),
+  sink: LogSink,
+): Log {
+  const least = typeof levelMin === 'string' ? (): LogLevel => levelMin : levelMin;
   const at =
     (level: LogLevel) =>
     (event: LogEvent, fields: LogFields = {}): void => {
-      if (LOG_LEVELS.indexOf(level) < threshold) return;
+      if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(least())) return;
       sink.write(`${formatLogLine(level, replica, event, fields, sink.nowMs())}\n`);
     };
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') };

@@ -19,6 +19,7 @@ import type {
   Misbehaviour,
   PeerId,
 } from './consensus/types.ts';
+import type { Config } from './config.ts';
 import { BusyError } from './http/face.ts';
 import type { MisbehaviourSummary, PublicFace, SubmissionState } from './http/face.ts';
 import type { Metric } from './http/metrics.ts';
@@ -79,6 +80,8 @@ const CHECKPOINT_INTERVALS_MAX = 3;
 /** What a replica runs with beside its setup. */
 export interface NodeOptions {
   readonly setup: Setup;
+  /** What may have changed since; the setup's configuration unless given. */
+  readonly live?: Pick<Config, 'addressWritesPerSecond' | 'drainSeconds'>;
   readonly log: Log;
   readonly clocks: Clocks;
   /** Something that must not happen did: end the process with code 70. */
@@ -310,7 +313,7 @@ export class ReplicaNode {
       log.error('amnesia_guard', { reason: suffrage.reason, hint: AMNESIA_HINT });
     }
     this.#peerPort = await this.#transport.listen(config.peerHost, config.peerPort);
-    const app = createPublicApp(this.#face(), log, config.addressWritesPerSecond);
+    const app = createPublicApp(this.#face(), log, () => this.#live.addressWritesPerSecond);
     this.#server = await serve(app, config.publicHost, config.publicPort);
     if (suffrage.kind === 'voter') {
       const { lifeFile: file, storage } = this.#parts;
@@ -341,11 +344,12 @@ export class ReplicaNode {
 
   /** Stops: clients first, then peers, then the disk. What was promised is durable already. */
   async close(): Promise<void> {
-    const { setup, storage, verifier, log } = this.#parts;
+    const { drainSeconds } = this.#live;
+    const { storage, verifier, log } = this.#parts;
     this.#isDraining = true;
-    log.info('stopping', { drainSeconds: setup.config.drainSeconds });
+    log.info('stopping', { drainSeconds });
     this.#submissions.release();
-    await this.#server?.close(setup.config.drainSeconds * 1000);
+    await this.#server?.close(drainSeconds * 1000);
     this.#driver.stop();
     clearInterval(this.#repairs);
     await this.#follower.close();
@@ -357,6 +361,10 @@ export class ReplicaNode {
     this.#parts.mailbox.close();
     await storage.store.close();
     log.info('stopped');
+  }
+
+  get #live(): Pick<Config, 'addressWritesPerSecond' | 'drainSeconds'> {
+    return this.#parts.live ?? this.#parts.setup.config;
   }
 
   get #roster(): Roster {

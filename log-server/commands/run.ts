@@ -2,6 +2,7 @@
 // process with code 70, and a supervisor starts it again from what is durable.
 import { ConfigError } from '../config.ts';
 import { EXIT } from '../exit-codes.ts';
+import { LiveConfig } from '../live-config.ts';
 import { createLog, describeError } from '../log.ts';
 import type { Log } from '../log.ts';
 import { startNode } from '../node.ts';
@@ -19,14 +20,15 @@ const REBUILD_PAUSE_MS = 600_000;
 /** Runs a replica; returns when it has stopped in order. */
 export async function run(configFile: string): Promise<void> {
   const setup = await loadSetup(configFile, process.env);
-  const { replica, logLevel } = setup.config;
-  const log = createLog(replica, logLevel, {
+  const live = new LiveConfig(setup.config);
+  const log = createLog(setup.config.replica, () => live.logLevel, {
     write: (line) => process.stderr.write(line),
     nowMs: () => Date.now(),
   });
   process.on('uncaughtException', (error) => crash(log, error));
   process.on('unhandledRejection', (error) => crash(log, error));
   log.info('starting', { pid: process.pid, node: process.version });
+  process.on('SIGHUP', () => void reload(configFile, live, log));
   const clocks = { monotonicMs: () => performance.now(), wallMs: () => Date.now() };
   const failed = (error: unknown): void => crash(log, error);
   let stopped: Promise<'stopped'> | undefined;
@@ -37,7 +39,14 @@ export async function run(configFile: string): Promise<void> {
       report = () => resolve('damaged');
     });
     // What is damaged is rebuilt before it listens.
-    const node = await startOrExplain({ setup, log, clocks, failed, damaged: () => report() });
+    const node = await startOrExplain({
+      setup,
+      live,
+      log,
+      clocks,
+      failed,
+      damaged: () => report(),
+    });
     // For whoever started this process: ports that the system chose are known only now.
     const { publicUrl, peerUrl } = node;
     process.stdout.write(`${JSON.stringify({ event: 'listening', publicUrl, peerUrl })}\n`);
@@ -52,6 +61,17 @@ export async function run(configFile: string): Promise<void> {
       return;
     }
     damagedMs = nowMs;
+  }
+}
+
+/** Reads the configuration again; one that is wrong changes nothing. Never fails. */
+async function reload(configFile: string, live: LiveConfig, log: Log): Promise<void> {
+  try {
+    const { config } = await loadSetup(configFile, process.env);
+    const { changed, waiting } = live.reload(config);
+    log.info('reloaded', { changed, waiting });
+  } catch (error) {
+    log.error('reloaded', { error: describeError(error) });
   }
 }
 

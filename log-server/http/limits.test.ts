@@ -33,6 +33,20 @@ describe('TokenBucket', () => {
 });
 
 describe('AddressLimiter', () => {
+  it('follows a rate that changes', () => {
+    let rate = 1;
+    const limiter = new AddressLimiter(
+      () => rate,
+      () => 0,
+    );
+    const allowed = (): number =>
+      Array.from({ length: 100 }, () => limiter.allows('a')).filter(Boolean).length;
+    assert.equal(allowed(), 10);
+    rate = 2;
+    assert.equal(allowed(), 20);
+    assert.equal(allowed(), 0);
+  });
+
   it('limits each address for itself', () => {
     const limiter = new AddressLimiter(1, () => 0);
     for (let i = 0; i < 10; i++) assert.equal(limiter.allows('a'), true);

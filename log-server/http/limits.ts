@@ -102,15 +102,23 @@ export class TokenBucket {
 /** One bucket per address, for a bounded number of addresses. */
 export class AddressLimiter {
   readonly #buckets = new Map<string, TokenBucket>();
-  readonly #make: () => TokenBucket;
+  readonly #perSecond: () => number;
+  readonly #nowMs: () => number;
+  #rate: number;
 
-  constructor(perSecond: number, nowMs: () => number) {
-    this.#make = () => new TokenBucket(10 * perSecond, perSecond, nowMs);
+  /** @param perSecond asked for each time, so that it can change; then everybody starts anew */
+  constructor(perSecond: number | (() => number), nowMs: () => number) {
+    this.#perSecond = typeof perSecond === 'number' ? (): number => perSecond : perSecond;
+    this.#nowMs = nowMs;
+    this.#rate = this.#perSecond();
   }
 
   /** Whether this address may do one more thing now. */
   allows(address: string): boolean {
-    const bucket = this.#buckets.get(address) ?? this.#make();
+    const rate = this.#perSecond();
+    if (rate !== this.#rate) this.#buckets.clear();
+    this.#rate = rate;
+    const bucket = this.#buckets.get(address) ?? new TokenBucket(10 * rate, rate, this.#nowMs);
     // Put at the end again: a Map keeps its order, so the first is the least recently seen.
     this.#buckets.delete(address);
     this.#buckets.set(address, bucket);

@@ -31,7 +31,7 @@ import type { PublicApp, RouteContext } from './routes.ts';
 export function createPublicApp(
   face: PublicFace,
   log: Log,
-  writesPerSecond: number,
+  writesPerSecond: number | (() => number),
   nowMs: () => number = () => performance.now(),
 ): PublicApp {
   const app: PublicApp = new Hono<{ Bindings: HttpBindings }>();
