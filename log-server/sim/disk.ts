@@ -22,6 +22,7 @@ export class Disk {
   #batches: CommittedRecord[] = [];
   #digests: Digest[] = [];
   #rosters: Roster[];
+  #transcripts: Uint8Array[] = [];
   #epochStart: Header;
   #ledger: SimLedger;
   readonly #genesis: { readonly roster: Roster; readonly ledger: SimLedger };
@@ -35,6 +36,11 @@ export class Disk {
 
   get ledger(): SimLedger {
     return this.#ledger;
+  }
+
+  /** NEW-VIEWs of the views that it was in, as the core has them kept (`decodeKeptNewView`). */
+  get transcripts(): readonly Uint8Array[] {
+    return this.#transcripts;
   }
 
   get height(): number {
@@ -85,6 +91,7 @@ export class Disk {
           await this.#commit(write);
           break;
         case 'transcript':
+          this.#transcripts.push(write.newView);
       }
     }
   }
@@ -126,6 +133,7 @@ export class Disk {
     copy.#batches = [...this.#batches];
     copy.#digests = [...this.#digests];
     copy.#rosters = [...this.#rosters];
+    copy.#transcripts = [...this.#transcripts];
     copy.#epochStart = this.#epochStart;
     return copy;
   }

@@ -10,7 +10,7 @@ const USAGE = `usage: npm run sim -- [--seed N] [--seeds K] [--n 4|7|10|…] [--
   --seed N             first seed (1)
   --seeds K            how many seeds, one after the other (1)
   --n N                number of replicas; drawn from the seed by default
-  --family NAME        chaos, phases, calm, crowded, restarts or slow; drawn by default
+  --family NAME        chaos, phases, calm, crowded, restarts, slow or beyond; drawn by default
   --behaviour NAME     only this kind of traitor (several: repeat); 'twins' is one
   --mutant NAME        plant this bug
   --mutants            hunt every planted bug, print how many runs each took

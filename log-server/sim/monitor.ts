@@ -56,6 +56,7 @@ export class Monitor implements ProcessMonitor {
   readonly #certificates: CertificateChecker;
   readonly #isTraitor: (peer: PeerId) => boolean;
   readonly #limits: Limits;
+  readonly #mayFork: boolean;
   readonly #rosters = new Map<number, Roster>();
   #steps = 0;
   readonly #note: (process: Process, text: () => string) => void;
@@ -66,11 +67,14 @@ export class Monitor implements ProcessMonitor {
     readonly limits: Limits;
     readonly roster: Roster;
     readonly read: EntryReader;
+    /** More members are faulty than may be: the log may fork, and correct replicas may halt. */
+    readonly mayFork: boolean;
     /** Writes a line of the transcript. */
     readonly note: (process: Process, text: () => string) => void;
   }) {
     this.log = new CanonicalLog(options.read);
-    this.ledger = new SignatureLedger(this.#epochs);
+    this.ledger = new SignatureLedger(this.#epochs, options.mayFork);
+    this.#mayFork = options.mayFork;
     const nodeOf = new Map<string, number>();
     for (let i = 0; i < NODES_MAX; i++) nodeOf.set(simNode(i).peer, i);
     this.#certificates = new CertificateChecker(options.signatures, nodeOf);
@@ -138,7 +142,7 @@ export class Monitor implements ProcessMonitor {
     this.#transcribe(process, input, ready);
     if (this.isTraitor(process)) return;
     for (const event of ready.events) {
-      if (event.event === 'halted' && !process.hasFailed) {
+      if (event.event === 'halted' && !process.hasFailed && !this.#mayFork) {
         throw new Violation('halted', `${process.node.name}: ${event.reason}`);
       }
       if (event.event === 'view-entered' || event.event === 'view-active') {

@@ -8,7 +8,7 @@ export const LINES_SHOWN = 80;
 
 /** One line. */
 export function summaryLine(result: RunResult): string {
-  const { options, violation } = result;
+  const { options } = result;
   const traitors = options.treasons
     .map(({ node, behaviours, twins }) => `r${node}:${twins ? 'twins' : behaviours.join('+')}`)
     .join(' ');
@@ -23,9 +23,16 @@ export function summaryLine(result: RunResult): string {
     `messages ${String(result.messages).padEnd(6)}`,
     `settled in ${String(result.convergenceTicks).padEnd(4)} ticks, ${String(result.convergenceViews).padEnd(2)} views`,
     result.fingerprint,
-    violation === undefined ? 'ok' : `VIOLATION ${violation.message}`,
+    outcome(result),
     traitors,
   ].join('  ');
+}
+
+function outcome({ violation, verdict }: RunResult): string {
+  if (violation !== undefined) return `VIOLATION ${violation.message}`;
+  if (verdict === undefined) return 'ok';
+  const { height, accused, rules } = verdict;
+  return `ok: forked at height ${height}, ${accused.join(' ')} proven guilty by ${rules.join(' ')}`;
 }
 
 /** The command that shows a run again, whole. */

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { thresholds } from '../../verifier/quorum.ts';
 import { BEHAVIOURS } from './behaviours.ts';
 import { replayCommand } from './report.ts';
 import { runSeed } from './run.ts';
@@ -95,17 +96,54 @@ describe('runSeed', () => {
   });
 });
 
+describe('a world with too many traitors', () => {
+  it('stands still, or forks and proves who did it', async () => {
+    const rules = new Set<string>();
+    let forks = 0;
+    for (let seed = 1; seed <= 20; seed++) {
+      const wishes: Wishes = { seed, family: 'beyond' };
+      const { violation, verdict, options } = await runSeed(wishes);
+      assert.equal(violation, undefined, `${violation?.message}; see it: ${replayCommand(wishes)}`);
+      if (verdict === undefined) continue;
+      forks += 1;
+      for (const rule of verdict.rules) rules.add(rule);
+      const traitors = options.treasons.map(({ node }) => `r${node}`);
+      assert.ok(
+        verdict.accused.every((name) => traitors.includes(name)),
+        `seed ${seed}`,
+      );
+    }
+    // In one view and over several: both ways of being found out have to have been tried.
+    assert.ok(forks >= 5, `${forks} forks`);
+    assert.ok(rules.has('X2') && rules.has('X3'), [...rules].join(' '));
+  });
+});
+
 describe('drawWorld', () => {
   it('never draws traitors and lost disks of more weight than may be faulty', () => {
     let traitors = 0;
     for (let seed = 1; seed <= 500; seed++) {
-      const { members, faultyWeight, treasons, lostDisks } = drawWorld({ seed });
+      const { family, members, faultyWeight, treasons, lostDisks } = drawWorld({ seed });
+      if (family === 'beyond') continue;
       const bad = [...treasons.map(({ node }) => node), ...lostDisks];
       const weight = bad.reduce((sum, node) => sum + (members[node]?.weight ?? 0), 0);
       assert.ok(weight <= faultyWeight, `seed ${seed}: ${weight} of ${faultyWeight}`);
       traitors += treasons.length;
     }
     assert.ok(traitors > 200, `${traitors} traitors`);
+  });
+
+  it('draws traitors that are too many but no quorum, where they are meant to be', () => {
+    let worlds = 0;
+    for (let seed = 1; seed <= 200; seed++) {
+      const world = drawWorld({ seed, family: 'beyond' });
+      const weights = world.members.map(({ weight }) => weight);
+      const weight = world.treasons.reduce((sum, { node }) => sum + (weights[node] ?? 0), 0);
+      const { quorum } = thresholds(weights, world.faultyWeight);
+      assert.ok(weight < quorum, `seed ${seed}: ${weight} of ${quorum}`);
+      if (weight > world.faultyWeight) worlds += 1;
+    }
+    assert.ok(worlds > 190, `${worlds} worlds`);
   });
 
   it('draws every behaviour and every family', () => {
@@ -121,6 +159,7 @@ describe('drawWorld', () => {
     }
     assert.equal(names.size, BEHAVIOURS.length + 1);
     assert.deepEqual([...families].sort(), [
+      'beyond',
       'calm',
       'chaos',
       'crowded',

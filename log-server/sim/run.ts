@@ -3,6 +3,7 @@
 import { Nemesis } from './nemesis.ts';
 import { TICK_UNITS } from './process.ts';
 import { type Wishes, type WorldOptions, drawWorld } from './swarm.ts';
+import { type Verdict, judgeFork } from './tribunal.ts';
 import { Violation } from './violation.ts';
 import { Workload } from './workload.ts';
 import { World } from './world.ts';
@@ -12,6 +13,8 @@ export interface RunResult {
   readonly seed: number;
   readonly options: WorldOptions;
   readonly violation: Violation | undefined;
+  /** The log has forked, which only too many traitors can do, and this is who did it. */
+  readonly verdict: Verdict | undefined;
   readonly fingerprint: string;
   readonly lines: readonly string[];
   readonly messages: number;
@@ -52,8 +55,9 @@ export async function runWorld(
   const world = new World(options, verbose);
   const run = new Run(world, prepare);
   let violation: Violation | undefined;
+  let verdict: Verdict | undefined;
   try {
-    await run.all();
+    verdict = await judged(world, () => run.all());
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
     violation = error;
@@ -64,6 +68,7 @@ export async function runWorld(
     seed: options.seed,
     options,
     violation,
+    verdict,
     fingerprint: world.trace.fingerprint,
     lines: world.trace.lines,
     messages: world.messages,
@@ -76,6 +81,20 @@ export async function runWorld(
     convergenceTicks: run.convergenceTicks,
     convergenceViews: run.convergenceViews,
   };
+}
+
+/** Runs to the end, or to a fork that had to be feared; then those who made it are looked for. */
+async function judged(world: World, all: () => Promise<void>): Promise<Verdict | undefined> {
+  try {
+    await all();
+    return undefined;
+  } catch (error) {
+    const isFork = error instanceof Violation && error.invariant === 'I1';
+    if (!isFork || world.options.family !== 'beyond') throw error;
+    const verdict = judgeFork(world);
+    if (verdict === undefined) throw error;
+    return verdict;
+  }
 }
 
 class Run {
@@ -115,6 +134,11 @@ class Run {
     nemesis.callOff();
     world.network.heal(options.healed);
     await world.run(world.now + 2 * TICK_UNITS);
+    if (options.family === 'beyond') {
+      // Nothing is promised but that nobody is deceived for good: the log may stand still.
+      await world.run(world.now + options.faultTicks * TICK_UNITS);
+      return;
+    }
     await workload.finish();
     await this.#converge(workload);
     if (['calm', 'crowded', 'restarts'].includes(options.family)) this.#requireCalm();

@@ -38,9 +38,16 @@ export class SignatureLedger {
   /** `epoch/size` -> root -> weight of correct cosigners. */
   readonly #roots = new Map<string, Map<Digest, Set<PeerId>>>();
 
-  /** @param epochs filled as epochs begin */
-  constructor(epochs: ReadonlyMap<number, EpochOracle>) {
+  readonly #mayFork: boolean;
+
+  /**
+   * @param epochs filled as epochs begin
+   * @param mayFork more members are faulty than may be: what many of them can do together is not looked
+   *        at, what each correct one must not do is
+   */
+  constructor(epochs: ReadonlyMap<number, EpochOracle>, mayFork: boolean) {
     this.#epochs = epochs;
+    this.#mayFork = mayFork;
   }
 
   /** I6, I7, I9, Lemma A, Lemma B, I1: a PREPARE or COMMIT is being signed. */
@@ -59,6 +66,7 @@ export class SignatureLedger {
     this.#votes.set(slot, vote);
     if (phase === 'commit') append(this.#commits, `${peer}/${epoch}`, vote);
     const group = this.#file(peer, phase, vote);
+    if (this.#mayFork) return;
     if (phase === 'prepare') this.#checkProtected(vote);
     else this.#checkChoosable(group);
     this.#checkCertificates(phase, group);
@@ -218,6 +226,7 @@ export class SignatureLedger {
       throw new Violation('I6', `cosigned two roots for size ${size}`);
     }
     this.#cosigned.set(peer, { size, root });
+    if (this.#mayFork) return;
     const name = `${epoch}/${size}`;
     const roots = this.#roots.get(name) ?? new Map<Digest, Set<PeerId>>();
     this.#roots.set(name, roots);

@@ -1,6 +1,7 @@
 // What a seed stands for: how many machines, which of them are traitors of what kind, how bad network,
 // disks and clocks are. Each run draws some kinds of faults and leaves others out: a world in which
 // everything fails at once hides what each kind finds alone.
+import { thresholds } from '../../verifier/quorum.ts';
 import type { Limits, Timing } from '../consensus/types.ts';
 import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { BEHAVIOURS } from './behaviours.ts';
@@ -19,6 +20,8 @@ export type Family =
   | 'crowded'
   /** Nothing goes wrong but that some gateways are switched off and on again, never the leader. */
   | 'restarts'
+  /** More traitors than may be, all together: the log stops, or it forks and they are found out. */
+  | 'beyond'
   /** Nothing but schedules: views in which each phase reaches few, one after the other. */
   | 'phases'
   /** Nothing is faulty but the network is much slower than the first view timer. */
@@ -56,6 +59,8 @@ export interface WorldOptions {
   /** Machines that are in no roster at first. */
   readonly spares: number;
   readonly treasons: readonly Treason[];
+  /** Only with too many traitors. */
+  readonly split: Split | undefined;
   /** Correct members that lose their disk for good during the faults: they count as faulty too. */
   readonly lostDisks: readonly number[];
   readonly network: NetworkOptions;
@@ -102,10 +107,15 @@ export function drawWorld(wishes: Wishes): WorldOptions {
   }));
   const total = members.reduce((sum, { weight }) => sum + weight, 0);
   const faultyWeight = Math.floor((total - 1) / 3);
-  const faulty =
-    family === 'chaos' || family === 'phases' ? drawFaulty(random, members, faultyWeight) : [];
-  const lost = random.chance(0.15) ? faulty.slice(0, 1) : [];
+  const beyond = family === 'beyond';
+  const faulty = beyond
+    ? drawTooMany(random, members, faultyWeight)
+    : family === 'chaos' || family === 'phases'
+      ? drawFaulty(random, members, faultyWeight)
+      : [];
+  const lost = !beyond && random.chance(0.15) ? faulty.slice(0, 1) : [];
   const traitors = faulty.filter((node) => !lost.includes(node));
+  const split = beyond ? drawSplit(random, members, traitors) : undefined;
   const chaos = family === 'chaos';
   return {
     seed: wishes.seed,
@@ -113,7 +123,10 @@ export function drawWorld(wishes: Wishes): WorldOptions {
     members,
     faultyWeight,
     spares: chaos && random.chance(0.3) ? 2 : 0,
-    treasons: drawTreasons(random, traitors, wishes.behaviours),
+    treasons: beyond
+      ? drawConspiracy(random, traitors, split)
+      : drawTreasons(random, traitors, wishes.behaviours),
+    split,
     lostDisks: lost,
     network: drawNetwork(random, family),
     healed: { ...CALM, encoded: random.chance(0.1), ...(family === 'slow' ? SLOW : {}) },
@@ -173,6 +186,7 @@ function drawFamily(random: Random): Family {
   if (kind < 2) return kind === 0 ? 'calm' : 'crowded';
   if (kind < 3) return 'slow';
   if (kind === 9) return 'restarts';
+  if (kind === 10) return 'beyond';
   return kind < 9 ? 'phases' : 'chaos';
 }
 
@@ -187,6 +201,66 @@ function drawFaulty(random: Random, members: readonly Member[], faultyWeight: nu
     left -= weight;
   }
   return chosen;
+}
+
+/** Machines of more weight than may be faulty, but fewer than a quorum: alone they decide nothing. */
+function drawTooMany(random: Random, members: readonly Member[], faulty: number): number[] {
+  const { quorum } = thresholds(
+    members.map(({ weight }) => weight),
+    faulty,
+  );
+  const chosen: number[] = [];
+  let weight = 0;
+  for (const member of random.shuffled(members)) {
+    if (weight > faulty || weight + member.weight >= quorum) continue;
+    chosen.push(member.node);
+    weight += member.weight;
+  }
+  return weight > faulty ? chosen : [];
+}
+
+/**
+ * Two camps of correct machines and the moment from which they hear nothing of each other. Traitors that
+ * run twice serve both, each time like correct members.
+ */
+export interface Split {
+  /** Machines of the second camp. */
+  readonly second: readonly number[];
+  readonly tick: number;
+}
+
+function drawSplit(
+  random: Random,
+  members: readonly Member[],
+  traitors: readonly number[],
+): Split | undefined {
+  if (random.chance(0.3)) return undefined;
+  const correct = members.map(({ node }) => node).filter((node) => !traitors.includes(node));
+  const second = random.shuffled(correct).slice(0, Math.floor(correct.length / 2));
+  return { second, tick: random.below(150) };
+}
+
+/** What may fork a log whose traitors are too many, beside signing everything. */
+const FORKING = [
+  'lying-view-change',
+  'two-new-views',
+  'mandate-breaker',
+  'equivocating-cosigner',
+  'withholder',
+  'selectively-silent',
+  'assembler',
+];
+
+/** All do the same. */
+function drawConspiracy(
+  random: Random,
+  traitors: readonly number[],
+  split: Split | undefined,
+): readonly Treason[] {
+  if (split !== undefined) return traitors.map((node) => ({ node, behaviours: [], twins: true }));
+  const beside = random.shuffled(FORKING).slice(0, random.below(3));
+  const behaviours = ['equivocating-leader', 'double-voter', ...beside];
+  return traitors.map((node) => ({ node, behaviours, twins: false }));
 }
 
 function drawTreasons(

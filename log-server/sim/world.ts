@@ -12,13 +12,13 @@ import type { SimLedger } from './ledger.ts';
 import { Monitor, peersOf } from './monitor.ts';
 import { Network } from './network.ts';
 import { simNode, simRoster } from './nodes.ts';
-import { Process, type Surroundings } from './process.ts';
+import { Process, type Surroundings, TICK_UNITS } from './process.ts';
 import { Puppet, type Stage } from './puppet.ts';
 import { Random } from './random.ts';
 import { RealLedger, statementFormat } from './real-ledger.ts';
 import { RequestRegister, textFormat } from './requests.ts';
 import { RegisteredSignatures, type Signatures, realSignatures } from './signatures.ts';
-import type { WorldOptions } from './swarm.ts';
+import type { Split, WorldOptions } from './swarm.ts';
 import { ToyLedger } from './toy-ledger.ts';
 import { Trace } from './trace.ts';
 
@@ -91,6 +91,7 @@ export class World implements Surroundings, Stage {
       isTraitor: (peer) => this.adversary.isTraitor(peer),
       limits: this.limits,
       roster,
+      mayFork: options.family === 'beyond',
       read: (entry) => this.register.ofEntry(entry)?.id,
       note: (process, text) => this.trace.note(this.#now, process.node.name, text),
     });
@@ -210,12 +211,27 @@ export class World implements Surroundings, Stage {
 
   /** Twins share a name but not their acquaintances. */
   #meets(from: Process, target: Process): boolean {
-    const index = (process: Process): number =>
-      (this.#byPeer.get(process.node.peer) ?? []).indexOf(process);
-    const isTwin = (process: Process): boolean =>
-      (this.#byPeer.get(process.node.peer) ?? []).length > 1;
-    if (isTwin(target) && this.#sideOf(from) !== index(target)) return false;
-    return !isTwin(from) || this.#sideOf(target) === index(from);
+    const { split } = this.options;
+    if (split !== undefined) return this.#areOfOneCamp(from, target, split);
+    if (this.#isTwin(target) && this.#sideOf(from) !== this.#instance(target)) return false;
+    return !this.#isTwin(from) || this.#sideOf(target) === this.#instance(from);
+  }
+
+  #areOfOneCamp(from: Process, target: Process, { second, tick }: Split): boolean {
+    const camp = (process: Process): number => {
+      if (this.#isTwin(process)) return this.#instance(process);
+      return second.includes(process.node.index) ? 1 : 0;
+    };
+    if (camp(from) === camp(target)) return true;
+    return this.#now < tick * TICK_UNITS && !this.#isTwin(from) && !this.#isTwin(target);
+  }
+
+  #instance(process: Process): number {
+    return (this.#byPeer.get(process.node.peer) ?? []).indexOf(process);
+  }
+
+  #isTwin(process: Process): boolean {
+    return (this.#byPeer.get(process.node.peer) ?? []).length > 1;
   }
 
   #sideOf(process: Process): number {
