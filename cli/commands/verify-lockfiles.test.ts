@@ -126,6 +126,7 @@ interface JsonReport {
   readonly subjects: readonly {
     readonly id: string;
     readonly verdict: string;
+    readonly paths: readonly (readonly string[])[];
     readonly origin: { readonly kind: string; readonly notes: readonly string[] } | null;
     readonly diagnostics: readonly { readonly code: string; readonly message: string }[];
   }[];
@@ -150,6 +151,40 @@ describe('verify: lock, log and bytes are bound together', () => {
     const report = await verify();
     assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report.subjects, null, 1));
     assert.equal(report.summary['verified'], 3);
+  });
+
+  it('says who asks for what, on the shortest way and along the signed manifests', async () => {
+    const root = { ...ROOT, dependencies: { 'app-kit': '^1.0.0', bundler: '1.0.0' } };
+    // The lockfile's own word on it is another one: that tester asks for helper.
+    const tester = entry('tester', '1.0.0', { dev: true, dependencies: { helper: '1.0.0' } });
+    await npmProject({ ...honest(), ...bundling(), 'node_modules/tester': tester }, root);
+    const report = await verify();
+    const ways = ['app-kit@1.0.0', 'helper@1.0.0', 'inner@1.0.0', 'tester@1.0.0'].map(
+      (id) => row(report, id).paths,
+    );
+    assert.deepEqual(ways, [
+      [['this project', 'app-kit@1.0.0']],
+      [['this project', 'app-kit@1.0.0', 'helper@1.0.0']],
+      [['this project', 'bundler@1.0.0', 'inner@1.0.0']],
+      [['this project', 'tester@1.0.0']],
+    ]);
+  });
+
+  it('says who pulled in what is refused, and nothing about what nobody asks for', async () => {
+    const integrity = digestOf('evil@1.0.0');
+    const helper = { version: '1.0.0', integrity };
+    await npmProject({
+      ...honest(),
+      'node_modules/helper': helper,
+      'node_modules/evil': entry('evil', '1.0.0'),
+    });
+    const { stdout } = await fake.run(['verify']);
+    const ways = stdout.split('\n').filter((line) => line.includes('pulled in by'));
+    assert.deepEqual(
+      ways.map((line) => line.trim().replace(/ {2,}/g, ' ')),
+      ['pulled in by this project → app-kit@1.0.0 → helper@1.0.0'],
+    );
+    assert.deepEqual(row(await verify(), 'evil@1.0.0').paths, []);
   });
 
   // The headline: other checkers look the name up again and never compare with what will be fetched.

@@ -7,8 +7,9 @@ import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
-import type { Edge, LockEntry, Lockfile } from '../lockfiles/lockfile.ts';
+import type { Edge, Lockfile } from '../lockfiles/lockfile.ts';
 import { readProjectWishes } from '../lockfiles/project.ts';
+import { entrySpec, nodeLabel } from '../lockfiles/ways.ts';
 import { doneReport, type Report } from '../output/report.ts';
 
 /** Ways shown for one package; a popular one has thousands. */
@@ -53,7 +54,10 @@ export async function why(
       (node) => lockfile.graph.entryOf(node) === entry.key,
     );
     const ways = nodes.flatMap((node) => waysTo(node, graph)).slice(0, PATHS_MAX);
-    return { entry, ways: ways.map((way) => way.map((node) => label(lockfile, entries, node))) };
+    return {
+      entry,
+      ways: ways.map((way) => way.map((node) => nodeLabel(lockfile, entries, node))),
+    };
   });
   return doneReport('why', {
     data: {
@@ -67,7 +71,7 @@ export async function why(
       })),
     },
     lines: found.flatMap(({ entry, ways }) => [
-      `${spec(entry)}   ${lockfile.file}${entry.line === null ? '' : `:${entry.line}`}  ${entry.key}`,
+      `${entrySpec(entry)}   ${lockfile.file}${entry.line === null ? '' : `:${entry.line}`}  ${entry.key}`,
       ...(ways.length === 0 ? ['  nobody asks for it'] : []),
       ...ways.map((way) => `  ${way.join(' → ')}`),
     ]),
@@ -89,18 +93,6 @@ function versionsHint(lockfile: Lockfile, name: string): readonly string[] {
   return versions.length === 0
     ? []
     : [`it has ${name} in version ${[...new Set(versions)].join(', ')}`];
-}
-
-function spec({ name, version }: LockEntry): string {
-  return version === null ? name : `${name}@${version}`;
-}
-
-function label(lockfile: Lockfile, entries: ReadonlyMap<string, LockEntry>, node: string): string {
-  const key = lockfile.graph.entryOf(node);
-  const entry = key === undefined ? undefined : entries.get(key);
-  if (entry !== undefined) return spec(entry);
-  const folder = lockfile.graph.projects.find((project) => project.node === node)?.folder;
-  return folder === undefined || folder === '' || folder === '.' ? 'this project' : folder;
 }
 
 // Breadth first, so that the first way to each node is a shortest one. Each node is visited once.

@@ -12,6 +12,7 @@ import { asStrings } from './classify.ts';
 import type { Edge, EdgeKind, LockEntry, Lockfile } from './lockfile.ts';
 import { statedEdges } from './npm-lock.ts';
 import type { ProjectWishes } from './project.ts';
+import type { Askers } from './ways.ts';
 
 /** What the walk found. */
 export interface EdgeCheck {
@@ -23,6 +24,8 @@ export interface EdgeCheck {
   readonly overridden: ReadonlySet<string>;
   /** The names under which an entry is asked for, by key. */
   readonly folders: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Who asked first: nearest to a project first. */
+  readonly walked: Askers;
 }
 
 /** Edges that are followed: all but those of these kinds. */
@@ -47,9 +50,12 @@ export function walkEdges(
   const overridden = new Set<string>();
   const folders = new Map<string, Set<string>>();
 
+  const askers = new Map<string, string>();
+  const nodes = new Map<string, string>();
   const queue = [...wishes.edges.keys()];
   const seen = new Set(queue);
-  for (let node = queue.pop(); node !== undefined; node = queue.pop()) {
+  // Breadth first: the first way to each entry is a shortest one. The queue grows while it is walked.
+  for (const node of queue) {
     const own = wishes.edges.get(node);
     const from = own === undefined ? graph.entryOf(node) : undefined;
     const manifest = from === undefined ? undefined : manifests(from);
@@ -76,12 +82,14 @@ export function walkEdges(
       if (!seen.has(target)) {
         seen.add(target);
         queue.push(target);
+        askers.set(target, node);
+        if (!nodes.has(entry.key)) nodes.set(entry.key, target);
       }
     }
   }
   judgeBundled(lockfile, manifests, problems);
   judgeUnreached(lockfile, reached, problems);
-  return { problems, reached, overridden, folders };
+  return { problems, reached, overridden, folders, walked: { askers, nodes } };
 }
 
 // What a signed manifest asks for, and what the package manager adds to it for everybody.

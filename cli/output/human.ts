@@ -75,9 +75,16 @@ function findingLines(findings: readonly Finding[], layout: Layout): readonly st
     // One more is named as quickly as it is counted.
     const isLong = !layout.verbose && group.length > SHOWN_IN_FULL_MAX + 1;
     const full = isLong ? group.slice(0, SHOWN_IN_FULL_MAX) : group;
-    const lines = full.flatMap(({ diagnostic }) => [...diagnosticLines(diagnostic, layout), '']);
+    const lines = full.flatMap((found) => [...diagnosticLines(withPaths(found), layout), '']);
     return isLong ? [...lines, ...namedLines(group.slice(SHOWN_IN_FULL_MAX), layout), ''] : lines;
   });
+}
+
+// Who asked for what is wrong: what has to be changed is often one of those.
+function withPaths({ subject, diagnostic }: Finding): Diagnostic {
+  const paths = subject?.paths ?? [];
+  const lines = paths.map((path) => ['pulled in by', path.join(' → ')] as const);
+  return { ...diagnostic, details: [...diagnostic.details, ...lines] };
 }
 
 function namedLines(group: readonly Finding[], { style, width }: Layout): readonly string[] {

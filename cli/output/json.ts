@@ -41,6 +41,7 @@ export function jsonSubject(subject: SubjectReport): object {
     name: subject.name,
     version: subject.version,
     location: subject.location,
+    paths: subject.paths ?? [],
     verdict: subject.verdict,
     origin: subject.origin ?? null,
     digest: subject.digest,

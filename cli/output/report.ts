@@ -57,6 +57,11 @@ export interface SubjectReport {
     | 'omitted'
     | 'excepted'
     | 'baseline';
+  /**
+   * Ways on which it came into the lockfile, from the project to the package: a shortest one each. None
+   * where nothing asks for it, and for subjects that are not from a lockfile.
+   */
+  readonly paths?: readonly (readonly string[])[];
   /** What kind of lockfile entry it is, and what else a reviewer should know about it. */
   readonly origin?: { readonly kind: string; readonly notes: readonly string[] };
   readonly digest: {

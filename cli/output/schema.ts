@@ -69,6 +69,7 @@ const subject = object({
   name: text,
   version: textOrNull,
   location: orNull(object({ file: text, line: { type: ['integer', 'null'], minimum: 1 } })),
+  paths: list(list(text)),
   verdict: { enum: VERDICTS },
   origin: orNull(object({ kind: text, notes: list(text) })),
   digest: object({ logged: textOrNull, found: textOrNull }),

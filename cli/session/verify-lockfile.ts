@@ -9,6 +9,7 @@ import { walkEdges, type EdgeCheck } from '../lockfiles/edges.ts';
 import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
 import { readProjectWishes, type ProjectWishes } from '../lockfiles/project.ts';
 import { leftOut, SELECT_ALL, type LeftOut, type Selection } from '../lockfiles/select.ts';
+import { Ways } from '../lockfiles/ways.ts';
 import { diagnostic, type SubjectReport, type Verification } from '../output/report.ts';
 import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
 import { blankSubject, reportRelease, reportVerification } from './report-subject.ts';
@@ -54,6 +55,7 @@ export async function verifyLockfile(
   }
 
   const edges = walkEdges(lockfile, wishes, (key) => releases.get(key)?.manifest, selection.omit);
+  const ways = new Ways(lockfile, edges.walked);
   const reports = lockfile.entries.map((entry): SubjectReport => {
     const left = omitted.get(entry.key);
     const report =
@@ -63,11 +65,13 @@ export async function verifyLockfile(
     const problem = left === undefined ? edges.problems.get(entry.key) : undefined;
     const release = releases.get(entry.key);
     const bound = withShrinkwrap(report, entry, lockfile, release);
-    return withOrigin(
+    const way = ways.to(entry.key);
+    const placed = withOrigin(
       problem === undefined ? bound : withProblem(bound, entry, lockfile.file, problem),
       entry,
       edges,
     );
+    return way === undefined ? placed : { ...placed, paths: [way] };
   });
   const source = `${lockfile.file} (${lockfile.label})`;
   const verification =
