@@ -134,7 +134,11 @@ async function prepare(
 ): Promise<void> {
   const locals = before?.graph.projects.map(({ folder }) => folder) ?? [];
   const files = new Map(await stagedSettings(manager, project));
-  const hasWorkspaces = /^packages:\s*$/m.test(files.get('pnpm-workspace.yaml') ?? '');
+  // A folder that is its own only member is what it is without that.
+  const members = files.get('pnpm-workspace.yaml')?.split(/^["']?packages["']?:/m)[1] ?? '';
+  const hasWorkspaces = /^[ \t]*- *(?!["']?\.["']?[ \t]*$)\S/m.test(
+    members.split(/^[^\s#-]/m)[0] ?? '',
+  );
   const document = parsePackageJson(packageJson).value as { readonly workspaces?: unknown };
   if (before === undefined && (hasWorkspaces || document.workspaces !== undefined)) {
     throw new CliError('BP9005', 'workspaces without a lockfile: which folders are meant?', {

@@ -12,6 +12,9 @@ export const BERRY_RC = '.bftpkg-yarnrc.yml';
 
 const PNPM_WORKSPACE = 'pnpm-workspace.yaml';
 
+// pnpm 9 takes no workspace without packages.
+const ALONE = "packages:\n  - '.'\n";
+
 const PNPM_KEPT: ReadonlySet<string> = new Set([
   'packages',
   'catalog',
@@ -84,7 +87,7 @@ async function pnpmSettings(project: string): Promise<ReadonlyMap<string, string
     return PNPM_KEPT.has(camelCase(key)) && PLAIN_VALUE.test(value.trim());
   });
   return new Map([
-    [PNPM_WORKSPACE, workspace === '' ? 'packages: []\n' : workspace],
+    [PNPM_WORKSPACE, /^["']?packages\b/m.test(workspace) ? workspace : `${workspace}${ALONE}`],
     ['.npmrc', kept.map(({ key, value }) => `${key}=${value.trim()}\n`).join('')],
   ]);
 }

@@ -12,6 +12,9 @@ export interface ProxyAddresses {
   readonly forward: string;
 }
 
+/** A host that can't exist (RFC 2606). */
+const NOBODY = 'nobody.invalid';
+
 type Variables = Readonly<Record<string, string>>;
 
 // Settings of package managers, of proxies, and of git: what is not set here must not be set at all.
@@ -82,8 +85,9 @@ function npmVariables(
     npm_config_replace_registry_host: 'always',
     npm_config_proxy: forward,
     npm_config_https_proxy: forward,
-    // Said outright: a project's own `noproxy` would reopen the way out.
-    npm_config_noproxy: '127.0.0.1',
+    // Said outright: a project's own `noproxy` would reopen the way out. Not loopback, where others listen
+    // too: the registry is asked through the proxy like everybody.
+    npm_config_noproxy: NOBODY,
     npm_config_cache: cache,
     npm_config_userconfig: user,
     npm_config_globalconfig: global,
@@ -105,7 +109,7 @@ function pnpmVariables(registry: string, store: (name: string) => string): Varia
     store_dir: store('pnpm'),
     cache_dir: store('pnpm-cache'),
     state_dir: store('pnpm-state'),
-    noproxy: '127.0.0.1',
+    noproxy: NOBODY,
     manage_package_manager_versions: 'false',
     update_notifier: 'false',
     fetch_retries: '0',

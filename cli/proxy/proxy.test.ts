@@ -204,6 +204,26 @@ describe('packuments', () => {
     });
   });
 
+  it('have their parts by version, and by the tag', async () => {
+    await withProxy(async ({ server }) => {
+      const parts: readonly (readonly [string, number, string?])[] = [
+        ['alpha/latest', 200, '1.1.0'],
+        ['alpha/1.0.0', 200, '1.0.0'],
+        ['@acme%2fbeta/latest', 200, '2.0.0'],
+        ['moody/latest', 200, '1.1.0'],
+        ['moody/1.0.0', 404],
+        ['alpha/toString', 404],
+        ['alpha/', 404],
+      ];
+      for (const [path, status, version] of parts) {
+        const response = await fetch(`${server.registry}${path}`);
+        assert.equal(response.status, status, path);
+        const document = (await response.json()) as { readonly version?: string };
+        assert.equal(document.version, version, path);
+      }
+    });
+  });
+
   it('come in the short form, and not again to whom has them', async () => {
     await withProxy(async ({ server }) => {
       const address = `${server.registry}alpha`;

@@ -58,7 +58,7 @@ export class RegistryRoutes {
       return sendError(response, 404, 'the verifying proxy has packages and nothing else');
     }
     const asked = parseRegistryPath(path) ?? parseRegistryPath(tarballPart(path));
-    if (asked === undefined) return sendError(response, 404, 'not an address of a package');
+    if (asked === undefined) return await this.#version(path, request, response);
     if (asked.kind === 'packument') return await this.#packument(asked.name, request, response);
     if (method === 'HEAD') return sendError(response, 405, 'ask for tarballs with GET');
     await this.#registry.tarball(asked.name, asked.version, async (bytes) => {
@@ -70,6 +70,25 @@ export class RegistryRoutes {
       // Held until they are on their way. A client that goes away needs them no longer.
       await finished(response).catch(() => undefined);
     });
+  }
+
+  /** `<name>/<version>` and `<name>/latest`: one version's part of the packument. */
+  async #version(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const at = path.lastIndexOf('/');
+    const asked = parseRegistryPath(path.slice(0, Math.max(0, at)));
+    if (asked?.kind !== 'packument') {
+      return sendError(response, 404, 'not an address of a package');
+    }
+    const listing = await this.#registry.listing(asked.name);
+    const document = makePackument(listing, this.#address, 'full');
+    const wanted = path.slice(at + 1);
+    const latest = asTable(document['dist-tags'])?.['latest'];
+    const version = wanted === 'latest' && typeof latest === 'string' ? latest : wanted;
+    const versions = asTable(document['versions']) ?? {};
+    if (!Object.hasOwn(versions, version)) {
+      return sendError(response, 404, `${asked.name}: no such version is offered`);
+    }
+    sendJson(response, 200, JSON.stringify(versions[version]), request.method);
   }
 
   async #audit(path: string, request: IncomingMessage, response: ServerResponse): Promise<void> {
