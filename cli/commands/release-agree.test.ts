@@ -224,7 +224,7 @@ describe('agreement on a release', () => {
     const changed = payload.replace(/"size":[0-9]+/, '"size":4711');
     assert.notEqual(changed, payload);
     const forged = { ...draft, payload: Buffer.from(changed).toString('base64') };
-    await writeFile(path, `${canonicalJson(forged as unknown as JsonObject)}\n`);
+    await writeFile(path, `${canonicalJson(forged)}\n`);
     const submitted = await as('alice', ['release', 'submit', 'release.json']);
     assert.equal(submitted.code, EXIT.maintainers, submitted.stderr);
     assert.match(submitted.stderr, /0 valid maintainer signature\(s\), 2 required/);

@@ -31,6 +31,7 @@ export class ProjectRegistry {
   readonly #name: string;
   readonly #workspace: string;
   readonly #flags: readonly string[];
+  #checked: Promise<unknown> | undefined;
 
   /**
    * @param packageJson of the package: its `publishConfig` decides where npm publishes it
@@ -95,7 +96,9 @@ export class ProjectRegistry {
 
   async #npm([command = '', ...args]: readonly string[]): Promise<ChildResult> {
     const { context } = this.#invocation;
-    await findNpm(context);
+    // Starting npm takes longer than what it is asked to do here: once is enough.
+    this.#checked ??= findNpm(context);
+    await this.#checked;
     const env = Object.fromEntries(
       Object.entries(context.env).flatMap(([name, value]) =>
         value === undefined ? [] : [[name, value] as const],

@@ -19,7 +19,7 @@ export interface Published {
   readonly label: string;
   /** `present`: it was there before. */
   readonly kind: 'published' | 'present';
-  /** Where it is, as the registry says. */
+  /** Where it is, as the registry says; `null` where it was not asked. */
   readonly url: string | null;
 }
 
@@ -51,9 +51,8 @@ export async function publishArtifact(
     const now = await registry.look(version).catch(() => undefined);
     if (now === undefined) throw error;
   }
-  const after = await visible(invocation, registry, label, version);
-  await requireServed(registry, label, version, artifact.sha512);
-  return { label, kind: 'published', url: after.url };
+  await requireVisible(invocation, registry, label, version, artifact.sha512);
+  return { label, kind: 'published', url: null };
 }
 
 /**
@@ -77,24 +76,24 @@ export async function requirePublished(
   return found;
 }
 
-async function visible(
+// A registry shows a new version after a moment; until then npm finds none.
+async function requireVisible(
   { context }: Invocation,
   registry: ProjectRegistry,
   label: string,
   version: string,
-): Promise<RegistryVersion> {
-  for (let look = 1; look <= LOOKS_MAX; look++) {
-    const found = await registry.look(version);
-    if (found !== undefined) return found;
+  digest: Uint8Array,
+): Promise<void> {
+  for (let look = 1; ; look++) {
+    try {
+      await requireServed(registry, label, version, digest);
+      return;
+    } catch (error) {
+      const isAbsent = error instanceof CliError && error.diagnostic.code === 'BP7004';
+      if (!isAbsent || look === LOOKS_MAX || context.signal.aborted) throw error;
+    }
     await sleep(LOOK_PAUSE_MS, undefined, { signal: context.signal }).catch(() => undefined);
   }
-  throw new CliError(
-    'BP7004',
-    `${label}: npm has published it, and the registry does not show it`,
-    {
-      hints: [`bftpkg release verify ${label}: look again later`],
-    },
-  );
 }
 
 async function requireServed(
