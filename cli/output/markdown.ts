@@ -40,7 +40,11 @@ export function escapeMarkdown(text: string): string {
 
 /** Text in a code span, whatever backticks it has; in a table cell as well as outside. */
 export function markdownCode(text: string): string {
-  const clean = printable(text).replaceAll('|', '\\|');
+  // In a table, `\\|` is a backslash and the end of the cell: what follows would no longer be code. A code
+  // span has no spelling for a backslash before a bar.
+  const shown = printable(text);
+  if (shown.includes('\\|')) return escapeMarkdown(text);
+  const clean = shown.replaceAll('|', '\\|');
   const runs = clean.match(/`+/g) ?? [];
   const fence = '`'.repeat(Math.max(0, ...runs.map((run) => run.length)) + 1);
   // Spaces at the ends of a span are part of the fence.

@@ -182,6 +182,18 @@ describe('render', () => {
       );
     });
 
+    it(`keeps text text in ${format} that ends a cell of a table and makes a link`, async () => {
+      for (const text of [
+        '\\|[a](http://b.c)',
+        '\\\\|[a](http://b.c)',
+        '`|`[a](http://b.c)',
+        '\\',
+      ]) {
+        const { stdout } = await render(format, hostileReport([text], 1), FACTS, FILE_OPTIONS);
+        consume(format, stdout);
+      }
+    });
+
     it(`gives equal bytes for equal outcomes in ${format} with --reproducible`, async () => {
       if (format === 'human' || format === 'concise') return;
       const subjects = ['b', 'a', 'c'].map((name, i) => verifiedSubject(name, '1.0.0', i + 1));
