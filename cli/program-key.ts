@@ -3,6 +3,8 @@ import { Option, type Command } from 'commander';
 
 import type { Run } from './program-run.ts';
 
+// A person who looks for a passphrase, or a key in hardware that waits for a touch.
+const PATIENCE = '10m';
 const NO_PASSPHRASE = ['--no-passphrase', 'store it in plain text, for your eyes only'] as const;
 
 /** `bftpkg key …`. */
@@ -16,10 +18,14 @@ export function addKey(program: Command, run: Run): void {
     .option('--out <file>', 'where (default: your key folder)')
     .option(...NO_PASSPHRASE)
     .action((name: string, options: { out?: string; passphrase: boolean }) =>
-      run('key generate', async (invocation) => {
-        const { keyGenerate } = await import('./commands/key.ts');
-        return await keyGenerate(invocation, name, options);
-      }),
+      run(
+        'key generate',
+        async (invocation) => {
+          const { keyGenerate } = await import('./commands/key.ts');
+          return await keyGenerate(invocation, name, options);
+        },
+        PATIENCE,
+      ),
     );
   parent
     .command('show <key>')
@@ -52,10 +58,14 @@ function addTransfer(parent: Command, run: Run): void {
     .description('print the public half, or write an encrypted copy for another machine')
     .option('--out <file>', 'write the key, encrypted (age with a passphrase), to this new file')
     .action((what: string, options: { out?: string }) =>
-      run('key export', async (invocation) => {
-        const { keyExport } = await import('./commands/key-transfer.ts');
-        return await keyExport(invocation, what, options);
-      }),
+      run(
+        'key export',
+        async (invocation) => {
+          const { keyExport } = await import('./commands/key-transfer.ts');
+          return await keyExport(invocation, what, options);
+        },
+        PATIENCE,
+      ),
     );
   parent
     .command('import [file]')
@@ -65,10 +75,14 @@ function addTransfer(parent: Command, run: Run): void {
     .option(...NO_PASSPHRASE)
     .action(
       (file: string | undefined, options: { agent?: string; name?: string; passphrase: boolean }) =>
-        run('key import', async (invocation) => {
-          const { keyImport } = await import('./commands/key-transfer.ts');
-          return await keyImport(invocation, file, options);
-        }),
+        run(
+          'key import',
+          async (invocation) => {
+            const { keyImport } = await import('./commands/key-transfer.ts');
+            return await keyImport(invocation, file, options);
+          },
+          PATIENCE,
+        ),
     );
 }
 
@@ -78,10 +92,14 @@ function addChange(parent: Command, run: Run): void {
     .description('give a key a passphrase, or another one')
     .option('--new-passphrase-file <file>', 'file or pipe with the new one')
     .action((what: string, options: { newPassphraseFile?: string }) =>
-      run('key passwd', async (invocation) => {
-        const { keyPasswd } = await import('./commands/key.ts');
-        return await keyPasswd(invocation, what, options);
-      }),
+      run(
+        'key passwd',
+        async (invocation) => {
+          const { keyPasswd } = await import('./commands/key.ts');
+          return await keyPasswd(invocation, what, options);
+        },
+        PATIENCE,
+      ),
     );
 }
 
@@ -107,10 +125,14 @@ function addRotate(parent: Command, run: Run): void {
     .option('--out <folder>', 'where the drafts go', '.')
     .option(...NO_PASSPHRASE)
     .action((what: string, options: RotateFlags) =>
-      run('key rotate', async (invocation) => {
-        const { keyRotate } = await import('./commands/key-rotate.ts');
-        return await keyRotate(invocation, what, options);
-      }),
+      run(
+        'key rotate',
+        async (invocation) => {
+          const { keyRotate } = await import('./commands/key-rotate.ts');
+          return await keyRotate(invocation, what, options);
+        },
+        PATIENCE,
+      ),
     );
 }
 
@@ -135,10 +157,14 @@ function addBackup(parent: Command, run: Run): void {
         what: string,
         options: { shares: string; threshold: string; faulty?: string; out?: string },
       ) =>
-        run('key backup', async (invocation) => {
-          const { keyBackup } = await import('./commands/key-backup.ts');
-          return await keyBackup(invocation, what, options);
-        }),
+        run(
+          'key backup',
+          async (invocation) => {
+            const { keyBackup } = await import('./commands/key-backup.ts');
+            return await keyBackup(invocation, what, options);
+          },
+          PATIENCE,
+        ),
     );
   parent
     .command('recover <files...>')
@@ -149,9 +175,13 @@ function addBackup(parent: Command, run: Run): void {
     .option('--expect-key <hex>', 'the public key that must come out')
     .option(...NO_PASSPHRASE)
     .action((files: string[], options: RecoverFlags) =>
-      run('key recover', async (invocation) => {
-        const { keyRecover } = await import('./commands/key-backup.ts');
-        return await keyRecover(invocation, files, options);
-      }),
+      run(
+        'key recover',
+        async (invocation) => {
+          const { keyRecover } = await import('./commands/key-backup.ts');
+          return await keyRecover(invocation, files, options);
+        },
+        PATIENCE,
+      ),
     );
 }

@@ -7,7 +7,14 @@ import type { Invocation } from '../context.ts';
 import { CliError, systemCode, usageError } from '../errors.ts';
 import { isArmored, seal, unseal } from '../keys/age.ts';
 import { findAgentKey } from '../keys/agent/agent-signer.ts';
-import { describeKey, loadKey, storeAgentKey, storeKey, unlockKey } from '../keys/key-file.ts';
+import {
+  describeKey,
+  loadKey,
+  storeAgentKey,
+  storeKey,
+  unlockKey,
+  type KeyFile,
+} from '../keys/key-file.ts';
 import { formatPlainKey, KEY_FILE_BYTES_MAX, parseKeyText } from '../keys/key-format.ts';
 import { agentAccess, openKey, openKeyFile, unlocked, withPassphrase } from '../keys/open-key.ts';
 import { askNewPassphrase } from '../keys/passphrase.ts';
@@ -81,13 +88,11 @@ export async function keyImport(
   });
 }
 
-type StoredKey = Awaited<ReturnType<typeof storeKey>>;
-
 async function importFromAgent(
   invocation: Invocation,
   which: string,
   name: string | undefined,
-): Promise<StoredKey> {
+): Promise<KeyFile> {
   const { publicKey, comment } = await findAgentKey(agentAccess(invocation), which);
   const label = name ?? comment;
   return await storeAgentKey(newKeyPath(invocation, label), label, publicKey);
@@ -97,7 +102,7 @@ async function importFile(
   invocation: Invocation,
   file: string,
   options: { readonly name?: string; readonly passphrase: boolean },
-): Promise<StoredKey> {
+): Promise<KeyFile> {
   const { name, key, passphrase } = await readForeign(
     invocation,
     resolve(invocation.context.cwd, file),

@@ -2,16 +2,16 @@
 import { resolve } from 'node:path';
 
 import { keyId, type PublicKey } from '../../verifier/ed25519.ts';
+import type { SigningKey } from '../../verifier/node/signing-key.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { findAgentKey, agentSigner } from './agent/agent-signer.ts';
+import { agentSigner, findAgentKey } from './agent/agent-signer.ts';
 import { AGENT_WAITS, type AgentAccess } from './agent/client.ts';
 import { fingerprint } from './agent/wire.ts';
 import { keysFolder } from './folder.ts';
 import { loadKey, loadNamedKey, unlockKey, type KeyFile } from './key-file.ts';
 import { askPassphrase, canRetry } from './passphrase.ts';
 import { memorySigner, type Signer } from './signer.ts';
-import type { SigningKey } from '../../verifier/node/signing-key.ts';
 
 /** `agent:` for the only key of the agent, `agent:<fingerprint|comment>` for one of several. */
 const AGENT_PREFIX = 'agent:';

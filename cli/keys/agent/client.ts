@@ -41,13 +41,14 @@ export async function exchange(
     throw agentError('SSH_AUTH_SOCK names no agent', ['eval "$(ssh-agent)" && ssh-add']);
   }
   const connection = connect({ path: socket });
-  const waits = AbortSignal.any([signal, AbortSignal.timeout(msMax)]);
+  let timer: NodeJS.Timeout | undefined;
+  let stop = (): void => undefined;
   try {
     return await new Promise<Uint8Array>((resolve, reject) => {
-      const stop = (): void =>
-        reject(agentError(signal.aborted ? 'interrupted' : `no answer within ${msMax / 1000} s`));
-      if (waits.aborted) stop();
-      waits.addEventListener('abort', stop, { once: true });
+      timer = setTimeout(() => reject(agentError(`no answer within ${msMax / 1000} s`)), msMax);
+      stop = () => reject(agentError('interrupted'));
+      if (signal.aborted) stop();
+      signal.addEventListener('abort', stop);
       const collect = answerCollector();
       connection.on('data', (chunk: Buffer) => {
         try {
@@ -64,6 +65,8 @@ export async function exchange(
       connection.write(encodeFrame(request));
     });
   } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
     connection.destroy();
   }
 }
