@@ -2,13 +2,23 @@
 // both sides more than everything else about it. Whoever asks compares every digest.
 //
 //   request   64 bytes of SHA-512 for each artifact
-//   answer    for each, in order: length (4 bytes, big endian) and bytes; length 0 when it is not given
+//   answer    for each, in order: length (4 bytes, big endian) and bytes; instead of a length 0 for one
+//             that is not held, and 2^32 - 1 for one that has to be asked for alone
 import { concat } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { SMALL_BYTES_MAX } from '../store/small-artifact.ts';
 
 const DIGEST_BYTES = 64;
 const LENGTH_BYTES = 4;
+
+/** Instead of a length: it is not held. No artifact has no bytes. */
+const ABSENT = 0;
+
+/** Instead of a length: it is held, and not small or behind the end of a full parcel. */
+const ALONE = 0xffff_ffff;
+
+/** What a parcel says of an artifact: its bytes, or why not. */
+export type ParcelItem = Uint8Array | 'absent' | 'alone';
 
 /** Artifacts in one request: half of a full batch, a few milliseconds of work for who answers. */
 export const PARCEL_COUNT_MAX = 256;
@@ -34,44 +44,50 @@ export function readParcelRequest(body: Uint8Array): readonly string[] | undefin
 /**
  * Makes an answer.
  *
- * @param smallOf a small artifact's bytes, if it is held; asked in order until the answer is full
+ * @param find a small artifact's bytes, or what is known of another; asked in order
  */
 export function formatParcel(
   digests: readonly string[],
-  smallOf: (sha512: string) => Uint8Array | undefined,
+  find: (sha512: string) => ParcelItem,
 ): Uint8Array {
   let left = PARCEL_BYTES_MAX;
   const parts = digests.flatMap((sha512) => {
-    const bytes = left > 0 ? smallOf(sha512) : undefined;
-    const given = bytes !== undefined && bytes.length <= left ? bytes : undefined;
-    left -= given?.length ?? 0;
-    const length = new Uint8Array(LENGTH_BYTES);
-    new DataView(length.buffer).setUint32(0, given?.length ?? 0);
-    return given === undefined ? [length] : [length, given];
+    // A full parcel does not look behind its end: whoever asks comes back for that anyway.
+    const item = left > 0 ? find(sha512) : 'alone';
+    if (item === 'absent') return [encodeLength(ABSENT)];
+    if (item === 'alone' || item.length > left) return [encodeLength(ALONE)];
+    left -= item.length;
+    return [encodeLength(item.length), item];
   });
   return concat(...parts);
+}
+
+function encodeLength(length: number): Uint8Array {
+  const bytes = new Uint8Array(LENGTH_BYTES);
+  new DataView(bytes.buffer).setUint32(0, length);
+  return bytes;
 }
 
 /**
  * Takes an answer apart.
  *
  * @param count artifacts that were asked for
- * @returns for each its bytes, or `undefined` when it was not given; `undefined` altogether when the
- *          answer is not one to that request
+ * @returns what it says of each; `undefined` when the answer is not one to that request
  */
-export function parseParcel(
-  answer: Uint8Array,
-  count: number,
-): readonly (Uint8Array | undefined)[] | undefined {
+export function parseParcel(answer: Uint8Array, count: number): readonly ParcelItem[] | undefined {
   const view = new DataView(answer.buffer, answer.byteOffset, answer.length);
-  const found: (Uint8Array | undefined)[] = [];
+  const found: ParcelItem[] = [];
   let at = 0;
   while (found.length < count) {
     if (answer.length - at < LENGTH_BYTES) return undefined;
     const length = view.getUint32(at);
     at += LENGTH_BYTES;
+    if (length === ABSENT || length === ALONE) {
+      found.push(length === ABSENT ? 'absent' : 'alone');
+      continue;
+    }
     if (length > SMALL_BYTES_MAX || length > answer.length - at) return undefined;
-    found.push(length === 0 ? undefined : answer.subarray(at, at + length));
+    found.push(answer.subarray(at, at + length));
     at += length;
   }
   return at === answer.length ? found : undefined;

@@ -4,7 +4,12 @@ import type { IncomingMessage } from 'node:http';
 
 import type { ArtifactPut } from '../store/artifact-store.ts';
 import { SMALL_BYTES_MAX } from '../store/small-artifact.ts';
-import { PARCEL_REQUEST_BYTES_MAX, formatParcel, readParcelRequest } from './artifact-parcel.ts';
+import {
+  PARCEL_REQUEST_BYTES_MAX,
+  formatParcel,
+  readParcelRequest,
+  type ParcelItem,
+} from './artifact-parcel.ts';
 import { artifactBody, readDocument } from './body.ts';
 import { IMMUTABLE } from './caching.ts';
 import { HttpError } from './errors.ts';
@@ -70,7 +75,7 @@ export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
     return new Promise<Response>((resolve, reject) => {
       // Its place is free when the answer has left: a slow reader must not pile up answers here.
       const work = async (): Promise<void> => {
-        const parcel = formatParcel(digests, (sha512) => face.artifacts.smallNow(sha512));
+        const parcel = formatParcel(digests, (sha512) => itemOf(face, sha512));
         resolve(bytes(parcel, ARTIFACT_HEADERS));
         await sent(c);
       };
@@ -84,6 +89,10 @@ export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
         .catch(reject);
     });
   });
+}
+
+function itemOf({ artifacts }: PublicFace, sha512: string): ParcelItem {
+  return artifacts.smallNow(sha512) ?? (artifacts.hasNow(sha512) ? 'alone' : 'absent');
 }
 
 /** Whether no more than a small artifact can come: Node reads no more of a body than was announced. */

@@ -73,6 +73,7 @@ function memoryStore(): MemoryStore {
     missing: async () => [],
     read: async () => undefined,
     smallNow: () => undefined,
+    hasNow: () => false,
   };
   return store;
 }

@@ -150,12 +150,19 @@ export class ArtifactFetcher {
     urgency: Urgency,
   ): Promise<boolean> {
     if ((await this.#artifacts.facts(digest)) !== undefined) return true;
-    const likeliest = holders.find(({ name }) => !this.#slow.has(name));
-    if (likeliest !== undefined) {
-      await this.#parcels.ask(digest, likeliest, this.#running.get(digest)?.urgency ?? urgency);
-      if ((await this.#artifacts.facts(digest)) !== undefined) return true;
+    let left: readonly Holder[] = [];
+    for (const holder of this.#inOrder(holders)) {
+      if (this.#closed.signal.aborted) return false;
+      const urgent = this.#running.get(digest)?.urgency ?? urgency;
+      const outcome = await this.#parcels.ask(digest, holder, urgent);
+      if (outcome === 'stored') return true;
+      // Whoever says that it has not got it is not asked again, and whoever has it first.
+      if (outcome === 'failed') left = [...left, holder];
+      if (outcome === 'alone') {
+        left = [holder, ...left];
+        break;
+      }
     }
-    let left = holders;
     while (left.length > 0 && !this.#closed.signal.aborted) {
       // It may have been hurried while the last one was asked.
       const urgent = this.#running.get(digest)?.urgency ?? urgency;
@@ -168,6 +175,12 @@ export class ArtifactFetcher {
       left = left.filter((holder) => holder !== asked);
     }
     return false;
+  }
+
+  /** Those that let us down lately come last. */
+  #inOrder(holders: readonly Holder[]): readonly Holder[] {
+    const isSlow = ({ name }: Holder): boolean => this.#slow.has(name);
+    return [...holders.filter((one) => !isSlow(one)), ...holders.filter(isSlow)];
   }
 
   async #fetchFrom(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {

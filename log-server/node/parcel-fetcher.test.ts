@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { after, describe, it } from 'node:test';
 
 import { VerifyError } from '../../verifier/errors.ts';
-import { formatParcel, readParcelRequest } from '../http/artifact-parcel.ts';
+import { formatParcel, readParcelRequest, type ParcelItem } from '../http/artifact-parcel.ts';
 import { createLog } from '../log.ts';
 import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { ArtifactFetcher, type Holder } from './artifact-fetcher.ts';
@@ -21,6 +21,7 @@ const CONTENTS = new Map(
   }),
 );
 const DIGESTS = [...CONTENTS.keys()];
+const small = (sha512: string): ParcelItem => CONTENTS.get(sha512) ?? 'absent';
 
 interface MemoryStore extends ArtifactStore {
   readonly held: Map<string, ArtifactPurpose | undefined>;
@@ -50,6 +51,7 @@ function memoryStore(): MemoryStore {
     missing: async () => [],
     read: async () => undefined,
     smallNow: () => undefined,
+    hasNow: () => false,
   };
 }
 
@@ -59,7 +61,7 @@ interface Asked {
 }
 
 /** Gives what it holds, in parcels and one by one. */
-function giver(asked: Asked, smallOf: (sha512: string) => Uint8Array | undefined): RequestListener {
+function giver(asked: Asked, smallOf: (sha512: string) => ParcelItem): RequestListener {
   return (incoming, answer) => {
     const chunks: Buffer[] = [];
     incoming.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -110,10 +112,7 @@ describe('artifacts in parcels', () => {
 
   it('come with a few requests, for the purpose that they were asked for', async () => {
     const asked: Asked = { parcels: [], singles: 0 };
-    const good = await holder(
-      'good',
-      giver(asked, (sha512) => CONTENTS.get(sha512)),
-    );
+    const good = await holder('good', giver(asked, small));
     await withFetcher(async (fetcher, store) => {
       assert.ok(await fetcher.fetch(DIGESTS, [good], PATIENCE_MS, 'batch'), 'all are held');
       assert.deepEqual(asked, { parcels: [256, 44], singles: 0 });
@@ -126,7 +125,7 @@ describe('artifacts in parcels', () => {
     const isGiven = (sha512: string): boolean => !DIGESTS.slice(0, 5).includes(sha512);
     const good = await holder(
       'good',
-      giver(asked, (sha512) => (isGiven(sha512) ? CONTENTS.get(sha512) : undefined)),
+      giver(asked, (sha512) => (isGiven(sha512) ? small(sha512) : 'alone')),
     );
     await withFetcher(async (fetcher) => {
       assert.ok(await fetcher.fetch(DIGESTS.slice(0, 50), [good], PATIENCE_MS), 'all are held');
@@ -156,10 +155,7 @@ describe('artifacts in parcels', () => {
         if (incoming.method === 'GET') answer.writeHead(404).end();
         else listener(incoming, answer);
       });
-      const good = await holder(
-        'good',
-        giver(asked, (sha512) => CONTENTS.get(sha512)),
-      );
+      const good = await holder('good', giver(asked, small));
       await withFetcher(async (fetcher, store) => {
         const some = DIGESTS.slice(0, 3);
         assert.ok(await fetcher.fetch(some, [first, good], PATIENCE_MS), 'all are held');
@@ -167,6 +163,27 @@ describe('artifacts in parcels', () => {
       });
     });
   }
+
+  it('come from whoever has them, and nobody else is asked one by one', async () => {
+    const [none, all]: [Asked, Asked] = [
+      { parcels: [], singles: 0 },
+      { parcels: [], singles: 0 },
+    ];
+    const empty = await holder(
+      'empty',
+      giver(none, () => 'absent'),
+    );
+    const good = await holder(
+      'good',
+      giver(all, (sha512) => (sha512 === DIGESTS[0] ? 'alone' : small(sha512))),
+    );
+    await withFetcher(async (fetcher) => {
+      const some = DIGESTS.slice(0, 20);
+      assert.ok(await fetcher.fetch(some, [empty, good], PATIENCE_MS), 'all are held');
+      assert.deepEqual(none, { parcels: [20], singles: 0 });
+      assert.deepEqual(all, { parcels: [20], singles: 1 });
+    });
+  });
 
   it('do not make a vote wait behind what is merely missing', async () => {
     const order: number[] = [];
@@ -180,7 +197,7 @@ describe('artifacts in parcels', () => {
       incoming.on('end', () => {
         const digests = readParcelRequest(Buffer.concat(chunks)) ?? [];
         order.push(digests.length);
-        void isReleased.then(() => answer.end(formatParcel(digests, (d) => CONTENTS.get(d))));
+        void isReleased.then(() => answer.end(formatParcel(digests, small)));
       });
     });
     await withFetcher(async (fetcher, store) => {

@@ -1,11 +1,16 @@
 // Asks replicas for small artifacts, many in one request. What gathers while a replica is asked goes into
-// the next request to it. What it does not give is asked for one by one (artifact-fetcher.ts), so nothing
-// depends on its answer: it only has to come soon, or not at all.
+// the next request to it. What it has and does not give is asked for one by one (artifact-fetcher.ts), and
+// what it does not answer as well, so nothing depends on it: it only has to come soon, or not at all.
 import { request, type Agent } from 'undici';
 
 import { concat } from '../../verifier/bytes.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
-import { PARCEL_ANSWER_BYTES_MAX, PARCEL_COUNT_MAX, parseParcel } from '../http/artifact-parcel.ts';
+import {
+  PARCEL_ANSWER_BYTES_MAX,
+  PARCEL_COUNT_MAX,
+  parseParcel,
+  type ParcelItem,
+} from '../http/artifact-parcel.ts';
 import { keepingPace, within, type PaceLimits } from '../http/pace.ts';
 import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { sourceOf } from '../store/small-artifact.ts';
@@ -33,10 +38,16 @@ export interface ParcelFetcherParts {
   readonly failed: (holder: Holder, error: unknown) => void;
 }
 
+/**
+ * What became of a question: the artifact is stored; the replica has it and is to be asked for it alone; it
+ * has not got it; or nothing is known.
+ */
+export type ParcelOutcome = 'stored' | 'alone' | 'absent' | 'failed';
+
 interface Asked {
   readonly digest: string;
   readonly urgency: Urgency;
-  readonly done: () => void;
+  readonly done: (outcome: ParcelOutcome) => void;
 }
 
 interface Line {
@@ -57,9 +68,9 @@ export class ParcelFetcher {
   /**
    * Asks a replica for an artifact, together with others.
    *
-   * @returns when the answer is stored, or there is none: look whether the artifact is held now
+   * @returns when the answer is stored, or there is none
    */
-  async ask(digest: string, holder: Holder, urgency: Urgency): Promise<void> {
+  async ask(digest: string, holder: Holder, urgency: Urgency): Promise<ParcelOutcome> {
     return new Promise((done) => {
       const line = this.#lines.get(holder.url) ?? { waiting: [], isAsking: false };
       this.#lines.set(holder.url, line);
@@ -74,36 +85,46 @@ export class ParcelFetcher {
   async #run(line: Line, holder: Holder): Promise<void> {
     while (line.waiting.length > 0) {
       const asked = takeNext(line);
-      try {
-        if (!this.#parts.closed.aborted) await this.#exchange(asked, holder);
-      } catch (error) {
-        if (!this.#parts.closed.aborted) this.#parts.failed(holder, error);
-      }
-      for (const { done } of asked) done();
+      const outcomes = this.#parts.closed.aborted ? [] : await this.#exchange(asked, holder);
+      for (const [i, { done }] of asked.entries()) done(outcomes[i] ?? 'failed');
     }
     line.isAsking = false;
     this.#lines.delete(holder.url);
   }
 
-  async #exchange(asked: readonly Asked[], holder: Holder): Promise<void> {
-    const { artifacts } = this.#parts;
-    const answer = await this.#post(
-      concat(...asked.map(({ digest }) => decodeHex(digest))),
-      holder,
-    );
-    if (answer === undefined) return;
-    const found = parseParcel(answer, asked.length);
-    if (found === undefined) throw new HolderError('not an answer to what was asked');
-    const puts = asked.flatMap(({ digest, urgency }, i) => {
-      const bytes = found[i];
-      if (bytes === undefined) return [];
-      const purpose: ArtifactPurpose = urgency === 'batch' ? 'vote' : 'offer';
-      return [artifacts.put(digest, sourceOf(bytes), purpose)];
-    });
-    const outcomes = await Promise.allSettled(puts);
-    // The others are held now; what was wrong with these is found out, and told, by asking once more.
-    const failure = outcomes.find(({ status }) => status === 'rejected');
-    if (failure?.status === 'rejected') throw failure.reason;
+  /** @returns outcomes in the order of the questions; fewer when nothing is known of the others */
+  async #exchange(asked: readonly Asked[], holder: Holder): Promise<readonly ParcelOutcome[]> {
+    const { closed, failed } = this.#parts;
+    try {
+      const digests = concat(...asked.map(({ digest }) => decodeHex(digest)));
+      const answer = await this.#post(digests, holder);
+      if (answer === undefined) return [];
+      const items = parseParcel(answer, asked.length);
+      if (items === undefined) throw new HolderError('not an answer to what was asked');
+      return await Promise.all(
+        asked.map(async (question, i) => this.#store(question, items[i] ?? 'absent', holder)),
+      );
+    } catch (error) {
+      if (!closed.aborted) failed(holder, error);
+      return [];
+    }
+  }
+
+  async #store(
+    { digest, urgency }: Asked,
+    item: ParcelItem,
+    holder: Holder,
+  ): Promise<ParcelOutcome> {
+    if (item === 'absent' || item === 'alone') return item;
+    const purpose: ArtifactPurpose = urgency === 'batch' ? 'vote' : 'offer';
+    try {
+      await this.#parts.artifacts.put(digest, sourceOf(item), purpose);
+      return 'stored';
+    } catch (error) {
+      // Wrong bytes are its fault, no room is ours; either way it is found out by asking once more.
+      this.#parts.failed(holder, error);
+      return 'failed';
+    }
   }
 
   /** @returns `undefined` when it gives no parcels now */

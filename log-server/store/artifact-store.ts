@@ -69,4 +69,6 @@ export interface ArtifactStore {
    * or no longer has its digest.
    */
   smallNow(sha512: string): Uint8Array | undefined;
+  /** Whether it is held, as far as the index says. */
+  hasNow(sha512: string): boolean;
 }

@@ -265,6 +265,10 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     return bytesId === undefined ? undefined : this.#readSmall(sha512, bytesId);
   }
 
+  hasNow(sha512: string): boolean {
+    return this.#tables.find(sha512) !== undefined;
+  }
+
   #readSmall(sha512: string, bytesId: number): Uint8Array | undefined {
     const bytes = this.#tables.bytes(bytesId);
     if (bytes !== undefined && hasDigest(bytes, sha512)) return bytes;

@@ -123,6 +123,7 @@ describe('small artifacts', () => {
         assert.equal((await files()).length, 1);
         assert.equal(countBytes(database), 0);
         assert.equal(artifacts.smallNow(sha512), undefined);
+        assert.ok(artifacts.hasNow(sha512), 'it is held all the same');
         assert.deepEqual(await contentOf(artifacts, sha512), Buffer.from(bytes));
       }),
     );
@@ -157,6 +158,7 @@ describe('small artifacts', () => {
       tables.want(sha512);
       database.prepare('UPDATE artifact_bytes SET bytes = ?').run(bytes.with(50, 1));
       assert.equal(artifacts.smallNow(sha512), undefined);
+      assert.ok(!artifacts.hasNow(sha512), 'it is not held any more');
       assert.equal(artifacts.factsNow(sha512), undefined, 'not voted for either');
       assert.equal(countBytes(database), 0);
       assert.deepEqual(await artifacts.missing(10), [sha512]);
