@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 
 import { publicKeyHex } from '../../verifier/ed25519.ts';
+import { quote } from '../../verifier/errors.ts';
 import type { SigningKey } from '../../verifier/node/signing-key.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, usageError } from '../errors.ts';
@@ -9,6 +10,7 @@ import { isArmored, seal, unseal } from '../keys/age.ts';
 import { findAgentKey } from '../keys/agent/agent-signer.ts';
 import {
   describeKey,
+  isKeyName,
   loadKey,
   storeAgentKey,
   storeKey,
@@ -95,6 +97,12 @@ async function importFromAgent(
 ): Promise<KeyFile> {
   const { publicKey, comment } = await findAgentKey(agentAccess(invocation), which);
   const label = name ?? comment;
+  if (name === undefined && !isKeyName(comment)) {
+    throw usageError(
+      `the agent calls it ${quote(comment)}, which is no name here`,
+      '--name <name>',
+    );
+  }
   return await storeAgentKey(newKeyPath(invocation, label), label, publicKey);
 }
 

@@ -324,6 +324,13 @@ describe('a key of the ssh-agent', () => {
     assert.equal(named.publicKey, only.publicKey);
   });
 
+  it('needs a name of its own where the agent calls it by an address', async () => {
+    await agent.add('bob@laptop');
+    const { code, stderr } = await home.run(['key', 'import', '--agent', 'bob@laptop']);
+    assert.equal(code, 2);
+    assert.match(stderr, /--name/);
+  });
+
   it('never leaves it', async () => {
     assert.deepEqual(await home.exitOf(['key', 'export', 'held', '--out', 'x']), [4, 'BP8004']);
     assert.deepEqual(await home.exitOf(['key', 'passwd', 'held'], TWICE), [4, 'BP8004']);

@@ -72,9 +72,14 @@ export function describeKey(key: KeyFile): {
   };
 }
 
+/** Whether a text can be the name of a key. */
+export function isKeyName(text: string): boolean {
+  return KEY_NAME.test(text);
+}
+
 /** Where the key of that name is kept. @throws {CliError} BP9003 for a name that is no label */
 export function keyPath(folder: string, name: string): string {
-  if (!KEY_NAME.test(name)) {
+  if (!isKeyName(name)) {
     throw new CliError(
       'BP9003',
       'a key name has 1 to 64 letters, digits, dots, dashes, underscores',
@@ -224,7 +229,7 @@ export async function listKeyNames(folder: string): Promise<readonly string[]> {
   return names
     .filter((name) => name.endsWith(SUFFIX))
     .map((name) => name.slice(0, -SUFFIX.length))
-    .filter((label) => KEY_NAME.test(label))
+    .filter(isKeyName)
     .sort();
 }
 
