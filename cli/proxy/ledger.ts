@@ -25,6 +25,7 @@ export class ProxyLedger {
   readonly #escapes = new Map<string, Diagnostic>();
   /** What could not be proven either way, by message. */
   readonly #unproven = new Map<string, Diagnostic>();
+  readonly #told = new Set<string>();
   readonly #tell: (line: string) => void;
   #forgotten = 0;
 
@@ -36,30 +37,29 @@ export class ProxyLedger {
   /** A tarball was served or refused. */
   tarball(report: SubjectReport): void {
     const { name, version } = report;
-    const isFirst = this.#put(this.#tarballs, `${name}@${version ?? ''}`, report);
-    if (isFirst) this.#tellAll(report.diagnostics);
+    this.#put(this.#tarballs, `${name}@${version ?? ''}`, report, report.diagnostics);
   }
 
   /** Nothing of a package could be offered. */
   missing(report: SubjectReport): void {
-    if (this.#put(this.#missing, report.name, report)) this.#tellAll(report.diagnostics);
+    this.#put(this.#missing, report.name, report, report.diagnostics);
   }
 
   /** Versions of a package that were left out of what was offered. */
   hidden(name: string, versions: readonly HiddenVersion[]): void {
     if (versions.length === 0) return;
     const found = describeHidden(name, versions);
-    if (this.#put(this.#hidden, name, found)) this.#tellAll([found]);
+    this.#put(this.#hidden, name, found, [found]);
   }
 
   /** Something was asked of another host. */
   escape(what: string, refusal: Diagnostic): void {
-    if (this.#put(this.#escapes, what, refusal)) this.#tellAll([refusal]);
+    this.#put(this.#escapes, what, refusal, [refusal]);
   }
 
   /** Something could not be proven either way. */
   unproven(problem: Diagnostic): void {
-    if (this.#put(this.#unproven, problem.message, problem)) this.#tellAll([problem]);
+    this.#put(this.#unproven, problem.message, problem, [problem]);
   }
 
   /**
@@ -98,19 +98,18 @@ export class ProxyLedger {
     ];
   }
 
-  #put<T>(table: Map<string, T>, key: string, value: T): boolean {
-    const isFirst = !table.has(key);
-    if (isFirst && table.size >= REMEMBERED_MAX) {
+  // What is said again is told once; a verdict that changes while the proxy serves is news.
+  #put<T>(table: Map<string, T>, key: string, value: T, news: readonly Diagnostic[]): void {
+    if (!table.has(key) && table.size >= REMEMBERED_MAX) {
       this.#forgotten++;
-      return false;
+      return;
     }
     table.set(key, value);
-    return isFirst;
-  }
-
-  #tellAll(diagnostics: readonly Diagnostic[]): void {
-    for (const { code, severity, message } of diagnostics) {
-      this.#tell(`${severity === 'warning' ? 'note' : 'refused'} ${code} ${message}`);
+    for (const { code, severity, message } of news) {
+      const line = `${severity === 'warning' ? 'note' : 'refused'} ${code} ${message}`;
+      if (this.#told.has(line) || this.#told.size >= REMEMBERED_MAX) continue;
+      this.#told.add(line);
+      this.#tell(line);
     }
   }
 }
