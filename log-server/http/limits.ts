@@ -67,6 +67,9 @@ export const REPORT_READS_MAX = 2;
 /** Heads that strangers report, judged at one time: each costs up to 64 signatures. */
 export const HEAD_REPORTS_MAX = 4;
 
+/** Pages of the explorer made at one time: a package's may list thousands of versions. */
+export const PAGES_MAX = 2;
+
 /** Addresses remembered for rate limits; the least recently seen is forgotten. */
 export const ADDRESSES_MAX = 10_000;
 

@@ -13,6 +13,7 @@ import { HttpError, answerError } from './errors.ts';
 import type { PublicFace } from './face.ts';
 import { entryRoutes } from './entry-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
+import { explorerRoutes } from './explorer-routes.ts';
 import { healthRoutes } from './health-routes.ts';
 import { AddressLimiter } from './limits.ts';
 import { RequestCounts } from './metrics.ts';
@@ -67,6 +68,7 @@ export function createPublicApp(
   proposalRoutes(app, shared);
   misbehaviourRoutes(app, shared);
   contradictionRoutes(app, shared);
+  explorerRoutes(app, shared);
   healthRoutes(app, shared);
   app.notFound(() => errorResponse(new HttpError(404, 'NOT_FOUND', 'there is nothing here'), log));
   app.onError((error) => errorResponse(error, log));
