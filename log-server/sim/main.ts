@@ -4,6 +4,7 @@ import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts'
 import { huntMutant } from './mutants.ts';
 import { mutantTable, replayCommand, summaryLine, violationReport } from './report.ts';
 import { runSeed } from './run.ts';
+import { shrink } from './shrink.ts';
 import type { Family, Wishes } from './swarm.ts';
 
 const USAGE = `usage: npm run sim -- [--seed N] [--seeds K] [--n 4|7|10|…] [--verbose]
@@ -17,6 +18,8 @@ const USAGE = `usage: npm run sim -- [--seed N] [--seeds K] [--n 4|7|10|…] [--
   --runs K             most runs per planted bug (200)
   --real-signatures    Ed25519 instead of the register
   --real-ledger        the rules of the real ledger instead of the toy
+  --shrink             leave out of a failing seed what it does not need, one fault after the other
+  --without A,B        leave out these faults, as --shrink names them
   --quiet              only violations and the total
   --verbose            the whole transcript
 
@@ -38,6 +41,8 @@ export async function main(args: readonly string[]): Promise<number> {
       runs: { type: 'string', default: '200' },
       'real-signatures': { type: 'boolean', default: false },
       'real-ledger': { type: 'boolean', default: false },
+      shrink: { type: 'boolean', default: false },
+      without: { type: 'string' },
       quiet: { type: 'boolean', default: false },
       verbose: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -66,8 +71,10 @@ export async function main(args: readonly string[]): Promise<number> {
     ledger: values['real-ledger'] ? 'real' : 'toy',
     behaviours: values.behaviour,
     family: values.family as Family | undefined,
+    without: values.without?.split(','),
   };
   if (values.mutants) return huntAll(runs ?? 200);
+  if (values.shrink) return shrinkSeed(wishes);
   return runSeeds(wishes, seeds ?? 1, values);
 }
 
@@ -99,6 +106,19 @@ async function runSeeds(
       `${Math.round(messages / seconds)} messages/s\n`,
   );
   return violations > 0 ? 1 : 0;
+}
+
+async function shrinkSeed(wishes: Wishes): Promise<number> {
+  const shrunk = await shrink(wishes, (line) => process.stdout.write(`${line}\n`));
+  if (shrunk === undefined) {
+    process.stdout.write('nothing goes wrong in this world\n');
+    return 0;
+  }
+  const { invariant, without, runs } = shrunk;
+  process.stdout.write(
+    `${invariant} still breaks, after ${runs} runs: ${replayCommand({ ...wishes, without })}\n`,
+  );
+  return 1;
 }
 
 async function huntAll(runsMax: number): Promise<number> {

@@ -44,12 +44,14 @@ export function replayCommand({
   ledger,
   family,
   behaviours,
+  without,
 }: Wishes): string {
   const words = [`npm run sim -- --seed ${seed}`];
   if (members !== undefined) words.push(`--n ${members}`);
   for (const mutant of mutants ?? []) words.push(`--mutant ${mutant}`);
   if (family !== undefined) words.push(`--family ${family}`);
   for (const behaviour of behaviours ?? []) words.push(`--behaviour ${behaviour}`);
+  if (without !== undefined && without.length > 0) words.push(`--without ${without.join(',')}`);
   if (realSignatures === true) words.push('--real-signatures');
   if (ledger === 'real') words.push('--real-ledger');
   return [...words, '--verbose'].join(' ');
@@ -63,6 +65,7 @@ export function violationReport(wishes: Wishes, result: RunResult): string {
     '',
     `violation: ${result.violation?.message ?? ''}`,
     `see it again: ${replayCommand(wishes)}`,
+    `what it takes: ${replayCommand(wishes).replace('--verbose', '--shrink')}`,
   ].join('\n');
 }
 

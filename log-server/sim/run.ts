@@ -1,5 +1,6 @@
 // One run: a time of faults, then an end of all faults but the traitors, and the demand that everything
 // comes to its end (I13). The same seed always gives the same run (I15).
+import { without } from './faults.ts';
 import { Nemesis } from './nemesis.ts';
 import { TICK_UNITS } from './process.ts';
 import { type Wishes, type WorldOptions, drawWorld } from './swarm.ts';
@@ -38,7 +39,7 @@ const TICKS_PER_REQUEST = 10;
 
 /** Runs a seed. */
 export async function runSeed(wishes: Wishes, verbose = false): Promise<RunResult> {
-  const options = drawWorld(wishes);
+  const options = without(drawWorld(wishes), wishes.without ?? []);
   return runWorld(options, verbose);
 }
 

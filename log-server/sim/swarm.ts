@@ -38,6 +38,8 @@ export interface Wishes {
   /** Only these behaviours, for studies of one. */
   readonly behaviours?: readonly string[] | undefined;
   readonly family?: Family | undefined;
+  /** Faults to leave out, by name (shrink.ts). */
+  readonly without?: readonly string[] | undefined;
   /** Whether members weigh differently; drawn when absent. */
   readonly weighted?: boolean | undefined;
 }
