@@ -8,8 +8,12 @@ export function addInspecting(program: Command, run: Run): void {
   program
     .command('inspect <package>')
     .description('show what the log says about name or name@version: signers, digest, scripts')
+    .option(
+      '--proof',
+      'with what it rests on: roster, cosignatures, map, and the path of each entry',
+    )
     .option('--raw', 'with the manifest and the entries as they are in the log')
-    .action((target: string, options: { raw?: boolean }) =>
+    .action((target: string, options: { raw?: boolean; proof?: boolean }) =>
       run('inspect', async (invocation) => {
         const { inspect } = await import('./commands/inspect.ts');
         return await inspect(invocation, target, options);

@@ -21,6 +21,7 @@ import {
 } from '../output/report.ts';
 import { withSession, type Verified } from '../session/log-session.ts';
 import { reportCheckpoint } from '../session/report-subject.ts';
+import { proofReport } from './inspect-proof.ts';
 import { parseSpec } from './spec.ts';
 
 const DEPENDENCY_FIELDS = ['dependencies', 'optionalDependencies', 'peerDependencies'] as const;
@@ -31,7 +32,7 @@ const LINES_MAX = 30;
 export async function inspect(
   invocation: Invocation,
   target: string,
-  options: { readonly raw?: boolean },
+  options: { readonly raw?: boolean; readonly proof?: boolean },
 ): Promise<Report> {
   const named = isPackageName(target) ? { name: target } : parseSpec(target);
   const subjects: Subject[] = [{ kind: 'package', name: named.name }];
@@ -55,6 +56,11 @@ export async function inspect(
       data['package'] = packageData(about.package);
     }
     lines.push(checkpointLine(verified));
+    if (options.proof === true) {
+      const proof = proofReport(verified, session.config.pin);
+      data['proof'] = proof.data;
+      lines.push('', ...proof.lines);
+    }
     if (options.raw === true) {
       const raw = rawData(verified);
       data['entries'] = raw;

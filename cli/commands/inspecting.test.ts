@@ -5,6 +5,12 @@ import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog } from '../../fixtures/fake-log.ts';
+import { utf8 } from '../../verifier/bytes.ts';
+import { parseCheckpoint } from '../../verifier/checkpoint.ts';
+import { decodeBase64 } from '../../verifier/encoding.ts';
+import { leafHash } from '../../verifier/merkle/hash.ts';
+import { checkInclusion } from '../../verifier/merkle/inclusion.ts';
+import { parseNote } from '../../verifier/note.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 
 let fake: FakeLog;
@@ -73,6 +79,35 @@ describe('inspect', () => {
       assert.deepEqual((await json('inspect', target)).exit, { code, reason });
     });
   }
+
+  it('shows what it rests on, so that others can follow it', async () => {
+    const { result: data } = await json('inspect', 'alpha@1.0.0', '--proof', '--raw');
+    const proof = data['proof'] as {
+      readonly pin: string;
+      readonly checkpoint: string;
+      readonly cosignatures: readonly { readonly replica: string; readonly time: number }[];
+      readonly entries: readonly {
+        readonly index: number;
+        readonly leafHash: string;
+        readonly path: readonly string[];
+      }[];
+    };
+    assert.equal(proof.pin, fake.log.pin);
+    assert.equal(proof.cosignatures.length, 4);
+    const { size, root } = parseCheckpoint(parseNote(proof.checkpoint).text);
+    const raw = data['entries'] as readonly { readonly index: number; readonly data: string }[];
+    assert.deepEqual(
+      proof.entries.map(({ index }) => index),
+      raw.map(({ index }) => index),
+    );
+    for (const [i, { index, leafHash: shown, path }] of proof.entries.entries()) {
+      const leaf = leafHash(utf8(raw[i]?.data ?? ''));
+      assert.deepEqual(decodeBase64(shown), leaf);
+      checkInclusion(leaf, index, size, path.map(decodeBase64), root);
+    }
+    const { stdout } = await fake.run(['inspect', 'alpha@1.0.0', '--proof']);
+    assert.match(stdout, /\n {2}quorum {6}4 of 4, 3 needed\n/);
+  });
 
   it('shows the entries as they are in the log', async () => {
     const { result: data } = await json('inspect', 'alpha@1.0.0', '--raw');

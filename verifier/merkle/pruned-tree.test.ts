@@ -7,7 +7,8 @@ import { flipBit, naiveRoot, testLeaves } from '../../fixtures/naive-tree.ts';
 import { equalBytes } from '../bytes.ts';
 import { VerifyError } from '../errors.ts';
 import { EMPTY_ROOT, type Hash } from './hash.ts';
-import { prunedRanges, rootFromPrunedTree } from './pruned-tree.ts';
+import { checkInclusion } from './inclusion.ts';
+import { pathFromPrunedTree, prunedRanges, rootFromPrunedTree } from './pruned-tree.ts';
 import { inclusionRanges } from './ranges.ts';
 
 const refusal = { code: 'INCLUSION_PROOF_INVALID' };
@@ -168,4 +169,24 @@ describe('prunedRanges', () => {
       assert.throws(() => prunedRanges(5, wanted), { name: 'AssertionError' });
     });
   }
+});
+
+describe('pathFromPrunedTree', () => {
+  it('gives the inclusion path of every leaf that is shown, in every tree of up to nine leaves', () => {
+    for (let size = 1; size <= 9; size++) {
+      const leaves = testLeaves(size);
+      const root = naiveRoot(leaves, EMPTY_ROOT);
+      for (let mask = 1; mask < 2 ** size; mask++) {
+        const wanted = subset(mask, size);
+        const { kept, hashes } = prune(leaves, wanted);
+        for (const index of wanted) {
+          const leaf = leaves[index];
+          assert.ok(leaf !== undefined, 'there is a leaf');
+          const path = pathFromPrunedTree(size, kept, hashes, index);
+          // Also refuses a path that is too long or too short.
+          checkInclusion(leaf, index, size, path, root);
+        }
+      }
+    }
+  });
 });

@@ -45,6 +45,46 @@ export function rootFromPrunedTree(
   leaves: ReadonlyMap<number, Hash>,
   hashes: readonly Hash[],
 ): Hash {
+  return foldPrunedTree(size, leaves, hashes, () => undefined);
+}
+
+/**
+ * The inclusion path (RFC 6962 section 2.1.1) of one of the leaves, from the leaf up. Unchecked like its
+ * source: `checkInclusion` says whether it leads to a root that is trusted.
+ *
+ * @param index of one of `leaves`
+ * @throws {VerifyError} `INCLUSION_PROOF_INVALID`
+ */
+export function pathFromPrunedTree(
+  size: number,
+  leaves: ReadonlyMap<number, Hash>,
+  hashes: readonly Hash[],
+  index: number,
+): readonly Hash[] {
+  assert(leaves.has(index), 'a path is asked for a leaf that is shown');
+  const path: Hash[] = [];
+  foldPrunedTree(size, leaves, hashes, ({ start, middle, end, left, right }) => {
+    if (index >= start && index < end) path.push(index < middle ? right : left);
+  });
+  return path;
+}
+
+/** An inner node whose both sides are known: of `[start, end)`, cut at `middle`. */
+interface FoldedNode {
+  readonly start: number;
+  readonly middle: number;
+  readonly end: number;
+  readonly left: Hash;
+  readonly right: Hash;
+}
+
+// Children before parents.
+function foldPrunedTree(
+  size: number,
+  leaves: ReadonlyMap<number, Hash>,
+  hashes: readonly Hash[],
+  onNode: (node: FoldedNode) => void,
+): Hash {
   const wanted = [...leaves.keys()].sort((a, b) => a - b);
   if (!isTreeSize(size) || !isAscendingBelow(wanted, size)) {
     throw invalid(`leaves outside a tree of size ${size}`);
@@ -68,7 +108,9 @@ export function rootFromPrunedTree(
     const middle = start + splitPoint(end - start);
     const split = lowerBound(wanted, middle, from, to);
     const left = walk(start, middle, from, split);
-    return nodeHash(left, walk(middle, end, split, to));
+    const right = walk(middle, end, split, to);
+    onNode({ start, middle, end, left, right });
+    return nodeHash(left, right);
   }
 
   function take(): Hash {
