@@ -66,6 +66,7 @@ export function addMonitor(program: Command, run: Run): void {
     .option('--interval <duration>', 'pause between two rounds', '1m')
     .option('--state <folder>', 'where it keeps how far it got (default: your state folder)')
     .option('--webhook <url>', 'post notices there as well')
+    .option('--metrics <file>', 'write metrics there after each round (Prometheus text format)')
     .option('--from-start', 'tell about what is in the log at the first round, too')
     .action(
       (options: {
@@ -73,6 +74,7 @@ export function addMonitor(program: Command, run: Run): void {
         interval: string;
         state?: string;
         webhook?: string;
+        metrics?: string;
         fromStart?: boolean;
       }) =>
         run(

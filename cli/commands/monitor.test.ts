@@ -374,3 +374,78 @@ describe('monitor check-config', () => {
     });
   }
 });
+
+describe('monitor run --metrics', () => {
+  // Each line as an exporter reads it: name, labels, value.
+  async function metrics(): Promise<ReadonlyMap<string, number>> {
+    const text = await readFile(join(fake.home, 'bftpkg.prom'), 'utf8');
+    assert.ok(text.endsWith('\n'), 'the last line ends');
+    const samples = new Map<string, number>();
+    const typed = new Set<string>();
+    for (const line of text.trimEnd().split('\n')) {
+      if (line.startsWith('# HELP ')) continue;
+      const type = /^# TYPE (\w+) gauge$/.exec(line)?.[1];
+      if (type !== undefined) {
+        assert.ok(!typed.has(type), `${type} is there once`);
+        typed.add(type);
+        continue;
+      }
+      const [, name = '', labels = '', value] =
+        /^(\w+)(\{(?:\w+="(?:[^"\\]|\\.)*",?)+\})? ([0-9]+)$/.exec(line) ?? [];
+      assert.ok(typed.has(name), `${line}: after its type`);
+      samples.set(`${name}${labels}`, Number(value));
+    }
+    return samples;
+  }
+
+  const file = (): readonly string[] => ['--metrics', join(fake.home, 'bftpkg.prom')];
+
+  it('says how far it got, who is up, and that nothing is wrong', async () => {
+    await fake.publish({ name: 'alpha', version: '1.0.0' });
+    await round(...file());
+    const samples = await metrics();
+    assert.equal(samples.get('bftpkg_monitor_round_complete'), 1);
+    assert.equal(samples.get('bftpkg_monitor_checked_entries'), fake.log.size);
+    assert.equal(samples.get('bftpkg_monitor_round_timestamp_seconds'), fake.log.time + 1);
+    assert.equal(samples.get('bftpkg_monitor_checkpoint_timestamp_seconds'), fake.log.time);
+    assert.equal(samples.get('bftpkg_monitor_notices_pending'), 0);
+    const isUp = fake.replicas.map(({ url }) =>
+      samples.get(`bftpkg_monitor_replica_up{replica="${url}"}`),
+    );
+    assert.deepEqual(isUp, [1, 1, 1, 1]);
+    const found = [...samples].filter(([name]) => name.startsWith('bftpkg_monitor_found'));
+    assert.ok(found.length > 10, 'each kind has a sample');
+    assert.deepEqual(
+      found.filter(([, value]) => value !== 0),
+      [],
+    );
+  });
+
+  it('counts what is wrong, and names the replica', async () => {
+    await fake.publish({ name: 'alpha', version: '1.0.0' });
+    const [first, second] = fake.replicas;
+    assert.ok(first !== undefined && second !== undefined, 'there are replicas');
+    broken(first);
+    broken(second);
+    await round(...file());
+    const samples = await metrics();
+    const up = (url: string): number | undefined =>
+      samples.get(`bftpkg_monitor_replica_up{replica="${url}"}`);
+    assert.deepEqual([up(first.url), up(second.url)], [0, 0]);
+    const found = (kind: string): number | undefined =>
+      samples.get(`bftpkg_monitor_found{category="availability",kind="${kind}"}`);
+    assert.deepEqual([found('replica'), found('quorum'), found('stale')], [2, 1, 0]);
+  });
+
+  it('goes on watching when the file cannot be written', async () => {
+    await fake.publish({ name: 'alpha', version: '1.0.0' });
+    const argv = ['monitor', 'run', '--once', '--config', config];
+    const { code, stderr } = await fake.run([
+      ...argv,
+      '--metrics',
+      join(fake.home, 'nowhere', 'x.prom'),
+    ]);
+    assert.equal(code, 0);
+    assert.match(stderr, /metrics cannot be written: ENOENT/);
+  });
+});

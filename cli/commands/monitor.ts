@@ -5,9 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
 import { HttpClient } from '../client/http.ts';
 import type { Invocation } from '../context.ts';
-import { usageError } from '../errors.ts';
+import { systemCode, usageError } from '../errors.ts';
 import { loadMonitorConfig, type MonitorConfig } from '../monitor/config.ts';
 import { postNotices } from '../monitor/deliver.ts';
+import { formatMetrics, writeMetrics } from '../monitor/metrics.ts';
 import { noticeJson, type Notice, type NoticeKind } from '../monitor/notices.ts';
 import { makeRound, type Round } from '../monitor/round.ts';
 import { MonitorStore, type MonitorState } from '../monitor/state.ts';
@@ -37,6 +38,8 @@ export interface MonitorOptions {
   /** Folder of the state. */
   readonly state?: string;
   readonly webhook?: string;
+  /** File for metrics, written after each round. */
+  readonly metrics?: string;
   readonly fromStart?: boolean;
 }
 
@@ -130,7 +133,22 @@ class Monitor {
     );
     const told = round.state.pending;
     this.#state = await this.#deliver(round.state);
+    await this.#measure({ ...round, state: this.#state });
     return { round, told };
+  }
+
+  // A full disk must not stop the watching: whoever reads the file sees that its time stands still.
+  async #measure(round: Round): Promise<void> {
+    const { metrics } = this.#options;
+    if (metrics === undefined) return;
+    const { context, notice } = this.#invocation;
+    const nowSeconds = Math.floor(context.nowMs() / 1000);
+    try {
+      const text = formatMetrics(round, this.#config.replicas, nowSeconds);
+      await writeMetrics(resolve(context.cwd, metrics), text);
+    } catch (error) {
+      notice(`${metrics}: the metrics cannot be written: ${systemCode(error) ?? String(error)}`);
+    }
   }
 
   // From here on a crash tells something twice, never not at all.

@@ -50,6 +50,11 @@ const AVAILABILITY: ReadonlySet<NoticeKind> = new Set<NoticeKind>([
 ]);
 const MESSAGE_LENGTH_MAX = 4_096;
 
+/** Whom a kind of notice is for. */
+export function categoryOf(kind: NoticeKind): Notice['category'] {
+  return AVAILABILITY.has(kind) ? 'availability' : 'security';
+}
+
 /** One thing to tell. */
 export interface Notice {
   /** The same for the same happening, however often it is told: receivers drop doubles by it. */
@@ -71,8 +76,13 @@ export function notice(
   const id = createHash('sha256')
     .update(canonicalJson([kind, ...identity]))
     .digest('hex');
-  const category = AVAILABILITY.has(kind) ? 'availability' : 'security';
-  return { id, category, kind, entry, message: message.slice(0, MESSAGE_LENGTH_MAX) };
+  return {
+    id,
+    category: categoryOf(kind),
+    kind,
+    entry,
+    message: message.slice(0, MESSAGE_LENGTH_MAX),
+  };
 }
 
 /** The notice for machines. */

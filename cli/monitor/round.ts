@@ -46,6 +46,10 @@ export interface Round {
   readonly found: readonly Notice[];
   /** Size of the log that was checked to its end; `undefined` when none was. */
   readonly size: number | undefined;
+  /** Certified time of the newest checkpoint that was shown, Unix seconds. */
+  readonly certifiedTime: number | undefined;
+  /** Addresses of replicas that showed no valid one. */
+  readonly failed: readonly string[];
 }
 
 /** Makes one round and writes the new state. */
@@ -66,7 +70,13 @@ export async function makeRound(request: RoundRequest, before: MonitorState): Pr
   // The cursor and what was found on the way to it become durable in one step.
   await store.write(next);
   if (audit !== before.audit) await store.removeOthers(audit);
-  return { state: next, found: [...found, ...ongoing], size: checked.size };
+  return {
+    state: next,
+    found: [...found, ...ongoing],
+    size: checked.size,
+    certifiedTime: views.newest?.checkpoint.certifiedTime,
+    failed: views.failures.map(({ url }) => url),
+  };
 }
 
 async function forkNotice(error: ForkError, folder: string): Promise<Notice> {
