@@ -489,6 +489,7 @@ export class ReplicaNode {
     return {
       store: storage.store,
       artifacts: storage.artifacts,
+      isReleased: storage.isReleased,
       url: this.#publishedUrl(),
       submit: (envelope, waitMs, gone) => this.#submit(envelope, waitMs, gone),
       submission: async (id) => {

@@ -26,11 +26,16 @@ import {
 } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 import { bytes, incomingOf, json, sent, streamed } from './routes.ts';
+import { UndecidedShares } from './undecided-shares.ts';
 
 const DIGEST_PATTERN = /^[0-9a-f]{128}$/;
 
 /** Adds PUT, GET and HEAD of /v1/artifacts/<sha512>, and POST /v1/artifacts for many small ones. */
-export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteContext): void {
+export function artifactRoutes(
+  app: PublicApp,
+  { face, log, nowMs, allowWrite }: RouteContext,
+): void {
+  const shares = new UndecidedShares(nowMs, (sha512) => face.isReleased(sha512));
   const uploads = new SharedGate(UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX);
   const smallUploads = new SharedGate(SMALL_UPLOADS_MAX, SMALL_UPLOADS_PER_ADDRESS_MAX);
   const parcels = new SharedGate(PARCELS_MAX, PARCELS_PER_ADDRESS_MAX);
@@ -40,11 +45,16 @@ export function artifactRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
     allowWrite(incoming);
     const sha512 = readDigest(c.req.param('sha512'));
     const sender = networkOf(incoming.socket.remoteAddress ?? '');
+    if (!shares.allows(sender)) {
+      const message = 'too much of what this address uploaded is in no release yet';
+      throw new HttpError(503, 'BUSY', message, 60);
+    }
     const gate = isSmall(incoming) ? smallUploads : uploads;
     const done = await gate.run(sender, () => takeUpload(face, sha512, incoming));
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many uploads at one time', 2);
     const { kind, facts } = done.value;
     if (kind === 'created') {
+      shares.add(sender, sha512, facts.size);
       log.info('artifact_stored', { sha512, size: facts.size, name: facts.name });
     }
     return json({ sha512, status: kind, size: facts.size }, kind === 'created' ? 201 : 200);

@@ -92,6 +92,8 @@ export type PublicStore = Pick<
 export interface PublicFace {
   readonly store: PublicStore;
   readonly artifacts: ArtifactStore;
+  /** Whether a release in the log names the artifact. */
+  isReleased(sha512: string): boolean;
   /** Public address of this replica, without a final slash: where its tarballs are. */
   readonly url: string;
   /**

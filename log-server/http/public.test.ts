@@ -113,6 +113,7 @@ const face: PublicFace = {
   contradictionDocument: async (id) => (id === CONTRADICTION_ID ? '{}' : undefined),
   reportHead: async (note) => headReport(note),
   artifacts,
+  isReleased: () => false,
   url: 'http://replica.example',
   store: {
     checkpoint: async () => (hasCheckpoint ? { size: 3, height: 1, note: NOTE } : undefined),

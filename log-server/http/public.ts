@@ -42,6 +42,7 @@ export function createPublicApp(
     face,
     requests,
     log,
+    nowMs,
     allowWrite: (request) => {
       if (limiter.allows(request.socket.remoteAddress ?? '')) return;
       throw new HttpError(429, 'RATE_LIMITED', 'too many writes from this address', 1);

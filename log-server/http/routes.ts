@@ -18,6 +18,8 @@ export interface RouteContext {
   /** Answers so far. */
   readonly requests: RequestCounts;
   readonly log: Log;
+  /** A monotonic clock. */
+  readonly nowMs: () => number;
   /** Throws when the sender has written too much lately. @throws {HttpError} 429 */
   readonly allowWrite: (request: IncomingMessage) => void;
 }

@@ -57,6 +57,8 @@ export interface Storage {
   readonly view: BatchBase;
   /** Leaf index of a package's first maintainer set: its age. */
   readonly claimIndex: (name: string) => number | undefined;
+  /** Whether a release in the log names the artifact. */
+  readonly isReleased: (sha512: string) => boolean;
   /** Artifacts that the log names, and of them those not held. */
   readonly artifactCounts: () => { readonly wanted: number; readonly missing: number };
 }
@@ -105,9 +107,18 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const store = new SqliteStore({ database, tables, state, executions, identity, execute });
     await store.verifyCheckpoint(verifier);
     const artifactCounts: Storage['artifactCounts'] = () => tables.artifacts.counts();
+    const isReleased = (sha512: string): boolean => tables.artifacts.isWanted(sha512);
     const claimIndex = (name: string): number | undefined =>
       tables.state.setIndexes(name, state.tip.size)[0];
-    return { store, application, artifacts, view: state, claimIndex, artifactCounts };
+    return {
+      store,
+      application,
+      artifacts,
+      view: state,
+      claimIndex,
+      isReleased,
+      artifactCounts,
+    };
   } catch (error) {
     database.close();
     throw error;
