@@ -32,7 +32,12 @@ export class SigningKey {
   static fromSeed(seed: Uint8Array): SigningKey {
     assert(seed.length === SEED_LENGTH, 'an Ed25519 seed has 32 bytes');
     const der = Buffer.concat([PKCS8_PREFIX, seed]);
-    return new SigningKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+    try {
+      return new SigningKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }));
+    } finally {
+      // One copy less of the secret in memory; OpenSSL has its own.
+      der.fill(0);
+    }
   }
 
   /** A new key from the operating system's randomness. */
@@ -43,7 +48,9 @@ export class SigningKey {
   /** The 32 secret bytes, a copy. */
   get seed(): Uint8Array {
     const pkcs8 = this.#key.export({ format: 'der', type: 'pkcs8' });
-    return Uint8Array.from(pkcs8.subarray(-SEED_LENGTH));
+    const seed = Uint8Array.from(pkcs8.subarray(-SEED_LENGTH));
+    pkcs8.fill(0);
+    return seed;
   }
 
   /** @returns 64 bytes, the same for the same message */

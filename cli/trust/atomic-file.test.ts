@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { systemCode } from '../errors.ts';
+import { createWholeFile, replaceFile } from './atomic-file.ts';
+
+describe('files that are written whole', () => {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'bftpkg-atomic-'));
+  });
+  after(async () => rm(folder, { recursive: true }));
+
+  const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
+    await work.then(
+      () => 'done',
+      (error: unknown) => systemCode(error),
+    );
+
+  it('are created once, with their mode, and leave nothing beside them', async () => {
+    const own = join(folder, 'once');
+    await mkdir(own);
+    await createWholeFile(join(own, 'a'), 'first', 0o600);
+    assert.equal((await stat(join(own, 'a'))).mode & 0o777, 0o600);
+    assert.equal(await codeOf(createWholeFile(join(own, 'a'), 'second', 0o600)), 'EEXIST');
+    assert.equal(await readFile(join(own, 'a'), 'utf8'), 'first');
+    assert.deepEqual(await readdir(own), ['a']);
+  });
+
+  it('are created by one of many who try at once', async () => {
+    const own = join(folder, 'many');
+    await mkdir(own);
+    const texts = Array.from({ length: 20 }, (_, i) => `${i} `.repeat(10_000));
+    const outcomes = await Promise.all(
+      texts.map((text) => codeOf(createWholeFile(join(own, 'a'), text, 0o600))),
+    );
+    assert.equal(outcomes.filter((outcome) => outcome === 'done').length, 1);
+    assert.equal(outcomes.filter((outcome) => outcome === 'EEXIST').length, 19);
+    assert.equal(await readFile(join(own, 'a'), 'utf8'), texts[outcomes.indexOf('done')]);
+    assert.deepEqual(await readdir(own), ['a']);
+  });
+
+  it('are not created through a link, nor where there is no folder', async () => {
+    await symlink(join(folder, 'target'), join(folder, 'link'));
+    assert.equal(await codeOf(createWholeFile(join(folder, 'link'), 'x', 0o600)), 'EEXIST');
+    assert.equal(await codeOf(stat(join(folder, 'target'))), 'ENOENT');
+    assert.equal(await codeOf(createWholeFile(join(folder, 'no', 'a'), 'x', 0o600)), 'ENOENT');
+  });
+
+  it('are replaced whole: a reader sees one text or another', async () => {
+    const path = join(folder, 'replaced');
+    const texts = Array.from({ length: 10 }, (_, i) => `${i}`.repeat(100_000));
+    await writeFile(path, texts[0] ?? '');
+    const writing = new AbortController();
+    const reading = (async () => {
+      const seen = new Set<string>();
+      do seen.add(await readFile(path, 'utf8'));
+      while (!writing.signal.aborted);
+      return seen;
+    })();
+    for (const text of texts) await replaceFile(path, text);
+    writing.abort();
+    for (const text of await reading) assert.equal(texts.includes(text), true);
+    assert.equal(await readFile(path, 'utf8'), texts.at(-1));
+  });
+});
