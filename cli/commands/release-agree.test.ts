@@ -247,9 +247,9 @@ describe('agreement on a release', () => {
     assert.ok(liar !== undefined && good !== undefined, 'it was posted');
     const [line] = good.signatures;
     assert.ok(line !== undefined, 'it is signed');
-    // Bad lines in alice's name in front of her own, and a proposal that nobody has made.
+    // Bad lines in alice's name behind her own, and a proposal that nobody has made.
     const bad = { keyid: line.keyid, signature: new Uint8Array(64).fill(7) };
-    liar.proposals.set(id, { ...good, signatures: [bad, bad, line] });
+    liar.proposals.set(id, { ...good, signatures: [line, bad, bad] });
     const text = new TextDecoder().decode(good.payload).replace(/"size":[0-9]+/, '"size":1');
     const payload = new TextEncoder().encode(text);
     liar.proposals.set(statementHash(payload), { ...good, payload });
@@ -262,12 +262,13 @@ describe('agreement on a release', () => {
       [id],
     );
     assert.deepEqual(result.proposals[0]?.packages[0]?.['signed'], ['alice']);
-    // Or it hides it: the others have it.
-    liar.proposals.clear();
+    // Another one hides it: the others have it.
+    fake.replicas[1]?.proposals.clear();
     const signed = await as('bob', ['release', 'sign', '--key', 'bob'], yes);
     assert.equal(signed.code, EXIT.verified, signed.stderr);
     const done = await as('bob', ['release', 'submit', id]);
     assert.equal(done.code, EXIT.verified, done.stderr);
+    assert.equal((await as('carol', ['verify', `left-pad@${versionOf()}`])).code, EXIT.verified);
   });
 
   it('is not sure of what waits below a quorum of mailboxes', async () => {
