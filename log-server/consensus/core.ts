@@ -287,7 +287,7 @@ export class Core extends Effects {
   }
 
   isAccused(rule: Misbehaviour['rule'], signer: ReplicaIndex): boolean {
-    return this.accused.has(`${rule}/${signer}`);
+    return this.accused.has(`${rule}/${signer}`) && !this.mutant('accused-again');
   }
 
   /** N12: signs nothing more, ever. */

@@ -25,6 +25,7 @@ import { startEpoch } from './voter-state.ts';
 
 const FOUR = testRoster([1, 1, 1, 1]);
 const X = makeBatch(genesisHeader(ORIGIN), 0, [request('x')], 1_000_000);
+const Y = makeBatch(genesisHeader(ORIGIN), 0, [request('y')], 1_000_000);
 
 type Mutants = readonly MutantName[];
 
@@ -135,6 +136,40 @@ const KILLS: readonly (readonly [MutantName, string, (mutants: Mutants) => boole
         );
       }
       return !made.node(2).ledger.committedIds.has(id);
+    },
+  ],
+  [
+    'old-batches-counted',
+    'suspects a leader for batches that are older than the request (Q5)',
+    (mutants) => {
+      const made = cluster(mutants);
+      made.crash(3);
+      for (let i = 0; i < 6; i++) {
+        made.submit(1, `meanwhile ${i}`);
+        made.run(1);
+      }
+      made.restart(3);
+      made.submit(3, 'late');
+      for (let i = 0; i < 4; i++) {
+        made.submit(1, `later ${i}`);
+        made.run(1, ({ from, message }) => !(from === 3 && message.kind === 'forward'));
+      }
+      return made.node(3).replica.summary.wish > 0;
+    },
+  ],
+  [
+    'accused-again',
+    'reports a proof of guilt as often as it is shown (R6)',
+    (mutants) => {
+      const liar = new Liar(1, { mutants });
+      const [, , node] = liar.cluster.nodes;
+      for (let i = 0; i < 5; i++) {
+        for (const { header } of [X, Y]) {
+          liar.vote('prepare', header, { view: 0, nv: ZERO_DIGEST }, [2]);
+        }
+      }
+      liar.settle(({ from, to }) => from === 1 && to === 2);
+      return node?.evidence.length !== 1;
     },
   ],
   [

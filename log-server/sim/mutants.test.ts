@@ -21,7 +21,7 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['commit-in-old-view', 10],
   ['no-mandate', 10],
   ['mandate-ignored', 15],
-  ['double-vote', 20],
+  ['double-vote', 5],
   ['new-view-weak-quorum', 3],
   ['weights-ignored', 10],
   ['cosign-at-commit-vote', 2],
@@ -31,6 +31,8 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['wishes-not-amplified', 1],
   ['relay-missing', 1],
   ['starvation-blind', 5],
+  ['old-batches-counted', 10],
+  ['accused-again', 10],
   ['lanes-ignored', 3],
 ];
 

@@ -13,7 +13,7 @@ import { Violation } from './violation.ts';
  * it was tried out; that it is found there is what the test repeats.
  */
 export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
-  'double-vote': { family: 'chaos', behaviours: ['equivocating-leader'] },
+  'double-vote': { family: 'chaos', behaviours: ['equivocating-leader'], seed: 20 },
   'lowest-prepared-wins': { family: 'phases', members: 4 },
   'any-prepared-wins': { family: 'phases', members: 4 },
   'nv-unchecked': { family: 'phases', behaviours: ['two-new-views'] },
@@ -27,6 +27,8 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'clock-unchecked': { behaviours: ['time-liar'] },
   'starvation-blind': { family: 'chaos', members: 4, weighted: false, world: censoredWorld },
   'relay-missing': { scripted: true },
+  'old-batches-counted': { family: 'restarts' },
+  'accused-again': { family: 'chaos', behaviours: ['equivocating-leader', 'double-voter'] },
   'lanes-ignored': { family: 'crowded' },
   'early-proposal-dropped': { family: 'calm' },
   'wishes-not-amplified': { scripted: true },

@@ -36,11 +36,14 @@ export const MUTANTS = {
   'parent-unchecked': 'N3: a proposal on another parent is accepted',
   'clock-unchecked': 'N5: a proposal from the future is voted for',
   'starvation-blind': 'Q5: a leader that leaves out requests is never suspected',
+  'old-batches-counted':
+    'Q5: batches from before a request was given away count against the leader',
   'relay-missing': 'Q3: uncommitted requests are not given to the others',
   'lanes-ignored': 'Q4: the leader takes the own lane first and always',
   'early-proposal-dropped': 'N10: a proposal for the height after next is thrown away',
   'bodies-not-fetched': 'N11: a body that is missing is waited for, not asked for',
   'batches-not-fetched': 'S1: a replica that is behind does not ask',
+  'accused-again': 'R6: a proof of guilt is reported each time that its message is repeated',
 } as const;
 
 /** The name of a deliberate bug. */
