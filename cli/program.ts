@@ -189,7 +189,9 @@ function addInit(program: Command, run: Run): void {
         'baseline',
       ]),
     )
-    .addOption(new Option('--ci <host>', 'write a workflow as well').choices(['github', 'none']))
+    .addOption(
+      new Option('--ci <host>', 'write a workflow as well').choices(['github', 'gitlab', 'none']),
+    )
     .option('--dry-run', 'show what would be written')
     .option('-y, --yes', 'write without asking')
     .option('--force', 'replace a bftpkg.json that is there')

@@ -94,6 +94,30 @@ describe('init', () => {
     assert.match(workflow, /bftpkg verify --format github --no-input\n/);
   });
 
+  it('writes a job for GitLab, and includes it where there is nothing yet', async () => {
+    await lock(false);
+    const { exit } = await init(...pinned(), '--ci', 'gitlab');
+    assert.equal(exit.code, 0);
+    const job = await readFile(join(fake.project, '.gitlab/bftpkg.yml'), 'utf8');
+    assert.match(job, /stage: \.pre\n/);
+    assert.match(job, /bftpkg verify --no-input --report junit=bftpkg-junit\.xml\n/);
+    const main = await readFile(join(fake.project, '.gitlab-ci.yml'), 'utf8');
+    assert.equal(main, 'include:\n  - local: .gitlab/bftpkg.yml\n');
+  });
+
+  it('leaves a pipeline of people alone, and says what it needs', async () => {
+    await lock(false);
+    const main = join(fake.project, '.gitlab-ci.yml');
+    await writeFile(main, 'test:\n  script: make\n');
+    const { code, stdout } = await fake.run(['init', ...pinned(), '--ci', 'gitlab']);
+    assert.equal(code, 0);
+    assert.equal(await readFile(main, 'utf8'), 'test:\n  script: make\n');
+    assert.match(stdout, /next: add to \.gitlab-ci\.yml: include:/);
+    await writeFile(main, 'include: [{ local: .gitlab/bftpkg.yml }]\n');
+    const again = await fake.run(['init', ...pinned(), '--ci', 'gitlab', '--force']);
+    assert.doesNotMatch(again.stdout, /next: add to/);
+  });
+
   it('shows a diff and writes nothing in a dry run', async () => {
     await lock(true);
     const { code, stdout } = await fake.run(['init', ...pinned(), '--dry-run']);

@@ -19,6 +19,7 @@ import { withSession } from '../session/log-session.ts';
 import { findNeeds } from '../session/policy-needs.ts';
 import { replaceFile } from '../trust/atomic-file.ts';
 import { CONFIG_NAME, readUserFile } from '../trust/config.ts';
+import { planPipeline, type PlannedFile } from './init-pipeline.ts';
 import { shorten } from './policy-baseline.ts';
 
 /** Flags; each question has one. */
@@ -32,18 +33,10 @@ export interface InitOptions {
   readonly force?: boolean;
 }
 
-const WORKFLOW_PATH = join('.github', 'workflows', 'bftpkg.yml');
-
 // What a project should begin with: neither costs an honest package anything.
 const RULES = [
   { packages: ['*'], signersNotFewer: true, installScripts: 'no-new-in-patch' },
 ] as const;
-
-interface PlannedFile {
-  readonly path: string;
-  readonly before: string | undefined;
-  readonly after: string;
-}
 
 /** `init`. */
 export async function init(invocation: Invocation, options: InitOptions): Promise<Report> {
@@ -84,10 +77,8 @@ export async function init(invocation: Invocation, options: InitOptions): Promis
         after: today.baseline.text,
       });
     }
-    if (options.ci === 'github') {
-      const workflow = join(globals.project, WORKFLOW_PATH);
-      files.push({ path: workflow, before: await readIfThere(workflow), after: workflowText() });
-    }
+    const pipeline = await planPipeline(globals.project, options.ci, readIfThere);
+    files.push(...pipeline.files);
     const lines = [
       ...describeLog(pin, roster),
       ...describeToday(today, template),
@@ -95,7 +86,11 @@ export async function init(invocation: Invocation, options: InitOptions): Promis
     ];
     const isWritten = await write(invocation, options, files, lines);
     const outcome = isWritten
-      ? [...files.map((file) => `${file.path} written`), 'next: bftpkg verify']
+      ? [
+          ...files.map((file) => `${file.path} written`),
+          ...pipeline.next.map((step) => `next: ${step}`),
+          'next: bftpkg verify',
+        ]
       : ['nothing was written'];
     return doneReport('init', {
       data: {
@@ -267,25 +262,6 @@ async function write(
     await replaceFile(path, after, 0o644);
   }
   return true;
-}
-
-function workflowText(): string {
-  return `# Verifies every dependency before anything of it is installed.
-name: bftpkg
-on: [push, pull_request]
-permissions:
-  contents: read
-jobs:
-  verify:
-    runs-on: ubuntu-latest
-    steps:
-      # Pin these to commits that you have looked at.
-      - uses: actions/checkout@v4
-      - uses: actions/setup-node@v4
-        with:
-          node-version: 22
-      - run: npx --yes --ignore-scripts bftpkg verify --format github --no-input
-`;
 }
 
 async function findLockfileIfAny(project: string): Promise<string | undefined> {
