@@ -16,9 +16,16 @@ export function addProxy(program: Command, run: Run): void {
     )
     .option('--port <number>', 'port to listen on (default: a free one)')
     .option('--upstream <url>', "registry of what a policy allows without the log (default: npm's)")
+    .option(
+      '--stores <folder>',
+      'keep caches and stores there: what they have is not asked for again',
+    )
     .option('--print-env', 'print the variables that send package managers here')
     .action(
-      (command: string[], options: { port?: string; upstream?: string; printEnv?: boolean }) =>
+      (
+        command: string[],
+        options: { port?: string; upstream?: string; stores?: string; printEnv?: boolean },
+      ) =>
         run(
           'proxy',
           async (invocation) => {

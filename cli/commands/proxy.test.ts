@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
@@ -181,6 +181,49 @@ describe('proxy', () => {
     const none = await run('no-such-program-here');
     assert.equal(none.code, EXIT.usage, none.stderr);
     assert.match(none.stderr, /cannot be started: ENOENT/);
+  });
+
+  it('ends its stores with the run, unless they are to be kept', async () => {
+    const script = "console.log('store', process.env.npm_config_cache)";
+    const cacheOf = ({ stderr }: Outcome): string => /^store (.*)$/m.exec(stderr)?.[1] ?? '';
+    const first = cacheOf(await run(process.execPath, '-e', script));
+    assert.notEqual(first, '');
+    assert.equal(await exists(dirname(first)), false);
+    const argv = ['proxy', '--stores', 'kept', '--', process.execPath, '-e', script];
+    const second = cacheOf(await fake.run(argv));
+    assert.equal(dirname(second), join(fake.project, 'kept'));
+    assert.ok(await exists(join(fake.project, 'kept', 'user.npmrc')), 'it is still there');
+  });
+
+  it('takes its own address out of lockfiles again', async () => {
+    const before = [
+      '# yarn lockfile v1',
+      '',
+      'old@^1.0.0:',
+      '  version "1.0.0"',
+      `  resolved "${otherUrl}/old/-/old-1.0.0.tgz#abc"`,
+      '',
+    ].join('\n');
+    await writeFile(join(fake.project, 'yarn.lock'), before);
+    const script = `
+      const { registry } = { registry: process.env.npm_config_registry };
+      const fs = require('node:fs');
+      const text = fs.readFileSync('yarn.lock', 'utf8').replace(/"http:..[^/]*./, '"' + registry);
+      const added = ['new@^1.0.0:', '  version "1.0.0"', '  resolved "' + registry + 'new/-/new-1.0.0.tgz#undefined"', ''];
+      fs.writeFileSync('yarn.lock', text + added.join('\\n'));
+      fs.writeFileSync('bun.lock', '{"packages":{"a": ["a@1.0.0", "' + registry + 'a/-/a-1.0.0.tgz", {}, "sha512-x"]}}');
+    `;
+    const argv = ['proxy', '--upstream', 'https://registry.example/npm', '--'];
+    const { code, stderr } = await fake.run([...argv, process.execPath, '-e', script]);
+    assert.equal(code, EXIT.verified, stderr);
+    const text = await readFile(join(fake.project, 'yarn.lock'), 'utf8');
+    const home = 'https://registry.example/npm/';
+    assert.equal(
+      text,
+      `${before}new@^1.0.0:\n  version "1.0.0"\n  resolved "${home}new/-/new-1.0.0.tgz"\n`,
+    );
+    const bun = await readFile(join(fake.project, 'bun.lock'), 'utf8');
+    assert.equal(bun, '{"packages":{"a": ["a@1.0.0", "", {}, "sha512-x"]}}');
   });
 
   it('keeps stdout for the report', async () => {

@@ -1,12 +1,15 @@
 // `bftpkg proxy`: a registry of verified packages on loopback, for any package manager; for one command,
 // or until it is stopped.
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, usageError } from '../errors.ts';
+import { fromProxy } from '../managers/lock-addresses.ts';
+import type { ManagerKind } from '../managers/manager.ts';
+import { readRegistries } from '../npm/registries.ts';
 import {
   diagnostic,
   doneReport,
@@ -22,6 +25,8 @@ import { checkProjectSettings } from '../proxy/project-settings.ts';
 import { openProxy, type Proxy } from '../proxy/proxy.ts';
 import { withSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
+import { replaceFile } from '../trust/atomic-file.ts';
+import { readIfThere } from './install.ts';
 
 const PORT_MAX = 65_535;
 
@@ -31,6 +36,8 @@ export interface ProxyOptions {
   readonly printEnv?: boolean;
   /** Default registry for what a policy allows without the log. */
   readonly upstream?: string;
+  /** Folder for caches and stores, which is kept. */
+  readonly stores?: string;
 }
 
 /** Runs one command inside, or serves until it is told to stop. */
@@ -43,14 +50,20 @@ export async function proxy(
   const { upstream } = options;
   const settings = await checkProjectSettings(invocation.globals.project);
   for (const note of settings.notes) invocation.notice(note);
-  const folder = await mkdtemp(join(tmpdir(), 'bftpkg-proxy-'));
+  const { stores } = options;
+  const folder =
+    stores === undefined
+      ? await mkdtemp(join(tmpdir(), 'bftpkg-proxy-'))
+      : resolve(invocation.context.cwd, stores);
   try {
     return await withSession(invocation, {}, async (session) => {
       const proxy = await openProxy(invocation, session, { port, upstream });
       try {
         const variables = await managerVariables(proxy.server, folder, settings.scopes, command[0]);
         if (command.length > 0) {
+          const locks = await readLocks(invocation.globals.project);
           const ended = await runInside(invocation, command, variables);
+          await restoreAddresses(invocation, proxy, locks, upstream);
           return reportOn(proxy, command, ended);
         }
         announce(invocation, proxy, variables, options.printEnv === true);
@@ -61,7 +74,7 @@ export async function proxy(
       }
     });
   } finally {
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+    if (stores === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
@@ -134,6 +147,40 @@ async function runInside(
       resolve({ code, signal });
     });
   });
+}
+
+/** Lockfiles in which managers write where they fetched from, and whose. */
+const LOCKS: ReadonlyMap<string, ManagerKind> = new Map([
+  ['yarn.lock', 'yarn-classic'],
+  ['bun.lock', 'bun'],
+]);
+
+async function readLocks(project: string): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const name of LOCKS.keys()) {
+    const text = await readIfThere(join(project, name));
+    if (text !== undefined) found.set(name, text);
+  }
+  return found;
+}
+
+// An address of this proxy is worth nothing tomorrow, and has a secret in it.
+async function restoreAddresses(
+  { context, globals: { project } }: Invocation,
+  { server: { registry } }: Proxy,
+  before: ReadonlyMap<string, string>,
+  upstream: string | undefined,
+): Promise<void> {
+  const now = await readLocks(project);
+  for (const [name, kind] of LOCKS) {
+    const text = now.get(name);
+    if (text?.includes(registry) !== true) continue;
+    const home = (await readRegistries(context, project, upstream)).registryOf('');
+    const path = join(project, name);
+    const { mode } = await stat(path);
+    const restored = fromProxy(kind, text, before.get(name), { registry, home });
+    await replaceFile(path, restored, mode & 0o777);
+  }
 }
 
 function reportOn(proxy: Proxy, command: readonly string[], ended: Ended): Report {

@@ -166,10 +166,12 @@ describe('packages that a policy allows without the log', () => {
   });
 
   it('are refused when other bytes come than were announced', async () => {
-    registry.offer('@acme/secret', { '1.0.0': one }, { served: two });
+    // By name and version it is the one that is asked for.
+    const served = makeTarball({ name: '@acme/secret', version: '1.0.0', files: { x: 'evil' } });
+    registry.offer('@acme/secret', { '1.0.0': one }, { served });
     const { code, stderr } = await get('@acme/secret/-/secret-1.0.0.tgz');
     assert.equal(code, EXIT.tampered, stderr);
-    assert.match(stderr, /tgz 403/);
+    assert.match(stderr, /tgz 403 .*BP1001/);
   });
 
   it('are refused when they say that they are another package', async () => {

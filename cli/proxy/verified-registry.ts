@@ -39,8 +39,11 @@ const LOOKUPS_MAX = 8;
 /** How long a listing is good, milliseconds: within one installation nothing is proven twice. */
 const LISTING_FRESH_MS = 60_000;
 
-/** Listings kept: more than the largest installation has packages. */
-const LISTINGS_MAX = 5_000;
+/** Versions in listings that are kept: some hundred megabytes at most, and more than most trees have. */
+const VERSIONS_KEPT_MAX = 50_000;
+
+/** Bad answers of replicas that are remembered for the report; one row for each replica comes of them. */
+const FAILURES_MAX = 1_000;
 
 /** Why something is not served. */
 export class ProxyRefusal extends Error {
@@ -56,6 +59,8 @@ export class ProxyRefusal extends Error {
 interface Listing {
   readonly at: number;
   readonly offered: Promise<PackageReleases>;
+  /** 1 while it is not known. */
+  versions: number;
 }
 
 /** Verified packages and tarballs. */
@@ -96,11 +101,29 @@ export class VerifiedRegistry {
     const known = this.#listings.get(name);
     if (known !== undefined && now - known.at < LISTING_FRESH_MS) return await known.offered;
     const offered = this.#lookups.run(1, () => this.#list(name));
-    if (this.#listings.size >= LISTINGS_MAX) this.#listings.clear();
-    this.#listings.set(name, { at: now, offered });
-    // A failure is not for keeping: the next one to ask may be luckier.
-    offered.catch(() => this.#listings.delete(name));
-    return await offered;
+    const listing: Listing = { at: now, offered, versions: 1 };
+    this.#listings.delete(name);
+    this.#listings.set(name, listing);
+    try {
+      const made = await offered;
+      listing.versions = made.releases.length;
+      this.#dropOldest();
+      return made;
+    } catch (error) {
+      // A failure is not for keeping: the next one to ask may be luckier.
+      if (this.#listings.get(name) === listing) this.#listings.delete(name);
+      throw error;
+    }
+  }
+
+  #dropOldest(): void {
+    let kept = 0;
+    for (const { versions } of this.#listings.values()) kept += versions;
+    for (const [name, { versions }] of this.#listings) {
+      if (kept <= VERSIONS_KEPT_MAX) return;
+      this.#listings.delete(name);
+      kept -= versions;
+    }
   }
 
   async #list(name: string): Promise<PackageReleases> {
@@ -253,7 +276,9 @@ export class VerifiedRegistry {
       store: this.#store,
       signal: this.#invocation.context.signal,
       missed: this.#missed,
-      onFailure: (failure) => this.failures.push(failure),
+      onFailure: (failure) => {
+        if (this.failures.length < FAILURES_MAX) this.failures.push(failure);
+      },
     });
   }
 
