@@ -54,6 +54,7 @@ import { countEvents, replicaMetrics } from './node/replica-metrics.ts';
 import { LedgerWork } from './node/ledger-work.ts';
 import { openSound } from './node/sound-storage.ts';
 import { timingOf } from './node/timing.ts';
+import { Scrubber } from './node/scrubber.ts';
 import { Submissions } from './node/submissions.ts';
 import { Mailbox, MailboxFullError } from './mailbox/mailbox.ts';
 import { MAILBOX_FILE, ProposalTables, openMailboxDatabase } from './mailbox/tables.ts';
@@ -182,6 +183,7 @@ export class ReplicaNode {
   readonly #lane: Lane = new Lane();
   readonly #driver: Driver;
   readonly #intake: Intake;
+  readonly #scrubber: Scrubber;
   readonly #skew: ClockSkew;
   #life: Life | undefined;
   readonly #transport: PeerTransport;
@@ -219,6 +221,14 @@ export class ReplicaNode {
       log,
     });
     this.#skew = new ClockSkew(clocks.wallMs);
+    this.#scrubber = new Scrubber({
+      heldAfter: storage.heldAfter,
+      read: (sha512) => storage.artifacts.read(sha512),
+      size: () => storage.view.tip.size,
+      entry: (index) => storage.store.entry(index),
+      failed,
+      log,
+    });
     this.#submissions = new Submissions(parts.coveredSize);
     this.#fetcher = new ArtifactFetcher(storage.artifacts, log);
     this.#transport = new PeerTransport(this.#peerGroup(), log, () => intake.wake());
@@ -322,6 +332,7 @@ export class ReplicaNode {
     this.#driver.start();
     this.#parts.storage.store.onHalted((error) => this.#halted(error));
     this.#follower.start();
+    this.#scrubber.start();
     this.#repairs = setInterval(() => this.#repairArtifacts(), REPAIR_INTERVAL_MS);
     log.info('listening', { publicUrl: this.publicUrl, peerUrl: this.peerUrl });
   }
@@ -352,6 +363,7 @@ export class ReplicaNode {
     await this.#server?.close(drainSeconds * 1000);
     this.#driver.stop();
     clearInterval(this.#repairs);
+    await this.#scrubber.close();
     await this.#follower.close();
     await this.#fetcher.close();
     await this.#transport.close();

@@ -57,6 +57,8 @@ export interface Storage {
   readonly view: BatchBase;
   /** Leaf index of a package's first maintainer set: its age. */
   readonly claimIndex: (name: string) => number | undefined;
+  /** Digests of held artifacts after the given one, in order. */
+  readonly heldAfter: (sha512: string, countMax: number) => readonly string[];
   /** Whether a release in the log names the artifact. */
   readonly isReleased: (sha512: string) => boolean;
   /** Artifacts that the log names, and of them those not held. */
@@ -107,6 +109,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const store = new SqliteStore({ database, tables, state, executions, identity, execute });
     await store.verifyCheckpoint(verifier);
     const artifactCounts: Storage['artifactCounts'] = () => tables.artifacts.counts();
+    const heldAfter: Storage['heldAfter'] = (after, countMax) =>
+      tables.artifacts.held(after, countMax);
     const isReleased = (sha512: string): boolean => tables.artifacts.isWanted(sha512);
     const claimIndex = (name: string): number | undefined =>
       tables.state.setIndexes(name, state.tip.size)[0];
@@ -116,6 +120,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       artifacts,
       view: state,
       claimIndex,
+      heldAfter,
       isReleased,
       artifactCounts,
     };
