@@ -18,6 +18,7 @@ export type LogEvent =
   | 'stopping'
   | 'stopped'
   | 'crashed'
+  | 'rested'
   // safety
   | 'amnesia_guard'
   | 'life_unnoted'

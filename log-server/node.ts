@@ -52,6 +52,7 @@ import { Lane } from './node/lane.ts';
 import { Life, LifeFile, goOnLiving } from './node/life.ts';
 import { countEvents, replicaMetrics } from './node/replica-metrics.ts';
 import { LedgerWork } from './node/ledger-work.ts';
+import { Rest } from './node/rest.ts';
 import { openSound } from './node/sound-storage.ts';
 import { timingOf } from './node/timing.ts';
 import { Scrubber } from './node/scrubber.ts';
@@ -191,6 +192,7 @@ export class ReplicaNode {
   readonly #work: LedgerWork;
   readonly #submissions: Submissions;
   readonly #follower: Follower;
+  readonly #rest: Rest;
   readonly #keeper: EvidenceKeeper;
   readonly #contradictions: ContradictionKeeper;
   /** Headers that the present epoch and the one before it started from. */
@@ -290,6 +292,13 @@ export class ReplicaNode {
       log,
     });
     this.#intake = intake;
+    this.#rest = new Rest({
+      release: async () => {
+        await verifier.rest();
+        await storage.rest();
+      },
+      log,
+    });
     this.#follower = new Follower({
       isNeeded: () => !this.#isMember || this.#reachableWeight() < this.#roster.thresholds.quorum,
       height: () => core.summary.height,
@@ -330,6 +339,7 @@ export class ReplicaNode {
       this.#life = new Life({ file, store: storage.store, log });
     }
     this.#driver.start();
+    this.#rest.start();
     this.#parts.storage.store.onHalted((error) => this.#halted(error));
     this.#follower.start();
     this.#scrubber.start();
@@ -363,6 +373,7 @@ export class ReplicaNode {
     await this.#server?.close(drainSeconds * 1000);
     this.#driver.stop();
     clearInterval(this.#repairs);
+    this.#rest.stop();
     await this.#scrubber.close();
     await this.#follower.close();
     await this.#fetcher.close();

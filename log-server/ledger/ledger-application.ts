@@ -48,7 +48,7 @@ export class LedgerApplication implements Application {
   readonly #state: LedgerState;
   readonly #artifacts: ArtifactIndex;
   readonly #executions: Executions;
-  readonly #verifier: SignatureVerifier;
+  readonly #verifier: CachingVerifier;
   readonly #nowMs: () => number;
   readonly #envelopes = new EnvelopeCache();
 
@@ -58,6 +58,12 @@ export class LedgerApplication implements Application {
     this.#executions = executions;
     this.#verifier = new CachingVerifier(verifier);
     this.#nowMs = nowMs;
+  }
+
+  /** Forgets what came in: it would have to be read and verified again. */
+  rest(): void {
+    this.#envelopes.clear();
+    this.#verifier.clear();
   }
 
   async tip(): Promise<Tip> {

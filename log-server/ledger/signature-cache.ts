@@ -20,6 +20,11 @@ export class CachingVerifier implements SignatureVerifier {
     this.#good = new LruMap(countMax);
   }
 
+  /** Forgets all of them: nothing has come in for a while. */
+  clear(): void {
+    this.#good.clear();
+  }
+
   async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
     const keys = jobs.map(keyOf);
     const answers = keys.map((key) => key !== undefined && this.#good.get(key) === true);

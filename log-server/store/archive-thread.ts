@@ -84,6 +84,14 @@ export class ArchiveThread {
     throw new Error(`an archive could not be checked: ${answer.message}`);
   }
 
+  /** Ends the thread if it has nothing to do. */
+  async rest(): Promise<void> {
+    const worker = this.#worker;
+    if (worker === undefined || this.#pending !== undefined) return;
+    this.#worker = undefined;
+    await worker.terminate();
+  }
+
   #ask(path: string): Promise<ArchiveAnswer> {
     const worker = (this.#worker ??= this.#start());
     // While it works the process stays for the answer; idle it keeps nobody.

@@ -122,6 +122,11 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     return new FolderArtifacts(parts);
   }
 
+  /** Ends what has nothing to do. */
+  async rest(): Promise<void> {
+    await this.#thread.rest();
+  }
+
   factsNow(sha512: string): ArtifactFacts | undefined {
     return this.#tables.facts(sha512);
   }

@@ -53,6 +53,8 @@ export interface Storage {
   readonly store: Store;
   readonly application: Application;
   readonly artifacts: ArtifactStore;
+  /** Drops what can be read again, and ends threads that have nothing to do. */
+  readonly rest: () => Promise<void>;
   /** The state after the last durable batch, for reading in this thread. */
   readonly view: BatchBase;
   /** Leaf index of a package's first maintainer set: its age. */
@@ -114,10 +116,20 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const isReleased = (sha512: string): boolean => tables.artifacts.isWanted(sha512);
     const claimIndex = (name: string): number | undefined =>
       tables.state.setIndexes(name, state.tip.size)[0];
+    const rest = async (): Promise<void> => {
+      application.rest();
+      tables.artifacts.forget();
+      tables.log.forget();
+      tables.map.forget();
+      tables.state.forget();
+      database.pragma('shrink_memory');
+      await artifacts.rest();
+    };
     return {
       store,
       application,
       artifacts,
+      rest,
       view: state,
       claimIndex,
       heldAfter,

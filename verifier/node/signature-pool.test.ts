@@ -60,6 +60,24 @@ describe('SignaturePool', () => {
     await pool.close();
   });
 
+  it('ends threads that have nothing to do, as often as it likes, and starts them again', async () => {
+    const pool = new SignaturePool({ workers: 1 });
+    const [jobs, expected] = jobsAndAnswers(40);
+    try {
+      // More often than threads that failed are replaced.
+      for (let i = 0; i < 10; i++) {
+        assert.deepEqual(await pool.verifyMany(jobs), expected);
+        await pool.rest();
+      }
+      // One that works goes on.
+      const answers = pool.verifyMany(jobs);
+      await pool.rest();
+      assert.deepEqual(await answers, expected);
+    } finally {
+      await pool.close();
+    }
+  });
+
   it('leaves the callers their jobs', async () => {
     const pool = new SignaturePool({ workers: 1 });
     const [jobs, answers] = jobsAndAnswers(60);

@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { silentLog } from '../log.ts';
+import { Rest } from './rest.ts';
+
+const MB = 1024 * 1024;
+
+/** Looks once for each row: CPU time used since the last look (of 10 s), and memory now. */
+async function restsOf(looks: readonly (readonly [cpuMs: number, mb: number])[]): Promise<string> {
+  let cpuMs = 0;
+  let mb = 0;
+  let rests = 0;
+  const rest = new Rest({
+    release: async () => {
+      rests += 1;
+    },
+    collect: () => {
+      mb = Math.min(mb, 100);
+    },
+    cpuMs: () => cpuMs,
+    residentBytes: () => mb * MB,
+    log: silentLog,
+  });
+  const found: string[] = [];
+  for (const [used, megabytes] of looks) {
+    cpuMs += used;
+    mb = megabytes;
+    const before = rests;
+    await rest.look(10_000);
+    found.push(rests > before ? 'rest' : '-');
+  }
+  return found.join(' ');
+}
+
+describe('Rest', () => {
+  const rows: readonly (readonly [
+    why: string,
+    looks: readonly (readonly [cpuMs: number, mb: number])[],
+    expected: string,
+  ])[] = [
+    ['rests when there is nothing to do', [[200, 200]], 'rest'],
+    [
+      'goes on while there is',
+      [
+        [5000, 200],
+        [1000, 200],
+      ],
+      '- -',
+    ],
+    [
+      'rests once as long as it does not grow',
+      [
+        [200, 200],
+        [200, 100],
+        [200, 115],
+      ],
+      'rest - -',
+    ],
+    [
+      'rests again when it has grown',
+      [
+        [200, 200],
+        [9000, 300],
+        [200, 300],
+      ],
+      'rest - rest',
+    ],
+  ];
+  for (const [why, looks, expected] of rows) {
+    it(why, async () => assert.equal(await restsOf(looks), expected));
+  }
+
+  it('gives the memory of a burst back', async () => {
+    const burst = (): number =>
+      Array.from({ length: 200_000 }, (_, i) => ({ i, text: `${i}` })).length;
+    const rest = new Rest({ release: async () => undefined, log: silentLog, cpuMs: () => 0 });
+    assert.equal(burst(), 200_000);
+    const before = process.memoryUsage().heapTotal;
+    await rest.look(10_000);
+    const after = process.memoryUsage().heapTotal;
+    assert.ok(after < before, `${before} bytes of heap before, ${after} after`);
+  });
+});

@@ -1,0 +1,99 @@
+// Gives memory back when there is nothing to do. After a burst, V8 keeps the pages of its young generation
+// (tens of megabytes), caches keep what came in last, and threads wait for signatures that don't come; a
+// replica of a quiet log would hold all of that for ever.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+import type { Log } from '../log.ts';
+
+/** How often it looks, milliseconds. A pause as long as this is no rest from anything. */
+const LOOK_MS = 10_000;
+
+/**
+ * Share of one core below which there is nothing to do: ticks and reports to peers take 2 to 4 % on a slow
+ * machine, and an upload now and then no more.
+ */
+const QUIET_SHARE = 0.1;
+
+/** Growth since the last rest that is worth another, bytes. */
+const WORTH_BYTES: number = 16 * 1024 * 1024;
+
+/** What a rest works with. */
+export interface RestParts {
+  /** Drops what can be had again: caches, idle threads. */
+  readonly release: () => Promise<void>;
+  readonly log: Log;
+  /** CPU time of this process so far, milliseconds. */
+  readonly cpuMs?: () => number;
+  /** Resident memory of this process, bytes. */
+  readonly residentBytes?: () => number;
+  /** Collects garbage; leaves young and old generation as small as they get. */
+  readonly collect?: () => void;
+}
+
+/** Looks now and then whether the process is idle. */
+export class Rest {
+  readonly #parts: Required<RestParts>;
+  #cpuMs: number;
+  #restedBytes = 0;
+  #isResting = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(parts: RestParts) {
+    this.#parts = {
+      cpuMs: () => {
+        const { user, system } = process.cpuUsage();
+        return (user + system) / 1000;
+      },
+      residentBytes: () => process.memoryUsage.rss(),
+      collect: collectGarbage,
+      ...parts,
+    };
+    this.#cpuMs = this.#parts.cpuMs();
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => void this.look(LOOK_MS), LOOK_MS).unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  /**
+   * Rests if the process was quiet since the last look, and has grown since the last rest.
+   *
+   * @param elapsedMs since the last look
+   */
+  async look(elapsedMs: number): Promise<void> {
+    const { cpuMs, residentBytes, release, collect, log } = this.#parts;
+    const before = this.#cpuMs;
+    this.#cpuMs = cpuMs();
+    const isQuiet = this.#cpuMs - before < QUIET_SHARE * elapsedMs;
+    const bytes = residentBytes();
+    if (!isQuiet || this.#isResting || bytes < this.#restedBytes + WORTH_BYTES) return;
+    this.#isResting = true;
+    try {
+      await release();
+      // Twice: only a young generation that stays empty is made smaller.
+      collect();
+      collect();
+      this.#restedBytes = residentBytes();
+      this.#cpuMs = cpuMs();
+      log.debug('rested', { before: bytes, after: this.#restedBytes });
+    } finally {
+      this.#isResting = false;
+    }
+  }
+}
+
+let collector: (() => void) | undefined;
+
+function collectGarbage(): void {
+  if (collector === undefined) {
+    // Without a flag on the command line, which operators would have to know of.
+    setFlagsFromString('--expose-gc');
+    collector = runInNewContext('gc') as () => void;
+  }
+  collector();
+}
