@@ -1,15 +1,16 @@
 // `install <name>@<version> --into <folder>`: what ends up there, and when nothing does.
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
+import { makeTarball } from '../../fixtures/tarballs/generator.ts';
 import { HOSTILE_TARBALLS } from '../../fixtures/tarballs/hostile.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { exists } from '../npm/lockfile.ts';
 import { EXIT } from '../output/exit-codes.ts';
+import { sha512 } from '../release/artifact.ts';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -129,6 +130,24 @@ describe('install --into', () => {
     assert.deepEqual(await things(), []);
   });
 
+  it('writes nothing of a package that is not what its statement says', async () => {
+    const bytes = makeTarball({
+      name: 'sly',
+      version: '1.0.0',
+      packageJson: { scripts: { postinstall: 'touch ran' } },
+    });
+    fake.log.maintain('sly', { maintainers: ['alice', 'bob'], faulty: 1 });
+    const digest = sha512(bytes);
+    const statement = { name: 'sly', version: '1.0.0', size: bytes.length, manifest: {} };
+    fake.log.release({ ...statement, sha512: digest });
+    fake.log.commit();
+    fake.artifacts.set(encodeHex(digest), bytes);
+    const { code, stdout } = await run('sly@1.0.0');
+    assert.equal(code, EXIT.tampered, stdout);
+    assert.match(stdout, /BP1006/);
+    assert.deepEqual(await things(), []);
+  });
+
   // A quorum would have to be bad for one of these to be in the log: the client looks all the same.
   it('unpacks no hostile archive, although it is logged and its digest is right', async () => {
     fake.log.maintain('victim', { maintainers: ['alice', 'bob'], faulty: 1 });
@@ -138,11 +157,12 @@ describe('install --into', () => {
     for (const hostile of unsafe.filter((_, at) => at % 3 === 0)) {
       const bytes = hostile.bytes();
       if (bytes.length === 0 || bytes.length > MEBIBYTE) continue;
-      const sha512 = new Uint8Array(createHash('sha512').update(bytes).digest());
+      const digest = sha512(bytes);
       const version = `1.0.${++count}`;
-      fake.log.release({ name: 'victim', version, sha512, size: bytes.length, manifest: {} });
+      const statement = { name: 'victim', version, size: bytes.length, manifest: {} };
+      fake.log.release({ ...statement, sha512: digest });
       fake.log.commit();
-      fake.artifacts.set(encodeHex(sha512), bytes);
+      fake.artifacts.set(encodeHex(digest), bytes);
       const { code, stdout } = await run(`victim@${version}`);
       assert.equal(code, EXIT.tampered, `${hostile.name}: ${stdout}`);
       assert.match(stdout, /BP1005/, hostile.name);

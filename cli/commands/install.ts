@@ -69,7 +69,7 @@ function requireProven({ subjects }: Verification): void {
   const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
   const text = `allowed by your policy, but not verified: ${names.slice(0, 3).join(', ')}${more}`;
   throw new CliError('BP9005', text, {
-    hints: ['bftpkg verify, then install with npm: bftpkg installs only what is proven'],
+    hints: ['bftpkg proxy -- npm ci: that installs it, and calls it allowed'],
   });
 }
 
