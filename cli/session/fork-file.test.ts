@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -51,6 +51,29 @@ describe('keepForkEvidence', () => {
     const text = await readFile(join(folder, files[0] ?? ''), 'utf8');
     const read = parseForkEvidence(text.replace(/\n$/, ''));
     assert.equal((await verifyForkEvidence(read, one.pin, nativeVerifier)).signers.length, 3);
+  });
+
+  it('takes no other file for the proof, and writes its own beside it', async () => {
+    const text = await readFile(join(folder, (await readdir(folder))[0] ?? ''), 'utf8');
+    const others: readonly (readonly [string, string])[] = [
+      ['nothing', ''],
+      ['half of it', text.slice(0, -20)],
+      ['another fork', text.replace(/"size":[0-9]+/, '"size":9')],
+      ['a bad signature', text.replace(/(— replica-1\S+ \S{40})[A-Za-z]/g, '$1/')],
+    ];
+    for (const [why, content] of others) {
+      const place = await mkdtemp(join(tmpdir(), 'bftpkg-fork-'));
+      const told = await keepForkEvidence(error, place);
+      const [path = ''] = told.evidence;
+      await writeFile(path, content);
+      const again = await keepForkEvidence(error, place);
+      assert.equal(again.evidence[0], path.replace(/\.json$/, '-2.json'), why);
+      assert.equal(await readFile(again.evidence[0] ?? '', 'utf8'), text, why);
+      assert.equal(await readFile(path, 'utf8'), content, 'it is not ours to change');
+      // Known from now on.
+      assert.deepEqual((await keepForkEvidence(error, place)).evidence, again.evidence, why);
+      await rm(place, { recursive: true, force: true });
+    }
   });
 
   it('names those whose signatures are on both sides, not those whose names are', async () => {

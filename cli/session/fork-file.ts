@@ -1,14 +1,20 @@
 // Proof of a fork, kept as a file that anybody can check without us.
 import { createHash } from 'node:crypto';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { statementHash } from '../../verifier/dsse.ts';
-import { assert } from '../../verifier/errors.ts';
-import { formatForkEvidence, verifyForkEvidence } from '../../verifier/evidence/fork.ts';
+import { VerifyError, assert } from '../../verifier/errors.ts';
+import {
+  FORK_BYTES_MAX,
+  formatForkEvidence,
+  parseForkEvidence,
+  verifyForkEvidence,
+} from '../../verifier/evidence/fork.ts';
 import type { ForkError, ForkEvidence } from '../../verifier/evidence/trust.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { CliError, systemCode } from '../errors.ts';
-import { createFile } from '../trust/atomic-file.ts';
+import { createWholeFile } from '../trust/atomic-file.ts';
 
 /**
  * The replicas that signed both notes: provably faulty. By their verified signatures and never by the
@@ -22,6 +28,49 @@ async function signersOfBoth(fork: ForkEvidence): Promise<readonly string[]> {
   return proof.signers.map(({ name }) => name);
 }
 
+/** A file is in the way that is not this evidence: so many other names are tried. */
+const NAMES_MAX = 10;
+
+/**
+ * Writes the document under the first name that is free, or that has this very fork in it already. A
+ * file that is cut off, or was put there by somebody, must not pass for the proof.
+ *
+ * @returns the file's name
+ * @throws {Error} the system's refusal
+ */
+async function writeEvidence(fork: ForkEvidence, folder: string, base: string): Promise<string> {
+  for (let i = 1; ; i++) {
+    const name = i === 1 ? `${base}.json` : `${base}-${i}.json`;
+    try {
+      await createWholeFile(join(folder, name), `${formatForkEvidence(fork)}\n`, 0o644);
+      return name;
+    } catch (cause) {
+      if (systemCode(cause) !== 'EEXIST') throw cause;
+      if (await holds(join(folder, name), fork)) return name;
+      if (i === NAMES_MAX) throw cause;
+    }
+  }
+}
+
+/** Whether a file proves the fork. Its chain of rosters may be longer or shorter than ours. */
+async function holds(path: string, fork: ForkEvidence): Promise<boolean> {
+  try {
+    const file = await open(path, 'r');
+    try {
+      if ((await file.stat()).size > FORK_BYTES_MAX) return false;
+      const found = parseForkEvidence((await file.readFile('utf8')).replace(/\n$/, ''));
+      if (found.first !== fork.first || found.second !== fork.second) return false;
+      await signersOfBoth(found);
+      return true;
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (error instanceof VerifyError || systemCode(error) !== undefined) return false;
+    throw error;
+  }
+}
+
 /**
  * Writes the evidence into a folder and makes the refusal that names it and the faulty replicas. The
  * name depends on the content, so the same fork seen twice is one file.
@@ -30,17 +79,17 @@ export async function keepForkEvidence(error: ForkError, folder: string): Promis
   const { fork } = error;
   const short = (note: string): string =>
     createHash('sha256').update(note).digest('hex').slice(0, 8);
-  const name = `bftpkg-evidence-${fork.size}-${short(fork.first)}-${short(fork.second)}.json`;
-  const path = join(folder, name);
-  let kept = `./${name}`;
+  const base = `bftpkg-evidence-${fork.size}-${short(fork.first)}-${short(fork.second)}`;
+  let path = join(folder, `${base}.json`);
+  let kept: string;
   let isKept = true;
   try {
-    await createFile(path, `${formatForkEvidence(fork)}\n`, 0o644);
+    const name = await writeEvidence(fork, folder, base);
+    path = join(folder, name);
+    kept = `./${name}`;
   } catch (cause) {
-    if (systemCode(cause) !== 'EEXIST') {
-      isKept = false;
-      kept = `could not be written to ${path}: ${systemCode(cause) ?? String(cause)}`;
-    }
+    isKept = false;
+    kept = `could not be written to ${path}: ${systemCode(cause) ?? String(cause)}`;
   }
   const both = await signersOfBoth(fork);
   return new CliError(
