@@ -1,0 +1,199 @@
+// What other managers are told, and what of a project they get to see. That it has the effect it should is
+// shown with the real ones (fixtures/e2e/managers.test.ts).
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+
+import { CliError } from '../errors.ts';
+import { keptVariables, managerVariables } from '../proxy/manager-environment.ts';
+import { fromProxy, toProxy } from './lock-addresses.ts';
+import { wordsFor, type Manager, type ManagerKind, type ManagerTask } from './manager.ts';
+import { BERRY_RC, stagedSettings } from './settings.ts';
+
+const REGISTRY = 'http://127.0.0.1:4873/0123456789abcdef0123456789abcdef/';
+
+function manager(kind: ManagerKind): Manager {
+  const name = kind === 'yarn-classic' || kind === 'yarn-berry' ? 'yarn' : kind;
+  return { kind, name, version: '1.0.0', lockfile: '' };
+}
+
+describe('wordsFor', () => {
+  const KINDS = ['pnpm', 'yarn-classic', 'yarn-berry', 'bun'] as const;
+  const TASKS: readonly ManagerTask[] = [
+    { kind: 'frozen' },
+    { kind: 'resolve' },
+    { kind: 'add', specs: ['a@^1.0.0', '@s/b'] },
+  ];
+  for (const kind of KINDS) {
+    it(`never lets ${kind} run scripts`, () => {
+      for (const task of TASKS) {
+        const words = wordsFor(manager(kind), task);
+        const flag = kind === 'yarn-berry' ? '--mode=skip-build' : '--ignore-scripts';
+        assert.ok(words.includes(flag), words.join(' '));
+      }
+    });
+
+    it(`lets ${kind} change a lockfile only where it is to`, () => {
+      const frozen = wordsFor(manager(kind), { kind: 'frozen' }).join(' ');
+      assert.match(frozen, /--frozen-lockfile|--immutable/);
+      for (const task of TASKS.slice(1)) {
+        assert.doesNotMatch(wordsFor(manager(kind), task).join(' '), / --frozen| --immutable/);
+      }
+      const words = wordsFor(manager(kind), { kind: 'add', specs: ['a@^1.0.0', '@s/b'] });
+      assert.deepEqual(words.slice(0, 3), ['add', 'a@^1.0.0', '@s/b']);
+    });
+  }
+});
+
+describe('addresses in lockfiles', () => {
+  const yarn = [
+    '# yarn lockfile v1',
+    '',
+    '"@s/b@^1.0.0":',
+    '  version "1.0.0"',
+    '  resolved "https://one.example/deep/@s/b/-/b-1.0.0.tgz#aa"',
+    '  integrity sha512-x',
+    '',
+    'a@^1.0.0:',
+    '  version "1.0.0"',
+    '  resolved "https://two.example/a/-/a-1.0.0.tgz#bb"',
+    '',
+  ].join('\n');
+  const bun = [
+    '{ "packages": {',
+    '  "a": ["a@1.0.0", "https://two.example/a/-/a-1.0.0.tgz", {}, "sha512-x"],',
+    '  "@s/b": ["@s/b@1.0.0", "", { "dependencies": { "a": "http://x" } }, "sha512-y"],',
+    '} }',
+  ].join('\n');
+
+  it('lead to the proxy and back, without a trace', () => {
+    for (const [kind, text] of [
+      ['yarn-classic', yarn],
+      ['bun', bun],
+    ] as const) {
+      const staged = toProxy(kind, text, REGISTRY);
+      assert.doesNotMatch(staged, /(?:one|two)\.example/, kind);
+      const written =
+        kind === 'bun' ? staged.replaceAll('", "", {', `", "${REGISTRY}x", {`) : staged;
+      const home = 'https://home.example/';
+      assert.equal(fromProxy(kind, written, text, { registry: REGISTRY, home }), text, kind);
+    }
+  });
+
+  it('of new entries are those of their registry', () => {
+    const added = `c@^1.0.0:\n  version "1.0.0"\n  resolved "${REGISTRY}c/-/c-1.0.0.tgz#undefined"\n`;
+    const home = 'https://home.example/npm/';
+    assert.equal(
+      fromProxy('yarn-classic', added, undefined, { registry: REGISTRY, home }),
+      `c@^1.0.0:\n  version "1.0.0"\n  resolved "${home}c/-/c-1.0.0.tgz"\n`,
+    );
+  });
+
+  it('are not taken from a line that only looks like one', () => {
+    const odd = `a:\n  version "1.0.0"\n    resolved "https://x.example/a"\n`;
+    assert.equal(toProxy('yarn-classic', odd, REGISTRY), odd);
+  });
+});
+
+describe('stagedSettings', () => {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'bftpkg-settings-'));
+  });
+  after(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  async function staged(kind: ManagerKind, name: string, text: string): Promise<string> {
+    await writeFile(join(folder, name), text);
+    const files = await stagedSettings(manager(kind), folder);
+    await rm(join(folder, name));
+    return [...files].map(([file, content]) => `${file}: ${content}`).join('\n');
+  }
+
+  it('keeps what decides about the tree, and drops what runs', async () => {
+    const text = [
+      '# ours',
+      'packages:',
+      '  - packages/*',
+      'pnpmfile: ./evil.cjs',
+      'overrides:',
+      '  a: 1.0.0 # why',
+      'configDependencies:',
+      '  evil: 1.0.0+sha512-x',
+      'nodeLinker: hoisted',
+      'storeDir: ./store',
+      '',
+    ].join('\n');
+    const found = await staged('pnpm', 'pnpm-workspace.yaml', text);
+    assert.match(
+      found,
+      /packages:\n {2}- packages\/\*\noverrides:\n {2}a: 1\.0\.0 # why\nnodeLinker/,
+    );
+    assert.doesNotMatch(found, /evil|store/);
+  });
+
+  it('makes a workspace of one where there is none: pnpm looks in folders above', async () => {
+    const found = await staged('pnpm', '.npmrc', 'auto-install-peers=false\ngit=x\nstore-dir=y\n');
+    assert.match(found, /pnpm-workspace\.yaml: packages:\n {2}- '\.'/);
+    assert.match(found, /\.npmrc: auto-install-peers=false\n$/);
+  });
+
+  it('gives Yarn Berry a file of its own', async () => {
+    const text = 'nodeLinker: node-modules\nyarnPath: ./evil.cjs\nplugins:\n  - ./evil.cjs\n';
+    const found = await staged('yarn-berry', '.yarnrc.yml', text);
+    assert.equal(found, `${BERRY_RC}: nodeLinker: node-modules\nenableScripts: false\n`);
+  });
+
+  for (const text of ['', 'nodeLinker: pnp\n', 'plugins: []\n']) {
+    it(`refuses a program that Yarn writes as an installation: ${JSON.stringify(text)}`, async () => {
+      const isRefused = (error: unknown): boolean =>
+        error instanceof CliError && error.diagnostic.code === 'BP9005';
+      await assert.rejects(staged('yarn-berry', '.yarnrc.yml', text), isRefused);
+      await rm(join(folder, '.yarnrc.yml'), { force: true });
+    });
+  }
+});
+
+describe('variables', () => {
+  it('of the user that steer managers, proxies or git are replaced', () => {
+    const env = {
+      PATH: '/bin',
+      HOME: '/home/u',
+      npm_config_registry: 'x',
+      NPM_CONFIG_CACHE: 'x',
+      PNPM_CONFIG_REGISTRY: 'x',
+      YARN_RC_FILENAME: 'x',
+      BUN_CONFIG_REGISTRY: 'x',
+      HTTPS_PROXY: 'x',
+      no_proxy: '*',
+      GIT_ALLOW_PROTOCOL: 'https',
+      COREPACK_NPM_REGISTRY: 'x',
+    };
+    assert.deepEqual(keptVariables(env), { PATH: '/bin', HOME: '/home/u' });
+  });
+
+  it('send everybody to the proxy, and nobody round it', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bftpkg-variables-'));
+    try {
+      const addresses = { registry: REGISTRY, forward: 'http://127.0.0.1:4873' };
+      const variables = await managerVariables(addresses, folder, ['@acme']);
+      for (const [name, value] of Object.entries(variables)) {
+        if (/_?registry(?:_server)?$/i.test(name) && !name.includes('replace')) {
+          assert.equal(value.replace(/\/?$/, '/'), REGISTRY, name);
+        }
+        if (/no_?proxy/i.test(name)) assert.equal(value, 'nobody.invalid', name);
+        if (/cache|store|global_folder$/i.test(name) && !name.includes('ENABLE')) {
+          assert.ok(value.startsWith(folder), name);
+        }
+      }
+      assert.equal(variables['npm_config_@acme:registry'], REGISTRY);
+      const forNpm = await managerVariables(addresses, folder, [], '/usr/bin/npm');
+      assert.equal(forNpm['npm_config_store_dir'], undefined);
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+});
