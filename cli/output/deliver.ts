@@ -75,6 +75,7 @@ const ASCII: readonly (readonly [string, string])[] = [
   ['≤', '<='],
   ['–', '-'],
   ['’', "'"],
+  ['→', '->'],
 ];
 
 function toAscii(text: string): string {
