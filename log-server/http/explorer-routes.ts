@@ -28,7 +28,7 @@ const POLICY =
 const NEWEST_MAX = 20;
 
 /** Adds GET /, /explorer.css and /explore… */
-export function explorerRoutes(app: PublicApp, { face }: RouteContext): void {
+export function explorerRoutes(app: PublicApp, { face, packages }: RouteContext): void {
   const pages = new Gate(PAGES_MAX);
   const shown = async (make: () => Promise<Response>): Promise<Response> => {
     const done = await pages.run(make);
@@ -74,7 +74,7 @@ export function explorerRoutes(app: PublicApp, { face }: RouteContext): void {
   app.get('/explore/package/:name', (c) =>
     shown(async () => {
       const name = c.req.param('name');
-      const row = isPackageName(name) ? await face.store.package(name) : undefined;
+      const row = isPackageName(name) ? await packages.get(name) : undefined;
       const data = row && (await face.store.entry(row.record.maintainers));
       const maintainers = data && parseEntry(data);
       if (row === undefined || maintainers?.kind !== 'maintainers') {

@@ -20,7 +20,7 @@ const AUDIT_BYTES_MAX: number = 4 * 1024 * 1024;
 const PREFIX = '/npm/';
 
 /** Adds /npm/… */
-export function npmRoutes(app: PublicApp, { face }: RouteContext): void {
+export function npmRoutes(app: PublicApp, { face, packages }: RouteContext): void {
   const packuments = new PackumentCache();
 
   app.get('/npm/-/ping', () => json({}));
@@ -36,19 +36,19 @@ export function npmRoutes(app: PublicApp, { face }: RouteContext): void {
     if (path === undefined) throw new HttpError(404, 'NOT_FOUND', 'not an address of a package');
     if (path.kind === 'tarball') return tarball(face, path.name, path.version);
     const accept = c.req.header('accept') ?? '';
-    return packument(face, packuments, path.name, accept, c.req.header('if-none-match'));
+    const row = await packages.get(path.name);
+    return packument(face, packuments, row, accept, c.req.header('if-none-match'));
   });
 }
 
 async function packument(
   face: PublicFace,
   packuments: PackumentCache,
-  name: string,
+  row: PackageRow | undefined,
   accept: string,
   ifNoneMatch: string | undefined,
 ): Promise<Response> {
   const form = accept.includes(ABBREVIATED_TYPE) ? 'abbreviated' : 'full';
-  const row = await face.store.package(name);
   if (row === undefined) throw unknownPackage();
   // The records decide the document: with the same ones nothing has to be read and parsed again.
   const etag = packumentEtag(row, form, face.url);

@@ -19,6 +19,7 @@ import { AddressLimiter } from './limits.ts';
 import { RequestCounts } from './metrics.ts';
 import { logRoutes } from './log-routes.ts';
 import { misbehaviourRoutes } from './misbehaviour-routes.ts';
+import { PacedReads } from './paced-reads.ts';
 import { npmRoutes } from './npm-routes.ts';
 import { proposalRoutes } from './proposal-routes.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
@@ -43,6 +44,7 @@ export function createPublicApp(
     requests,
     log,
     nowMs,
+    packages: new PacedReads((name) => face.store.package(name)),
     allowWrite: (request) => {
       if (limiter.allows(request.socket.remoteAddress ?? '')) return;
       throw new HttpError(429, 'RATE_LIMITED', 'too many writes from this address', 1);

@@ -7,7 +7,9 @@ import type { Context, Hono } from 'hono';
 
 import type { Log } from '../log.ts';
 import type { PublicFace } from './face.ts';
+import type { PackageRow } from '../store/store.ts';
 import type { RequestCounts } from './metrics.ts';
+import type { PacedReads } from './paced-reads.ts';
 
 /** The Hono application type of all route files. */
 export type PublicApp = Hono<{ Bindings: HttpBindings }>;
@@ -20,6 +22,8 @@ export interface RouteContext {
   readonly log: Log;
   /** A monotonic clock. */
   readonly nowMs: () => number;
+  /** Packages, read at a pace that leaves votes their turn. @throws {BusyError} */
+  readonly packages: PacedReads<PackageRow | undefined>;
   /** Throws when the sender has written too much lately. @throws {HttpError} 429 */
   readonly allowWrite: (request: IncomingMessage) => void;
 }
