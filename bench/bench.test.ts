@@ -17,7 +17,11 @@ const CIRCUMSTANCES = {
 
 describe('bench', () => {
   it('verifies evidence of tiny logs, each figure beside its floor', async () => {
-    const { name, figures } = await benchVerify({ counts: [1, 3], budgetMs: 1 });
+    const { name, figures } = await benchVerify({
+      counts: [1, 3],
+      budgetMs: 1,
+      modules: 'sources',
+    });
     assert.equal(name, 'verify');
     for (const { what, value } of figures) assert.ok(Number.isFinite(value) && value >= 0, what);
     const beside = figures.find(({ what }) => what === '3 releases: N x (f+1) floor');
