@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { lstat, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { encodeHex } from '../../verifier/encoding.ts';
+import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { CliError, systemCode } from '../errors.ts';
@@ -76,7 +76,7 @@ async function keep(note: Note): Promise<void> {
 async function requireSame({ path, purl, sha512, statement }: Note): Promise<void> {
   const before = await readNote(path);
   if (before.sha512 === encodeHex(sha512)) return;
-  const known = new Uint8Array(Buffer.from(before.sha512, 'hex'));
+  const known = decodeHex(before.sha512, 64);
   throw new CliError('BP2007', `${purl}: you have signed another artifact for this version`, {
     details: [
       ['signed', `${formatSri(known)} (statement ${before.statement})`],
