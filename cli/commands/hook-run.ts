@@ -125,7 +125,6 @@ function readCaller({ context }: Invocation, named: string | undefined): Caller 
     return told?.manager === manager ? told : { manager, major: 0, label: manager };
   }
   if (told !== undefined) return told;
-  // pnpm's file for hooks is called without it by some versions, and by nobody else.
   throw new CliError('BP6013', 'called by no package manager that is known', {
     hints: ['bftpkg verify, or bftpkg ci'],
   });

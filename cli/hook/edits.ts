@@ -90,13 +90,6 @@ function removeBlock(text: string, comment: string): string {
   return text.slice(0, start) + text.slice(end + endMark.length).replace(/^\r?\n/, '');
 }
 
-/** pnpm's own hook before it resolves or fetches anything. */
-export function pnpmfileEdit(): Edit {
-  return blockEdit('.pnpmfile.cjs', '//', [
-    `module.exports = require('./${RUNNER_PATH}').guardPnpm(module.exports);`,
-  ]);
-}
-
 /** npm's settings against programs that a dependency from git could make it start. */
 export function npmrcEdit(): Edit {
   return blockEdit('.npmrc', '#', ['allow-git=none']);

@@ -13,7 +13,6 @@ import {
   npmrcEdit,
   ownFile,
   PLUGIN_PATH,
-  pnpmfileEdit,
   RUNNER_PATH,
   SCANNER_PATH,
   scriptEdit,
@@ -41,7 +40,8 @@ export interface FileChange {
 
 const EDITS: Readonly<Record<Manager, () => readonly Edit[]>> = {
   npm: () => [scriptEdit('preinstall'), npmrcEdit()],
-  pnpm: () => [pnpmfileEdit()],
+  // Its own hook file would do as well, but changes a digest in the lockfile of pnpm 9 and 10.
+  pnpm: () => [scriptEdit('pnpm:devPreinstall')],
   'yarn-classic': () => [scriptEdit('preinstall')],
   'yarn-berry': () => [ownFile(PLUGIN_PATH, pluginText()), yarnrcEdit()],
   bun: () => [ownFile(SCANNER_PATH, scannerText()), bunfigEdit()],
@@ -61,7 +61,6 @@ function allEdits(): readonly Edit[] {
     ...(['preinstall', 'pnpm:devPreinstall'] as const).map((name) => scriptEdit(name)),
     devEnginesEdit(),
     npmrcEdit(),
-    pnpmfileEdit(),
     yarnrcEdit(),
     bunfigEdit(),
     ...[PLUGIN_PATH, SCANNER_PATH, RUNNER_PATH].map((path) => ownFile(path, '')),

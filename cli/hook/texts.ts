@@ -95,17 +95,6 @@ function refused(code) {
 exports.run = run;
 exports.refused = refused;
 
-exports.guardPnpm = function guardPnpm(file) {
-  const hooks = (file && file.hooks) || {};
-  const before = hooks.preResolution;
-  const preResolution = async (context, logger) => {
-    const code = run('preResolution', process.argv.slice(2));
-    if (code !== 0) throw refused(code);
-    if (before !== undefined) await before(context, logger);
-  };
-  return { ...file, hooks: { ...hooks, preResolution } };
-};
-
 if (require.main === module) {
   if (process.argv[2] === '--where') {
     process.stdout.write((find() || '') + '\\n');

@@ -8,13 +8,7 @@ export const MANAGERS = ['npm', 'pnpm', 'yarn-classic', 'yarn-berry', 'bun'] as 
 export type Manager = (typeof MANAGERS)[number];
 
 /** Places from which the hook is called. */
-export const HOOK_EVENTS = [
-  'preinstall',
-  'pnpm:devPreinstall',
-  'preResolution',
-  'validateProject',
-  'scan',
-] as const;
+export const HOOK_EVENTS = ['preinstall', 'pnpm:devPreinstall', 'validateProject', 'scan'] as const;
 export type HookEvent = (typeof HOOK_EVENTS)[number];
 
 /** Who called, as far as it says. */
@@ -71,7 +65,7 @@ export function timingOf({ manager, major, label }: Caller, event: HookEvent): T
         'bftpkg ci',
       );
     case 'pnpm':
-      if (event === 'preResolution' || event === 'pnpm:devPreinstall') return EARLY;
+      if (event === 'pnpm:devPreinstall') return EARLY;
       if (event === 'preinstall' && major >= PNPM_EARLY_SINCE) return EARLY;
       return late(
         `${label} runs this hook after it has unpacked all dependencies`,

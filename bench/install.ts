@@ -1,0 +1,212 @@
+// `npm run bench:install -- <folder>`: a project installed for real, by `bftpkg ci` and by plain `npm ci`,
+// both with cold caches, without install scripts, and from servers on this machine that have the same
+// bytes. The folder has package.json and package-lock.json; the tarballs come through npm from the
+// registry that it is configured with, once, before anything is timed.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+
+import { contentPath } from '../cli/npm/artifact-store.ts';
+import { parseLockfile, type RegistryEntry } from '../cli/npm/lockfile.ts';
+import { cleanEnvironment, run } from '../fixtures/e2e/process.ts';
+import { FakeLog } from '../fixtures/fake-log.ts';
+import { projectRoot } from '../fixtures/tree.ts';
+import { median } from './measure.ts';
+
+/** npm takes that many on one command line. */
+const SPECS_MAX = 60;
+const RUNS = 3;
+
+interface Package {
+  readonly key: string;
+  readonly spec: string;
+  readonly bytes: Uint8Array;
+}
+
+/** What the lockfile names, through npm. */
+function fetchAll(lock: string, cache: string): readonly Package[] {
+  const { entries } = parseLockfile(Buffer.from(lock), 'package-lock.json');
+  const wanted = entries.filter((entry) => entry.kind === 'registry');
+  const specs = [...new Set(wanted.map(({ name, version }) => `${name}@${version}`))];
+  for (let at = 0; at < specs.length; at += SPECS_MAX) {
+    const some = specs.slice(at, at + SPECS_MAX);
+    const { status, stderr } = spawnSync('npm', ['cache', 'add', ...some, `--cache=${cache}`], {
+      encoding: 'utf8',
+      env: cleanEnvironment(),
+    });
+    if (status !== 0) throw new Error(`npm cache add: ${stderr}`);
+  }
+  return wanted.map((entry) => ({
+    key: entry.key,
+    spec: `${entry.name}@${entry.version}`,
+    bytes: new Uint8Array(readFileSync(cached(cache, entry))),
+  }));
+}
+
+function cached(cache: string, { sha512 }: RegistryEntry): string {
+  return join(cache, '_cacache', 'content-v2', 'sha512', contentPath(sha512));
+}
+
+/**
+ * The project without what no log can hold: old packages with names that npm gives to nobody any more, such
+ * as `punycode`, and whatever leads to them. Said in the results.
+ */
+function loggablePart(
+  lock: string,
+  manifest: string,
+): { lock: string; manifest: string; left: string[] } {
+  const { entries, graph } = parseLockfile(Buffer.from(lock), 'package-lock.json');
+  const refused = new Set(entries.filter(({ kind }) => kind !== 'registry').map(({ key }) => key));
+  const below = (start: string): ReadonlySet<string> => {
+    const seen = new Set([start]);
+    for (const node of seen) {
+      for (const edge of graph.stated(node)) {
+        const target = graph.resolve(node, edge);
+        if (target !== undefined) seen.add(target);
+      }
+    }
+    return seen;
+  };
+  const document = JSON.parse(lock) as { packages: Record<string, Tables> };
+  const own = JSON.parse(manifest) as Tables;
+  const kept = new Set(['']);
+  const left: string[] = [];
+  for (const edge of graph.stated('')) {
+    const target = graph.resolve('', edge);
+    const all = target === undefined ? new Set<string>() : below(target);
+    if ([...all].some((key) => refused.has(key))) {
+      left.push(edge.name);
+      for (const tables of [own, document.packages[''] ?? {}]) {
+        for (const table of ['dependencies', 'devDependencies']) delete tables[table]?.[edge.name];
+      }
+    } else for (const key of all) kept.add(key);
+  }
+  const packages = Object.fromEntries(
+    Object.entries(document.packages).filter(([key]) => kept.has(key)),
+  );
+  return { lock: JSON.stringify({ ...document, packages }), manifest: JSON.stringify(own), left };
+}
+
+type Tables = Record<string, Record<string, unknown>>;
+
+async function main(folder: string): Promise<void> {
+  const scratch = mkdtempSync(join(tmpdir(), 'bftpkg-bench-install-'));
+  const { lock, manifest, left } = loggablePart(
+    readFileSync(join(folder, 'package-lock.json'), 'utf8'),
+    readFileSync(join(folder, 'package.json'), 'utf8'),
+  );
+  const packages = fetchAll(lock, join(scratch, 'fetched'));
+  const fake = await FakeLog.start();
+  const served = new Map<string, Uint8Array>();
+  const registry = createServer((request, response) => {
+    const bytes = served.get(decodeURIComponent(request.url ?? ''));
+    response.writeHead(bytes === undefined ? 404 : 200);
+    response.end(bytes);
+  });
+  try {
+    await new Promise<void>((done) => registry.listen(0, '127.0.0.1', done));
+    const url = `http://127.0.0.1:${(registry.address() as AddressInfo).port}`;
+    const known = new Set<string>();
+    for (const { spec, bytes } of packages) {
+      if (known.has(spec)) continue;
+      known.add(spec);
+      await fake.publishTarball(bytes);
+      const name = spec.slice(0, spec.lastIndexOf('@'));
+      const base = name.split('/').at(-1) ?? name;
+      served.set(`/${name}/-/${base}-${spec.slice(name.length + 1)}.tgz`, bytes);
+    }
+    fake.log.commit();
+    const project = join(scratch, 'project');
+    const home = join(scratch, 'home');
+    const prepare = (): void => {
+      for (const each of [project, home]) {
+        rmSync(each, { recursive: true, force: true });
+        mkdirSync(each);
+      }
+      const config = {
+        format: 'bftpkg-config/v1',
+        pin: fake.log.pin,
+        replicas: fake.replicas.map((replica) => replica.url),
+      };
+      writeFileSync(join(project, 'bftpkg.json'), JSON.stringify(config));
+      writeFileSync(join(project, 'package.json'), manifest);
+      writeFileSync(join(project, 'package-lock.json'), withSources(lock, url));
+    };
+    // The log's clock is not this machine's.
+    const program = join(scratch, 'bftpkg.mjs');
+    const lines = [
+      `import { runCli } from ${JSON.stringify(join(projectRoot, 'dist/cli/run.js'))};`,
+      `const nowMs = () => ${(fake.log.time + 1) * 1000};`,
+      "process.exitCode = await runCli(process.argv.slice(2), '0.0.0-bench', { nowMs });",
+    ];
+    writeFileSync(program, lines.join('\n'));
+
+    const ours: number[] = [];
+    const plain: number[] = [];
+    const again: number[] = [];
+    for (let round = 0; round < RUNS; round++) {
+      prepare();
+      const bftpkg = [process.execPath, program, 'ci', '--no-scripts'] as const;
+      ours.push(await timed(bftpkg, project, home));
+      rmSync(join(project, 'node_modules'), { recursive: true });
+      again.push(await timed(bftpkg, project, home));
+      prepare();
+      const npm = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', `--registry=${url}/`];
+      plain.push(await timed(['npm', ...npm], project, home));
+    }
+    const megabytes = packages.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
+    const text = [
+      ...(left.length === 0
+        ? []
+        : [`without ${left.join(', ')}: the log can't hold all they need`]),
+      `${packages.length} entries, ${megabytes.toFixed(1)} MB of tarballs for all platforms; medians of ${RUNS}`,
+      `npm ci, cold cache:     ${seconds(plain)}`,
+      `bftpkg ci, cold cache:  ${seconds(ours)}   ${(median(ours) / median(plain)).toFixed(2)} x`,
+      `bftpkg ci, again:       ${seconds(again)}   ${(median(again) / median(plain)).toFixed(2)} x`,
+    ];
+    process.stdout.write(`${text.join('\n')}\n`);
+  } finally {
+    registry.closeAllConnections();
+    registry.close();
+    await fake.stop();
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+// Without an address npm would ask for every package's document first.
+function withSources(lock: string, url: string): string {
+  const document = JSON.parse(lock) as { packages: Record<string, Record<string, unknown>> };
+  for (const [key, entry] of Object.entries(document.packages)) {
+    if (key === '' || entry['link'] === true || entry['integrity'] === undefined) continue;
+    const folder = key.slice(key.lastIndexOf('node_modules/') + 'node_modules/'.length);
+    const name = typeof entry['name'] === 'string' ? entry['name'] : folder;
+    entry['resolved'] =
+      `${url}/${name}/-/${name.split('/').at(-1)}-${String(entry['version'])}.tgz`;
+  }
+  return JSON.stringify(document, null, 2);
+}
+
+async function timed(
+  [program, ...args]: readonly [string, ...string[]],
+  cwd: string,
+  home: string,
+): Promise<number> {
+  const started = performance.now();
+  const env = { HOME: home, npm_config_cache: join(home, 'cache') };
+  const { code, stdout, stderr } = await run(program, args, { cwd, env, timeoutMs: 600_000 });
+  if (code !== 0) throw new Error(`${program} ended with ${code}: ${stdout.slice(-2000)}${stderr}`);
+  return performance.now() - started;
+}
+
+function seconds(times: readonly number[]): string {
+  const all = times.map((each) => (each / 1000).toFixed(1)).join(' ');
+  return `${(median(times) / 1000).toFixed(2)} s   (${all})`;
+}
+
+const [folder] = process.argv.slice(2);
+if (folder === undefined)
+  throw new Error('usage: npm run bench:install -- <folder with a lockfile>');
+await main(resolve(folder));
