@@ -1,15 +1,19 @@
 // The client as its users start it: whole processes, from nothing to the exit code.
 import { spawn } from 'node:child_process';
 import { once as event } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { cleanEnvironment } from '../fixtures/e2e/process.ts';
 import { projectRoot } from '../fixtures/tree.ts';
+import { artifactDigest } from '../fixtures/synthetic-log.ts';
 import { encodeBase64 } from '../verifier/encoding.ts';
+import { formatEvidence } from '../verifier/evidence/format.ts';
+import { releasePurl } from '../verifier/npm/purl.ts';
 import type { WireRelease } from './gateway.ts';
 import { median, processMemory } from './measure.ts';
 import type { Figure, Section } from './report.ts';
+import { logOf } from './verify.ts';
 
 const PROGRAM = join(projectRoot, 'dist/cli/main.js');
 
@@ -25,7 +29,12 @@ export interface ClientBenchOptions {
   /** Packages of the lockfile, each once. */
   readonly releases: readonly WireRelease[];
   readonly runs: number;
+  /** Packages of a large lockfile, verified from a file. */
+  readonly large: number;
 }
+
+/** `npm ci` takes some ten seconds. */
+const INSTALL_RUNS_MAX = 2;
 
 interface Run {
   readonly cpuMs: number;
@@ -41,7 +50,7 @@ export async function benchClient(options: ClientBenchOptions): Promise<Section>
   const home = (): string => join(options.directory, `home-${homes++}`);
   const [warm, offline] = [home(), home()];
   const start = async (args: readonly string[], where: string): Promise<Run> =>
-    timed([...args], project, where);
+    timed(process.execPath, args, project, where);
 
   const node = await repeat(runs, () => start(['-e', '0'], warm));
   const version = await repeat(runs, () => start([PROGRAM, '--version'], warm));
@@ -52,6 +61,9 @@ export async function benchClient(options: ClientBenchOptions): Promise<Section>
   const bundled = await repeat(runs, () =>
     start([PROGRAM, 'verify', '--bundle', 'evidence.json'], offline),
   );
+  const installs = Math.min(runs, INSTALL_RUNS_MAX);
+  const npm = await repeat(installs, () => installByNpm(project, options.urls[0] ?? '', home()));
+  const large = await repeat(runs, largeBundle(options));
   const count = releases.length;
   const rows: readonly (readonly [what: string, run: Run, base: Run | undefined])[] = [
     ['bare node', node, undefined],
@@ -59,6 +71,9 @@ export async function benchClient(options: ClientBenchOptions): Promise<Section>
     [`bftpkg verify, ${count} packages, first contact`, cold, node],
     [`bftpkg verify, ${count} packages, again`, again, node],
     [`bftpkg verify --bundle, ${count} packages, no network`, bundled, node],
+    [`npm ci of the same lockfile, no scripts, from a replica`, npm, node],
+    [`bftpkg verify, ${count} packages, first contact, beside npm ci`, cold, npm],
+    [`bftpkg verify --bundle, ${options.large} packages, first contact`, large, node],
   ];
   const figures = rows.flatMap(([what, { cpuMs, wallMs, peakMb }, base]): Figure[] => [
     { what, value: cpuMs, unit: 'ms CPU', ...(base && { floor: base.cpuMs }) },
@@ -66,12 +81,49 @@ export async function benchClient(options: ClientBenchOptions): Promise<Section>
     { what: `${what}: peak memory`, value: peakMb, unit: 'MB' },
   ]);
   const about =
-    `Whole processes, medians of ${runs}, beside a node that does nothing; a lockfile of ${count} packages, each ` +
-    'with a maintainer set, two signatures of f + 1 = 2. CPU time has the kernel’s resolution of 10 ms.';
+    `Whole processes, medians of ${runs} (npm: ${installs}), beside a node that does nothing; a lockfile of ${count} ` +
+    'packages, each with a maintainer set, two signatures of f + 1 = 2; first contact: nothing is remembered. CPU time has the kernel’s resolution of 10 ms.';
   return { name: 'cli', about, figures };
 }
 
-function makeProject({ directory, pin, urls, releases }: ClientBenchOptions): string {
+// What people wait for anyway: the same packages, fetched and unpacked by npm from the same machine.
+async function installByNpm(project: string, url: string, home: string): Promise<Run> {
+  rmSync(join(project, 'node_modules'), { recursive: true, force: true });
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--no-update-notifier'];
+  return await timed('npm', ['ci', ...flags, `--registry=${url}/npm/`], project, home);
+}
+
+// A lockfile of thousands, and its evidence from a file: no machine of ours publishes that many in a minute.
+function largeBundle({ directory, urls, large }: ClientBenchOptions): () => Promise<Run> {
+  const folder = join(directory, 'large');
+  mkdirSync(folder);
+  const log = logOf(large);
+  const names = Array.from({ length: large }, (_, i) => `package-${i}`);
+  const subjects = names.map((name) => ({ kind: 'release', name, version: '1.0.0' }) as const);
+  const time = Math.floor(Date.now() / 1000);
+  const releases = names.map((name) => ({
+    name,
+    version: '1.0.0',
+    sha512: artifactDigest(releasePurl(name, '1.0.0')),
+  }));
+  const project = makeProject({ directory: folder, pin: log.pin, urls, releases });
+  writeFileSync(join(project, 'evidence.json'), formatEvidence(log.evidence(subjects, { time })));
+  let homes = 0;
+  const age = ['--max-checkpoint-age', '1h'];
+  return () =>
+    timed(
+      process.execPath,
+      [PROGRAM, 'verify', '--bundle', 'evidence.json', ...age],
+      project,
+      join(folder, `home-${homes++}`),
+    );
+}
+
+interface ProjectOptions extends Pick<ClientBenchOptions, 'directory' | 'pin' | 'urls'> {
+  readonly releases: readonly Pick<WireRelease, 'name' | 'version' | 'sha512'>[];
+}
+
+function makeProject({ directory, pin, urls, releases }: ProjectOptions): string {
   const project = join(directory, 'project');
   mkdirSync(project);
   const root = {
@@ -84,6 +136,8 @@ function makeProject({ directory, pin, urls, releases }: ClientBenchOptions): st
       `node_modules/${name}`,
       {
         version,
+        // As npm writes it; bftpkg binds the entry to the log whatever stands here.
+        resolved: `${urls[0] ?? ''}/npm/${name}/-/${name}-${version}.tgz`,
         integrity: `sha512-${encodeBase64(sha512)}`,
       },
     ]),
@@ -107,11 +161,16 @@ async function repeat(runs: number, run: () => Promise<Run>): Promise<Run> {
   };
 }
 
-/** Runs node to its end. Anything but exit code 0 is a broken benchmark. */
-async function timed(args: readonly string[], cwd: string, home: string): Promise<Run> {
+/** Runs a program to its end. Anything but exit code 0 is a broken benchmark. */
+async function timed(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  home: string,
+): Promise<Run> {
   const before = reapedCpuMs();
   const started = performance.now();
-  const child = spawn(process.execPath, args, {
+  const child = spawn(program, args, {
     cwd,
     env: cleanEnvironment({
       HOME: home,
@@ -135,7 +194,7 @@ async function timed(args: readonly string[], cwd: string, home: string): Promis
   const [code] = (await event(child, 'close')) as [number | null];
   clearInterval(watch);
   const wallMs = performance.now() - started;
-  if (code !== 0) throw new Error(`node ${args.join(' ')} ended with ${code}:\n${told}`);
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}:\n${told}`);
   return { cpuMs: reapedCpuMs() - before, wallMs, peakMb };
 }
 

@@ -35,6 +35,8 @@ export interface LogBenchOptions {
   readonly pacedReleases: number;
   /** Requests of each kind. */
   readonly reads: number;
+  /** Packages of a large lockfile, which is verified from a file. */
+  readonly large: number;
   /** Runs of each command line. */
   readonly runs: number;
   /** Which of the sections are wanted. */
@@ -60,7 +62,14 @@ export async function benchLog(options: LogBenchOptions): Promise<readonly Secti
       const urls = cluster.replicas.map(({ url }) => url);
       const { pin } = cluster;
       sections.push(
-        await benchClient({ directory, pin, urls, releases: first, runs: options.runs }),
+        await benchClient({
+          directory,
+          pin,
+          urls,
+          releases: first,
+          runs: options.runs,
+          large: options.large,
+        }),
       );
     }
     return sections;

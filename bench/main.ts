@@ -55,6 +55,7 @@ async function onALog(): Promise<readonly Section[]> {
       releases: isQuick ? 257 : 1_028,
       pacedReleases: isQuick ? 25 : 100,
       reads: isQuick ? 300 : 1_000,
+      large: isQuick ? 514 : 2_000,
       runs: isQuick ? 3 : 5,
       wanted,
     });

@@ -66,7 +66,8 @@ export async function benchVerify(options: VerifyBenchOptions): Promise<Section>
   };
 }
 
-function logOf(count: number): SyntheticLog {
+/** A log with one release of each of `package-0` to `package-<count - 1>`. */
+export function logOf(count: number): SyntheticLog {
   const log = populatedLog(0);
   for (let i = 0; i < count; i++) {
     const people = ['ada', 'ben', 'eve'].map((person) => `${person} of ${i}`);
