@@ -5,6 +5,7 @@ import { huntMutant } from './mutants.ts';
 import { mutantTable, replayCommand, summaryLine, violationReport } from './report.ts';
 import { runSeed } from './run.ts';
 import { shrink } from './shrink.ts';
+import { PLAYS, play, playAt } from './twins.ts';
 import type { Family, Wishes } from './swarm.ts';
 
 const USAGE = `usage: npm run sim -- [--seed N] [--seeds K] [--n 4|7|10|…] [--verbose]
@@ -18,6 +19,8 @@ const USAGE = `usage: npm run sim -- [--seed N] [--seeds K] [--n 4|7|10|…] [--
   --runs K             most runs per planted bug (200)
   --real-signatures    Ed25519 instead of the register
   --real-ledger        the rules of the real ledger instead of the toy
+  --twins              all ways to deal four members, one of them running twice, over three rounds
+  --play N             only this one of them
   --shrink             leave out of a failing seed what it does not need, one fault after the other
   --without A,B        leave out these faults, as --shrink names them
   --quiet              only violations and the total
@@ -41,6 +44,8 @@ export async function main(args: readonly string[]): Promise<number> {
       runs: { type: 'string', default: '200' },
       'real-signatures': { type: 'boolean', default: false },
       'real-ledger': { type: 'boolean', default: false },
+      twins: { type: 'boolean', default: false },
+      play: { type: 'string' },
       shrink: { type: 'boolean', default: false },
       without: { type: 'string' },
       quiet: { type: 'boolean', default: false },
@@ -74,6 +79,14 @@ export async function main(args: readonly string[]): Promise<number> {
     without: values.without?.split(','),
   };
   if (values.mutants) return huntAll(runs ?? 200);
+  if (values.twins) {
+    const only = values.play === undefined ? undefined : Number(values.play);
+    if (only === undefined || (Number.isSafeInteger(only) && only >= 0 && only < PLAYS)) {
+      return playAll(only, wishes.mutants);
+    }
+    process.stderr.write(`plays are numbered from 0 to ${PLAYS - 1}\n`);
+    return 2;
+  }
   if (values.shrink) return shrinkSeed(wishes);
   return runSeeds(wishes, seeds ?? 1, values);
 }
@@ -104,6 +117,26 @@ async function runSeeds(
   process.stdout.write(
     `${count} runs, ${violations} violations, ${messages} messages in ${seconds.toFixed(1)} s: ` +
       `${Math.round(messages / seconds)} messages/s\n`,
+  );
+  return violations > 0 ? 1 : 0;
+}
+
+async function playAll(only: number | undefined, mutants: Wishes['mutants']): Promise<number> {
+  const started = performance.now();
+  const numbers = only === undefined ? Array.from({ length: PLAYS }, (_, i) => i) : [only];
+  let [messages, violations] = [0, 0];
+  for (const number of numbers) {
+    const result = await play(playAt(number), [...(mutants ?? [])]);
+    messages += result.messages;
+    if (result.violation === undefined) continue;
+    violations += 1;
+    process.stdout.write(
+      `${result.violation.message}; see it again: npm run sim -- --twins --play ${number}\n`,
+    );
+  }
+  const seconds = (performance.now() - started) / 1000;
+  process.stdout.write(
+    `${numbers.length} plays, ${violations} violations, ${messages} messages in ${seconds.toFixed(1)} s\n`,
   );
   return violations > 0 ? 1 : 0;
 }

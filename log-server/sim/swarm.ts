@@ -61,6 +61,8 @@ export interface WorldOptions {
   /** Machines that are in no roster at first. */
   readonly spares: number;
   readonly treasons: readonly Treason[];
+  /** Both twins hear everybody, and everybody both; otherwise each machine knows one of them at a time. */
+  readonly twinsMeetAll?: boolean;
   /** Only with too many traitors. */
   readonly split: Split | undefined;
   /** Correct members that lose their disk for good during the faults: they count as faulty too. */

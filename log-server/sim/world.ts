@@ -211,7 +211,8 @@ export class World implements Surroundings, Stage {
 
   /** Twins share a name but not their acquaintances. */
   #meets(from: Process, target: Process): boolean {
-    const { split } = this.options;
+    const { split, twinsMeetAll } = this.options;
+    if (twinsMeetAll === true) return true;
     if (split !== undefined) return this.#areOfOneCamp(from, target, split);
     if (this.#isTwin(target) && this.#sideOf(from) !== this.#instance(target)) return false;
     return !this.#isTwin(from) || this.#sideOf(target) === this.#instance(from);
