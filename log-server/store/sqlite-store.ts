@@ -6,7 +6,7 @@ import type { Envelope } from '../../verifier/dsse.ts';
 import { planCheckpoint } from '../../verifier/cosignature.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { AssertionError, VerifyError, assert } from '../../verifier/errors.ts';
-import { buildEvidence, type EvidenceSource } from '../../verifier/evidence/build.ts';
+import { buildEvidenceInSteps, type EvidenceSource } from '../../verifier/evidence/build.ts';
 import { formatEvidence } from '../../verifier/evidence/format.ts';
 import type { Subject } from '../../verifier/evidence/subject.ts';
 import type { BatchExecution } from '../../verifier/ledger/batch.ts';
@@ -75,6 +75,8 @@ export class SqliteStore implements Store {
   #halted: Error | undefined;
   readonly #haltListeners: ((error: Error) => void)[] = [];
   #checkpoint: StoredCheckpoint | undefined;
+  /** Heights that evidence is being made of: their nodes of the map stay until it is done. */
+  readonly #shown = new Map<symbol, number>();
   // Writes go one after the other, also when one of them has to wait for an execution.
   #turn: Promise<void> = Promise.resolve();
 
@@ -138,7 +140,7 @@ export class SqliteStore implements Store {
       this.#transaction(() => {
         this.#note.put(note);
         // Evidence is made under this checkpoint or a newer one from now on.
-        this.#tables.map.prune(checkpoint.height);
+        this.#tables.map.prune(Math.min(checkpoint.height, ...this.#shown.values()));
       });
       this.#checkpoint = checkpoint;
     });
@@ -361,13 +363,21 @@ export class SqliteStore implements Store {
   }): Promise<string | undefined> {
     const checkpoint = this.#checkpoint;
     if (checkpoint === undefined) return undefined;
+    const building = Symbol('building');
+    this.#shown.set(building, checkpoint.height);
     try {
-      return this.#read(() =>
-        decodeUtf8(formatEvidence(buildEvidence(this.#source(checkpoint), request))),
-      );
+      const steps = this.#read(() => buildEvidenceInSteps(this.#source(checkpoint), request));
+      for (;;) {
+        const step = this.#read(() => steps.next());
+        if (step.done === true) return decodeUtf8(formatEvidence(step.value));
+        // Votes and writes get their turn. What this reads is of the checkpoint, whatever they change.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
     } catch (error) {
       if (error instanceof VerifyError && error.code === 'ROSTER_NOT_PINNED') return undefined;
       throw error;
+    } finally {
+      this.#shown.delete(building);
     }
   }
 

@@ -57,6 +57,26 @@ export interface EvidenceQuery {
  *         subjects at a time
  */
 export function buildEvidence(source: EvidenceSource, query: EvidenceQuery): Evidence {
+  const steps = buildEvidenceInSteps(source, query);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Subjects, or entries, between two places to stop at: some milliseconds. */
+const STEP_COUNT = 32;
+
+/**
+ * The same, with places to stop at: ten thousand subjects take seconds, in which a replica would be deaf.
+ * The source has to go on showing the same moment until the end.
+ *
+ * @throws {VerifyError} as `buildEvidence`
+ */
+export function* buildEvidenceInSteps(
+  source: EvidenceSource,
+  query: EvidenceQuery,
+): Generator<undefined, Evidence, undefined> {
   const { size } = source;
   const commit = parseEntry(source.entry(size - 1));
   assert(commit.kind === 'commit', 'the last entry under a checkpoint is a commit entry');
@@ -64,15 +84,21 @@ export function buildEvidence(source: EvidenceSource, query: EvidenceQuery): Evi
   const ends = endsEpoch(source);
   // The entry that put the checkpoint's roster in force: verify.ts wants to see it.
   if (ends) wanted.addIndex(size - 2);
-  for (const subject of query.subjects) wanted.add(subject);
-  const entries = wanted.entries();
+  const rosters = rostersFrom(source, query.pin, ends ? commit.epoch + 1 : commit.epoch);
+  for (const [i, subject] of query.subjects.entries()) {
+    wanted.add(subject);
+    if (i % STEP_COUNT === STEP_COUNT - 1) yield;
+  }
+  const entries = yield* wanted.entries();
   const indexes = entries.map(({ index }) => index);
+  const log = rootsOf(source, prunedRanges(size, indexes));
+  yield;
   return {
-    rosters: rostersFrom(source, query.pin, ends ? commit.epoch + 1 : commit.epoch),
+    rosters,
     checkpoint: source.checkpointNote,
     consistency: consistencyFrom(source, query.since),
     entries,
-    log: rootsOf(source, prunedRanges(size, indexes)),
+    log,
     map: prunedMap(source.mapNodes, source.mapRoot, wanted.keys()),
   };
 }
@@ -108,15 +134,18 @@ class Wanted {
     return [...this.#keys.values()];
   }
 
-  entries(): Evidence['entries'] {
+  *entries(): Generator<undefined, Evidence['entries'], undefined> {
     const sorted = [...this.#indexes].sort((a, b) => a - b);
+    const entries: { readonly index: number; readonly data: string }[] = [];
     let bytes = 0;
-    return sorted.map((index) => {
+    for (const index of sorted) {
       const data = this.#source.entry(index);
       bytes += data.length;
       if (bytes > ENTRIES_BYTES_MAX) throw tooLarge();
-      return { index, data: decodeUtf8(data) };
-    });
+      entries.push({ index, data: decodeUtf8(data) });
+      if (entries.length % STEP_COUNT === 0) yield;
+    }
+    return entries;
   }
 
   #addPackage(name: string): void {
