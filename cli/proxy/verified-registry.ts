@@ -128,8 +128,8 @@ export class VerifiedRegistry {
 
   async #list(name: string): Promise<PackageReleases> {
     const [logged, elsewhere] = await Promise.all([this.#versionsOf(name), this.#elsewhere(name)]);
-    const versions = [...new Set([...logged, ...elsewhere.keys()])].sort(compareVersions);
-    const newest = versions.slice(-VERSIONS_OFFERED_MAX);
+    const allowed = [...elsewhere.keys()].sort(compareVersions).slice(-VERSIONS_OFFERED_MAX);
+    const newest = [...new Set([...logged, ...allowed])];
     const [record, ...answers] = await this.#judge(
       [
         { kind: 'package', name } as const,
@@ -171,7 +171,10 @@ export class VerifiedRegistry {
       const message = `${name}: too few replicas say which versions there are`;
       throw this.#unproven(diagnostic('BP7001', message, { hints: ['try again'] }));
     }
-    return [...new Set(lists.flat())].sort(compareVersions);
+    // Each list has its share: a liar who makes thousands of versions up must not push the others' out.
+    const share = Math.ceil(VERSIONS_OFFERED_MAX / Math.max(1, lists.length));
+    const newest = lists.flatMap((list) => list.toSorted(compareVersions).slice(-share));
+    return [...new Set(newest)];
   }
 
   /** What the registry of a package has, where a policy may allow something of it without the log. */
