@@ -13,6 +13,7 @@ import { mergeEvidence } from '../bundle/merge.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
 import { doneReport, type Report } from '../output/report.ts';
+import { verifyInParts } from '../session/in-parts.ts';
 import { withSession, type LogSession, type Verified } from '../session/log-session.ts';
 import { PolicyRun } from '../session/policy-run.ts';
 import { reportRelease, reportVerification } from '../session/report-subject.ts';
@@ -138,7 +139,8 @@ async function check(session: LogSession, source: Uint8Array, file: string): Pro
   const evidence = parseEvidence(source);
   const subjects = shownSubjects(evidence);
   if (subjects.length === 0) throw new CliError('BP9001', `${file}: it shows nothing`);
-  return { file, source, evidence, verified: await session.verifyBundle(source, subjects) };
+  const verified = await verifyInParts(subjects, (part) => session.verifyBundle(source, part));
+  return { file, source, evidence, verified };
 }
 
 async function mergeTwo(session: LogSession, a: Checked, b: Checked): Promise<Checked> {

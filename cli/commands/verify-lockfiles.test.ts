@@ -153,6 +153,27 @@ describe('verify: lock, log and bytes are bound together', () => {
     assert.equal(report.summary['verified'], 3);
   });
 
+  it('asks about more packages than one document holds in parts', async () => {
+    const names = Array.from({ length: 10_020 }, (_, i) => `nobody-${i}`);
+    const wanted = Object.fromEntries(names.map((name) => [name, '1.0.0']));
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, ...wanted } };
+    const integrity = formatSri(new Uint8Array(64));
+    const packages = names.map((name) => [`node_modules/${name}`, { version: '1.0.0', integrity }]);
+    // The honest ones are in the second part.
+    await npmProject({ ...Object.fromEntries(packages), ...honest() }, root);
+    const asked = (): number =>
+      fake.replicas.flatMap(({ requests }) => requests).filter((one) => one.startsWith('POST'))
+        .length;
+    const before = asked();
+    const report = await verify('--timeout', '5m');
+    assert.equal(report.exit.code, EXIT.notLogged);
+    assert.deepEqual([report.summary['rejected'], report.summary['verified']], [10_020, 3]);
+    assert.equal(row(report, 'helper@1.0.0').verdict, 'verified');
+    assert.equal(row(report, 'nobody-10019@1.0.0').diagnostics[0]?.code, 'BP5003');
+    // A slow replica may have been helped out by another one.
+    assert.ok(asked() - before >= 2, 'two documents');
+  });
+
   it('says who asks for what, on the shortest way and along the signed manifests', async () => {
     const root = { ...ROOT, dependencies: { 'app-kit': '^1.0.0', bundler: '1.0.0' } };
     // The lockfile's own word on it is another one: that tester asks for helper.

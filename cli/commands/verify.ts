@@ -8,6 +8,7 @@ import type { Invocation } from '../context.ts';
 import { usageError } from '../errors.ts';
 import { isThere } from '../lockfiles/load.ts';
 import type { Report } from '../output/report.ts';
+import { wholeDocument } from '../session/in-parts.ts';
 import { withSession, type LogSession, type SessionOptions } from '../session/log-session.ts';
 import { PolicyRun, withSigners } from '../session/policy-run.ts';
 import { reportRelease, reportVerification, type AskedRelease } from '../session/report-subject.ts';
@@ -51,7 +52,7 @@ export async function verify(
         : await verifyTargets(invocation, session, targets, ask, policy);
     const { verified } = policy;
     if (options.saveBundle !== undefined && verified !== undefined) {
-      await replaceFile(resolve(context.cwd, options.saveBundle), verified.source, 0o644);
+      await replaceFile(resolve(context.cwd, options.saveBundle), wholeDocument(verified), 0o644);
       invocation.notice(`bundle written to ${options.saveBundle}`);
     }
     return report;

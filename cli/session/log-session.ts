@@ -25,10 +25,9 @@ import { stateFolder } from '../trust/folders.ts';
 import { RememberedSignatures } from '../trust/remembered-signatures.ts';
 import { TrustStore } from '../trust/trust-store.ts';
 import { describeClock, judgeClock } from './clock.ts';
+import { verifyInParts } from './in-parts.ts';
 import { requireReach, unreachableMessage, type ReachRule } from './reach.ts';
 
-/** As many as a replica answers at once. */
-export const SUBJECTS_MAX = 10_000;
 // Clocks that are kept by NTP agree within a second; replicas vote within tighter bounds.
 const CLOCK_SKEW_MAX_SECONDS = 60;
 // A replica that is well answers in milliseconds, on another continent in 300.
@@ -67,6 +66,8 @@ export interface Verified {
   readonly evidence: VerifiedEvidence;
   /** The document, to be kept as an offline bundle. */
   readonly source: Uint8Array;
+  /** How many documents it took; `source` is the first of them. */
+  readonly documents: number;
   /** Size of the tree that was accepted before; `null` at the first contact. */
   readonly consistentWith: number | null;
   readonly ageSeconds: number;
@@ -171,7 +172,7 @@ export class LogSession {
   /**
    * Verifies subjects online and moves the trust state forward.
    *
-   * @param subjects 1 to {@link SUBJECTS_MAX}, distinct
+   * @param subjects 1 to 100,000, distinct
    * @throws {CliError} BP7001 below a quorum, BP4003 with a file of evidence for a fork
    * @throws {VerifyError} when a quorum of replicas answered and none gave acceptable evidence
    */
@@ -181,6 +182,10 @@ export class LogSession {
         hints: ['use --bundle <file> together with --offline'],
       });
     }
+    return await verifyInParts(subjects, (part) => this.#verifyPart(part));
+  }
+
+  async #verifyPart(subjects: readonly Subject[]): Promise<Verified> {
     try {
       for (let attempt = 0; attempt < ADVANCE_ATTEMPTS_MAX; attempt++) {
         const trusted = await this.#trust.read();
@@ -230,6 +235,7 @@ export class LogSession {
       return {
         evidence: verified,
         source,
+        documents: 1,
         consistentWith: trusted?.size ?? null,
         ageSeconds: this.#nowSeconds() - verified.checkpoint.certifiedTime,
         isBundle: false,
@@ -392,6 +398,7 @@ export class LogSession {
     return {
       evidence: verified,
       source,
+      documents: 1,
       consistentWith: trusted !== undefined && size === trusted.size ? size : null,
       ageSeconds: this.#nowSeconds() - verified.checkpoint.certifiedTime,
       isBundle: true,

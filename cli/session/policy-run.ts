@@ -14,7 +14,8 @@ import {
 import { applyPolicy, type PolicyOutcome } from '../policy/apply.ts';
 import { needsPredecessor, type Policy } from '../policy/policy.ts';
 import { candidatesBefore, NOBODY_ASKED, type KnownVersions } from '../policy/predecessor.ts';
-import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
+import { SUBJECTS_TOTAL_MAX, verifyInParts } from './in-parts.ts';
+import type { LogSession, Verified } from './log-session.ts';
 import type { VerifySubjects } from './verify-lockfile.ts';
 
 /** What the run knows about its subjects. */
@@ -69,7 +70,10 @@ export class PolicyRun {
       );
       const extra = names.size === 0 ? [] : shownOf(parseEvidence(source), names);
       const all = together(subjects, extra);
-      return (this.#verified = await this.#session.verifyBundle(source, all));
+      // The document itself bounds how many it is about; what it leaves out is refused by name.
+      return (this.#verified = await verifyInParts(all, (part) =>
+        this.#session.verifyBundle(source, part),
+      ));
     };
   }
 
@@ -145,8 +149,9 @@ function together(subjects: readonly Subject[], extra: readonly Subject[]): read
   const more = new Map(extra.map((subject) => [subjectId(subject), subject]));
   for (const id of known) more.delete(id);
   const all = [...subjects, ...more.values()];
-  if (all.length <= SUBJECTS_MAX) return all;
-  throw new CliError('BP9003', `with the releases before them more than ${SUBJECTS_MAX} subjects`, {
+  if (all.length <= SUBJECTS_TOTAL_MAX) return all;
+  const message = `with the releases before them more than ${SUBJECTS_TOTAL_MAX} subjects`;
+  throw new CliError('BP9003', message, {
     hints: ['let rules that compare name fewer packages'],
   });
 }

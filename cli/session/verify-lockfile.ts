@@ -11,7 +11,7 @@ import { readProjectWishes, type ProjectWishes } from '../lockfiles/project.ts';
 import { leftOut, SELECT_ALL, type LeftOut, type Selection } from '../lockfiles/select.ts';
 import { Ways } from '../lockfiles/ways.ts';
 import { diagnostic, type SubjectReport, type Verification } from '../output/report.ts';
-import { SUBJECTS_MAX, type LogSession, type Verified } from './log-session.ts';
+import type { LogSession, Verified } from './log-session.ts';
 import { blankSubject, reportRelease, reportVerification } from './report-subject.ts';
 
 /** A verified lockfile: the report, and what the log proved for each entry that is to be fetched. */
@@ -43,9 +43,6 @@ export async function verifyLockfile(
   requireWishes(lockfile, wishes);
   const omitted = leftOut(lockfile, wishes, selection);
   const { subjects, positions } = collectSubjects(lockfile, omitted);
-  if (subjects.length > SUBJECTS_MAX) {
-    throw new CliError('BP9003', `${lockfile.path}: more than ${SUBJECTS_MAX} different packages`);
-  }
   const verified = subjects.length === 0 ? undefined : await verify(subjects);
   const resultOf = (key: string): ReturnType<typeof resultAt> => resultAt(verified, positions, key);
   const releases = new Map<string, VerifiedRelease>();
