@@ -1,12 +1,12 @@
 // `bftpkg install <name>…`: chooses versions, and then installs them like a lockfile's.
-import { join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 
 import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
 import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
-import { exists } from '../npm/lockfile.ts';
+import { exists, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
 import {
   parseInstallSpec,
@@ -74,11 +74,12 @@ async function installChosen(
     });
   }
   const lockText = await readIfThere(join(project, 'package-lock.json'));
+  if (lockText === undefined) await requireNoWorkspace(project);
   const isNew = newSince(lockText, join(project, 'package-lock.json'));
   return await withSession(invocation, {}, async (session) => {
     invocation.progress('choosing among verified versions');
     const { context } = invocation;
-    const request = { packageJson, lockText, specs, verb, npm, flags, context };
+    const request = { packageJson, project, lockText, specs, verb, npm, flags, context };
     const chosen = await choose(invocation, session, request, wanted);
     if (chosen.kind === 'failed') return chosen.report;
     const { resolution, notes } = chosen;
@@ -101,6 +102,24 @@ async function installChosen(
       options,
     );
     return withDiagnostics(installed, notes);
+  });
+}
+
+// A lockfile of its own would hide the folder from the one of the project around it.
+async function requireNoWorkspace(project: string): Promise<void> {
+  let around: Lockfile;
+  try {
+    around = await loadLockfile(project);
+  } catch (error) {
+    // None above, or one of another package manager: then it is no workspace of npm's.
+    if (error instanceof CliError) return;
+    throw error;
+  }
+  const root = dirname(around.path);
+  const place = relative(root, project).split(sep).join('/');
+  if (!around.graph.projects.some(({ folder }) => folder === place)) return;
+  throw new CliError('BP9005', `${place} is a workspace of the project in ${root}`, {
+    hints: ['change its package.json, then bftpkg install in the project’s own folder'],
   });
 }
 

@@ -33,7 +33,10 @@ const PACKAGES: readonly TarballSpec[] = [
   {
     name: 'scripted',
     version: '1.0.0',
-    packageJson: { scripts: { preinstall: 'touch ran', postpreinstall: 'touch more' } },
+    packageJson: {
+      scripts: { preinstall: 'touch ran', postpreinstall: 'touch more' },
+      devEngines: { packageManager: { name: 'other', onFail: 'error' } },
+    },
   },
   { name: 'failing', version: '1.0.0', packageJson: { scripts: { install: 'exit 3' } } },
   { name: 'gyp', version: '1.0.0', files: { 'binding.gyp': '{}' } },
@@ -183,6 +186,38 @@ describe('ci of a tree', () => {
     verified(await fake.run(['-C', join(fake.project, 'packages/a'), 'ci']));
     assert.match(await text('packages/b/node_modules/alpha/index.js'), /alpha@2\.0\.0/);
     assert.equal(await isThere('packages/a/node_modules'), false);
+  });
+
+  it('adds to a project with workspaces, keeps them, and keeps what it says about npm', async () => {
+    await workspaces();
+    const before = await text('package.json');
+    const engines = { packageManager: { name: 'npm', version: '>=999.0.0', onFail: 'error' } };
+    const document = JSON.parse(before) as object;
+    await put('package.json', `${JSON.stringify({ ...document, devEngines: engines }, null, 2)}\n`);
+    verified(await fake.run(['install', 'tool']));
+    assert.equal(await isThere('node_modules/tool/tool.js'), true);
+    assert.match(await text('packages/b/node_modules/alpha/index.js'), /alpha@2\.0\.0/);
+    assert.match(await text('package-lock.json'), /"packages\/b"/);
+    const after = JSON.parse(await text('package.json')) as {
+      readonly devEngines: unknown;
+      readonly dependencies: unknown;
+    };
+    assert.deepEqual(after.devEngines, engines);
+    assert.deepEqual(after.dependencies, { alpha: '1.0.0', tool: '^1.0.0' });
+    verified(await ci());
+  });
+
+  it('makes no lockfile of its own for a workspace', async () => {
+    await workspaces();
+    const { code, stderr } = await fake.run([
+      '-C',
+      join(fake.project, 'packages/a'),
+      'add',
+      'tool',
+    ]);
+    assert.equal(code, EXIT.usage, stderr);
+    assert.match(stderr, /packages\/a is a workspace/);
+    assert.equal(await isThere('packages/a/package-lock.json'), false);
   });
 
   it('removes what a workspace had before, and keeps it when something is wrong', async () => {

@@ -1,7 +1,7 @@
 // Choosing versions for `install <name>`: the user's npm resolves among what the verifying proxy offers, in
 // a temporary copy of the project, without scripts. What comes out is a wish all the same: it is verified
 // like any other lockfile before anything is done with it.
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -9,8 +9,12 @@ import type { JsonValue } from '../../verifier/json.ts';
 import { isPackageName } from '../../verifier/npm/name.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { asTable } from '../lockfiles/classify.ts';
+import { findWorkspaces } from '../lockfiles/workspaces.ts';
+import { editJson } from '../policy/edit.ts';
 import { parseLockfile, type Lockfile } from './lockfile.ts';
 import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
+import { withoutScripts } from './staging.ts';
 
 /** How long npm waits for the proxy, which may have to ask replica after replica. */
 const FETCH_TIMEOUT_MS = 120_000;
@@ -26,6 +30,8 @@ export interface Resolution {
 export interface ResolveRequest {
   /** Text of the present package.json. */
   readonly packageJson: string;
+  /** Folder of the project: its workspaces are read. */
+  readonly project: string;
   /** Text of the present lockfile, if there is one. */
   readonly lockText: string | undefined;
   /** `name`, `name@range`: checked by {@link parseInstallSpec}. */
@@ -47,7 +53,8 @@ export interface ResolveRequest {
 export async function resolveWith(request: ResolveRequest): Promise<Resolution> {
   const folder = await mkdtemp(join(tmpdir(), 'bftpkg-resolve-'));
   try {
-    await writeFile(join(folder, 'package.json'), request.packageJson);
+    await writeFile(join(folder, 'package.json'), withoutDevEngines(request.packageJson));
+    await copyWorkspaces(request, folder);
     if (request.lockText !== undefined) {
       await writeFile(join(folder, 'package-lock.json'), request.lockText);
     }
@@ -72,7 +79,10 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
       scripts: false,
     });
     if (result.code !== 0) throw npmFailed('npm install', result);
-    const packageJson = await readFile(join(folder, 'package.json'), 'utf8');
+    const packageJson = withDependencies(
+      request.packageJson,
+      await readFile(join(folder, 'package.json'), 'utf8'),
+    );
     const written = await readFile(join(folder, 'package-lock.json'), 'utf8');
     const lockText = keepSources(written, request.lockText);
     return {
@@ -86,6 +96,52 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
 }
 
 type Table = { [key: string]: JsonValue };
+
+// npm takes a workspace that isn't there for one that was removed, and drops what it needed.
+async function copyWorkspaces(
+  { project, packageJson, lockText }: ResolveRequest,
+  folder: string,
+): Promise<void> {
+  const document = asTable(parsePackageJson(packageJson).value) ?? {};
+  const known =
+    lockText === undefined
+      ? []
+      : parseLockfile(Buffer.from(lockText), 'package-lock.json').graph.projects;
+  const places = new Set([
+    ...known.map((each) => each.folder).filter((each) => each !== ''),
+    ...(await findWorkspaces(project, document)),
+  ]);
+  for (const place of places) {
+    const text = await readFile(join(project, place, 'package.json'), 'utf8').catch(
+      () => undefined,
+    );
+    if (text === undefined) continue;
+    await mkdir(join(folder, place), { recursive: true });
+    await writeFile(join(folder, place, 'package.json'), withoutScripts(text));
+  }
+}
+
+const DEV_ENGINES = 'devEngines';
+
+// What the project says about npm is for people who run npm themselves, and stops versions that we can drive.
+function withoutDevEngines(packageJson: string): string {
+  const hasSome = (asTable(parsePackageJson(packageJson).value) ?? {})[DEV_ENGINES] !== undefined;
+  return hasSome ? editJson(packageJson, [DEV_ENGINES], undefined) : packageJson;
+}
+
+const DEPENDENCY_TABLES = [
+  'dependencies',
+  'devDependencies',
+  'optionalDependencies',
+  'peerDependencies',
+] as const;
+
+// The original with what npm has changed in it, where it was not given the original.
+function withDependencies(original: string, changed: string): string {
+  if (withoutDevEngines(original) === original) return changed;
+  const tables = asTable(parsePackageJson(changed).value) ?? {};
+  return DEPENDENCY_TABLES.reduce((text, name) => editJson(text, [name], tables[name]), original);
+}
 
 // Entries that did not change keep the `resolved` that they had, so that the difference that a
 // reviewer sees is the change that was asked for.

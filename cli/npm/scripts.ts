@@ -135,7 +135,8 @@ async function runOne(
   const folder = join(run.project, key);
   const cache = join(run.scratch, '.cache');
   // `--ignore-scripts` keeps npm from running what else is called pre… and post… of the event.
-  const args = ['run', '--ignore-scripts=true', event];
+  // `--force`, because a package may ask for another package manager for its own development (devEngines).
+  const args = ['run', '--ignore-scripts=true', '--force', event];
   const through = run.through === undefined ? {} : { through: run.through };
   const shared = { context: run.context, cache, scripts: true, ...through } as const;
   if (script !== GYP_SCRIPT) return await runNpm({ ...shared, cwd: folder, args });
