@@ -320,6 +320,17 @@ describe('agreement on a release', () => {
     assert.equal(lines(id), 1);
   });
 
+  it('finishes what others have signed, without a key of one’s own', async () => {
+    const id = await prepare('alice');
+    const early = await as('carol', ['release', 'publish', '--no-npm']);
+    assert.equal(early.code, EXIT.maintainers, early.stderr);
+    assert.match(early.stderr, /1 valid maintainer signature\(s\), 2 required/);
+    assert.equal((await as('bob', ['release', 'sign', '--key', 'bob'], yes)).code, 0);
+    const done = await as('carol', ['release', 'publish', '--no-npm']);
+    assert.equal(done.code, EXIT.verified, done.stderr);
+    assert.ok(done.stdout.includes(id), 'it is what alice has proposed');
+  });
+
   it('shows what publish would sign, and does nothing, with --dry-run', async () => {
     const shown = await as('alice', ['release', 'publish', '--key', 'alice', '--dry-run']);
     assert.equal(shown.code, EXIT.verified, shown.stderr);

@@ -96,8 +96,10 @@ async function withOthers(
   artifacts: readonly Artifact[],
 ): Promise<Prepared> {
   const own = await openProposal(session, draft);
-  const others = await waitingFor(invocation, session, own);
-  const same = others.find((other) => bytesOf(other) === bytesOf(own));
+  const waiting = await allWaiting(invocation, session, own);
+  // It may be this very statement: at a log that stands still everybody makes the same one.
+  const same = waiting.find((other) => bytesOf(other) === bytesOf(own));
+  const others = waiting.filter(({ id }) => id !== own.id);
   if (same === undefined)
     return { kind: 'draft', proposal: own, artifacts, others, isJoined: false };
   const joined = { ...same, draft: { ...same.draft, artifacts: inOrderOf(same, artifacts) } };
@@ -111,13 +113,21 @@ export async function waitingFor(
   session: LogSession,
   proposal: Proposal,
 ): Promise<readonly Proposal[]> {
-  const others = new Map<string, Proposal>();
-  for (const name of proposal.packages.keys()) {
+  const all = await allWaiting(invocation, session, proposal);
+  return all.filter(({ id }) => id !== proposal.id);
+}
+
+async function allWaiting(
+  invocation: Invocation,
+  session: LogSession,
+  { packages }: Proposal,
+): Promise<readonly Proposal[]> {
+  const found = new Map<string, Proposal>();
+  for (const name of packages.keys()) {
     const { proposals } = await openProposals(session, name, invocation.context.signal);
-    for (const other of proposals) others.set(other.id, other);
+    for (const each of proposals) found.set(each.id, each);
   }
-  others.delete(proposal.id);
-  return [...others.values()];
+  return [...found.values()];
 }
 
 /** Paths of tarballs, as a draft names them. */
