@@ -28,6 +28,7 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['commit-votes-pooled', 10],
   ['epoch-unchecked', 5],
   ['wish-not-resent', 5],
+  ['vote-at-base', 1],
   ['wishes-not-amplified', 1],
   ['relay-missing', 1],
   ['starvation-blind', 5],

@@ -31,6 +31,7 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'accused-again': { family: 'chaos', behaviours: ['equivocating-leader', 'double-voter'] },
   'lanes-ignored': { family: 'crowded' },
   'early-proposal-dropped': { family: 'calm' },
+  'vote-at-base': { scripted: true },
   'wishes-not-amplified': { scripted: true },
 };
 
