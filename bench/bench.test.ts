@@ -23,7 +23,11 @@ describe('bench', () => {
       modules: 'sources',
     });
     assert.equal(name, 'verify');
-    for (const { what, value } of figures) assert.ok(Number.isFinite(value) && value >= 0, what);
+    for (const { what, value } of figures) {
+      // A difference of two times can be less than nothing on a busy machine.
+      const isMeasured = value >= 0 || what.startsWith('per release added');
+      assert.ok(Number.isFinite(value) && isMeasured, what);
+    }
     const beside = figures.find(({ what }) => what === '3 releases: N x (f+1) floor');
     assert.ok(beside?.floor !== undefined && beside.floor > 0);
     // Whatever the machine does, a verification takes longer than a part of it.
