@@ -1,0 +1,179 @@
+// Publishing at full load, on logs of several sizes: CPU time, rate, latency and disk, beside the floor.
+import { createPublicKey, verify } from 'node:crypto';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+
+import { startCluster, type Cluster } from '../fixtures/e2e/cluster.ts';
+import { SigningKey } from '../verifier/node/signing-key.ts';
+import { Gateways, Press, type WireRelease } from './gateway.ts';
+import { measure, processCpuMs, quantile } from './measure.ts';
+import type { Figure, Section } from './report.ts';
+
+/** Maintainers that have to sign: f + 1 with f = 1. */
+export const SIGNERS_NEEDED = 2;
+
+/** Submissions under way while the log is under full load. */
+const UNDER_WAY = 512;
+
+/** What is published on a log. */
+export interface PublishOptions {
+  /** Packages that are claimed. */
+  readonly packages: number;
+  /** Releases before anything is measured: the first hundreds are run by code that is still compiled. */
+  readonly warmUp: number;
+  /** Releases that are published under full load, over those packages. */
+  readonly releases: number;
+  /** Releases that are published at half that load; 0 for none. */
+  readonly pacedReleases: number;
+}
+
+/** A log for benchmarks, with every sync, signature and check that production has. */
+export async function startBenchCluster(folder: string, replicas: number): Promise<Cluster> {
+  mkdirSync(folder);
+  return startCluster(folder, replicas, {
+    BFTPKG_SERVER_ADDRESS_WRITES_PER_SECOND: '1000000',
+    BFTPKG_SERVER_LOG_LEVEL: 'warn',
+  });
+}
+
+/** Process ids of its replicas. */
+export function pidsOf(cluster: Cluster): number[] {
+  return cluster.replicas.flatMap(({ process: child }) => child?.pid ?? []);
+}
+
+function cpuOf(cluster: Cluster): number {
+  return pidsOf(cluster).reduce((sum, pid) => sum + processCpuMs(pid), 0);
+}
+
+function diskOf({ replicas }: Cluster): number {
+  const [first] = replicas;
+  if (first === undefined) return 0;
+  return readdirSync(first.directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
+
+/** Publishes on a log, and says how that went. */
+export async function benchPublish(
+  { packages, warmUp, releases, pacedReleases }: PublishOptions,
+  cluster: Cluster,
+  gateways: Gateways,
+): Promise<{ readonly section: Section; readonly first: readonly WireRelease[] }> {
+  const replicas = cluster.replicas.length;
+  const press = new Press(cluster.origin);
+  const nameOf = (i: number): string => `bench-${i % packages}`;
+  const all = Array.from({ length: warmUp + releases + pacedReleases }, (_, i) =>
+    press.release(nameOf(i), `1.0.${Math.floor(i / packages)}`),
+  );
+  const claims = Array.from({ length: packages }, (_, i) => press.claim(nameOf(i)));
+  await Promise.all(claims.map((claim, i) => gateways.submit(i, claim)));
+  await gateways.publishAll(all.slice(0, warmUp), UNDER_WAY);
+
+  const { signUs, verifyUs } = await primitives();
+  const disk = diskOf(cluster);
+  const cpu = cpuOf(cluster);
+  const own = process.cpuUsage();
+  const started = performance.now();
+  await gateways.publishAll(all.slice(warmUp, warmUp + releases), UNDER_WAY);
+  const seconds = (performance.now() - started) / 1000;
+  const used = cpuOf(cluster) - cpu;
+  const { user, system } = process.cpuUsage(own);
+  const perRelease = (1000 * used) / releases / replicas;
+  const floor = SIGNERS_NEEDED * verifyUs;
+  const rate = releases / seconds;
+  const paced = await gateways.publishPaced(all.slice(warmUp + releases), rate / 2);
+  const cores = availableParallelism();
+  const faulty = Math.floor((replicas - 1) / 3);
+  const figures: Figure[] = [
+    {
+      what: 'CPU of one replica per release',
+      value: perRelease,
+      unit: 'µs',
+      floor,
+      note: `floor: ${SIGNERS_NEEDED} native verifications of ${Math.round(verifyUs)} µs`,
+    },
+    {
+      what: 'sustained',
+      value: rate,
+      unit: 'releases/s',
+      floor: (cores * 1e6) / (replicas * floor),
+      note: `floor: c / (n (f+1) t_v) on ${cores} cores, which the load generator shares`,
+    },
+    {
+      what: 'sustained, if the replicas had the cores to themselves',
+      value: (cores * 1e6) / (replicas * perRelease),
+      unit: 'releases/s',
+      floor: (cores * 1e6) / (replicas * floor),
+      note: 'from CPU time',
+    },
+    {
+      what: 'the unbatched protocol’s consensus alone',
+      value: 1e6 / (4 * signUs + (6 * faulty + 1) * verifyUs),
+      unit: 'operations/s and core',
+      note: `1 / (4 t_s + (6f+1) t_v), t_s = ${Math.round(signUs)} µs`,
+    },
+    {
+      what: 'CPU of the load generator per release',
+      value: (user + system) / releases,
+      unit: 'µs',
+    },
+    ...latencies(paced),
+    {
+      what: 'disk of one replica per release',
+      value: (diskOf(cluster) - disk) / (releases + pacedReleases) / 1000,
+      unit: 'kB',
+      note: 'database, write-ahead log and artifacts',
+    },
+  ];
+  const about =
+    `${replicas} replicas as processes on this machine, ${releases} releases of ${packages} packages (f = 1, two ` +
+    `signatures each) after ${warmUp} to warm up, each with its artifact uploaded to one gateway and fetched by ` +
+    'the others; acknowledged when it is under a checkpoint.';
+  return { section: { name: 'publish', about, figures }, first: all.slice(0, packages) };
+}
+
+function latencies(paced: readonly number[]): readonly Figure[] {
+  if (paced.length === 0) return [];
+  return [
+    { what: 'latency at half load, p50', value: quantile(paced, 0.5), unit: 'ms' },
+    { what: 'latency at half load, p99', value: quantile(paced, 0.99), unit: 'ms' },
+  ];
+}
+
+/** Publishes a little on a larger log of its own: how throughput falls with n. */
+export async function benchLargerLog(
+  directory: string,
+  replicas: number,
+  options: PublishOptions,
+): Promise<Section> {
+  const cluster = await startBenchCluster(join(directory, `of-${replicas}`), replicas);
+  const gateways = new Gateways(cluster.replicas.map(({ url }) => url));
+  try {
+    const { section } = await benchPublish(options, cluster, gateways);
+    return { ...section, name: `publish, n = ${replicas}` };
+  } finally {
+    await gateways.close();
+    await cluster.stopAll();
+  }
+}
+
+/** What one signature costs here and now, microseconds. */
+export async function primitives(): Promise<{
+  readonly signUs: number;
+  readonly verifyUs: number;
+}> {
+  const key = SigningKey.generate();
+  const message = new Uint8Array(600);
+  const count = 300;
+  const sign = await measure(() => {
+    for (let i = 0; i < count; i++) key.sign(message);
+  });
+  const x = Buffer.from(key.publicKey).toString('base64url');
+  const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
+  const signature = key.sign(message);
+  const check = await measure(() => {
+    for (let i = 0; i < count; i++) verify(null, message, publicKey, signature);
+  });
+  return { signUs: (1000 * sign.cpuMs) / count, verifyUs: (1000 * check.cpuMs) / count };
+}
