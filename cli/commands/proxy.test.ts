@@ -82,6 +82,18 @@ describe('proxy', () => {
     assert.equal((await fake.run(['verify'])).code, EXIT.verified);
   });
 
+  it('leaves none either when npm is told to write addresses down', async () => {
+    const argv = ['proxy', '--upstream', 'https://registry.example', '--', 'npm', 'install'];
+    const { code, stderr } = await fake.run([
+      ...argv,
+      'alpha',
+      '--no-omit-lockfile-registry-resolved',
+    ]);
+    assert.equal(code, EXIT.verified, stderr);
+    const lock = await readFile(join(fake.project, 'package-lock.json'), 'utf8');
+    assert.match(lock, /"resolved": "https:\/\/registry\.example\/alpha\/-\/alpha-1\.0\.0\.tgz"/);
+  });
+
   it('says itself what npm shows in passing, and exits by it', async () => {
     const { code, stdout, stderr } = await run('npm', 'install', 'nobody');
     assert.equal(code, EXIT.notLogged, stdout + stderr);

@@ -149,10 +149,16 @@ async function runInside(
   });
 }
 
-/** Lockfiles in which managers write where they fetched from, and whose. */
+/**
+ * Lockfiles, and whose. Yarn Classic and bun always write where they fetched from, the others when a flag of
+ * the command says so.
+ */
 const LOCKS: ReadonlyMap<string, ManagerKind> = new Map([
   ['yarn.lock', 'yarn-classic'],
   ['bun.lock', 'bun'],
+  ['pnpm-lock.yaml', 'pnpm'],
+  ['package-lock.json', 'pnpm'],
+  ['npm-shrinkwrap.json', 'pnpm'],
 ]);
 
 async function readLocks(project: string): Promise<ReadonlyMap<string, string>> {
@@ -179,7 +185,7 @@ async function restoreAddresses(
     const path = join(project, name);
     const { mode } = await stat(path);
     const restored = fromProxy(kind, text, before.get(name), { registry, home });
-    await replaceFile(path, restored, mode & 0o777);
+    await replaceFile(path, restored.replaceAll(registry, home), mode & 0o777);
   }
 }
 
