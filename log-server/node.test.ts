@@ -18,7 +18,7 @@ import type { Cluster } from './cluster.ts';
 import { silentLog } from './log.ts';
 import { startNode } from './node.ts';
 import type { ReplicaNode } from './node.ts';
-import { loadSetup } from './setup.ts';
+import { loadSetup, type Setup } from './setup.ts';
 
 const HOST = '127.0.0.1';
 const ORIGIN = 'log.example';
@@ -38,12 +38,14 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 const nodes: (ReplicaNode | undefined)[] = [];
+const setups: (Setup | undefined)[] = [];
 const failures: unknown[] = [];
 let folder = '';
 let cluster: Cluster;
 
 async function start(i: number): Promise<void> {
-  const setup = await loadSetup(cluster.replicas[i]?.configFile ?? '', {});
+  // As a process that starts its replica again: what it loaded at first is old by then.
+  const setup = (setups[i] ??= await loadSetup(cluster.replicas[i]?.configFile ?? '', {}));
   nodes[i] = await startNode({
     setup,
     log: silentLog,

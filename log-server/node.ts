@@ -19,13 +19,14 @@ import type {
   Misbehaviour,
   PeerId,
 } from './consensus/types.ts';
-import type { Config } from './config.ts';
+import { ConfigError, type Config } from './config.ts';
 import { BusyError } from './http/face.ts';
 import type { MisbehaviourSummary, PublicFace, SubmissionState } from './http/face.ts';
 import type { Metric } from './http/metrics.ts';
 import { createPublicApp } from './http/public.ts';
 import { serve } from './http/server.ts';
 import type { PublicServer } from './http/server.ts';
+import { loadKeyFile, type ReplicaKeys } from './key-file.ts';
 import type { BatchLimits, Refusal } from './ledger/application.ts';
 import type { Log } from './log.ts';
 import { AMNESIA_HINT, claimSuffrage } from './node/amnesia.ts';
@@ -98,6 +99,10 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
   const { log, counts } = countEvents(options.log);
   const [genesis] = setup.rosterEnvelopes;
   assert(genesis !== undefined, 'a checked setup has a roster');
+  // As they are now: a replica's first start binds them to its database, and this may be its second one
+  // in this process.
+  const keys = await loadKeyFile(setup.config.keyFile);
+  requireSameKeys(setup, keys);
   const verifier = new SignaturePool();
   try {
     const { storage, durable } = await openSound({
@@ -108,14 +113,14 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       verifier: new CoalescingVerifier(verifier),
       gunzip: gunzipNow,
       nowMs: clocks.wallMs,
-      generation: setup.keys.databaseGeneration,
+      generation: keys.databaseGeneration,
       sources: othersOf(setup.config.replica, setup.rosters.at(-1)?.replicas ?? []),
       log,
     });
     const { keyFile } = setup.config;
     const { generation } = storage.store.identity;
     const isEmpty = durable.committed.header.height === 0 && durable.records.size === 0;
-    const claimed = await claimSuffrage(keyFile, setup.keys, { generation, isEmpty });
+    const claimed = await claimSuffrage(keyFile, keys, { generation, isEmpty });
     const lifeFile = new LifeFile(keyFile, generation);
     const suffrage = await goOnLiving(claimed, lifeFile, durable, isEmpty);
     const core = makeCore(
@@ -164,6 +169,15 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
     await verifier.close();
     throw error;
   }
+}
+
+function requireSameKeys({ config, keys: before }: Setup, keys: ReplicaKeys): void {
+  const publicKeys = ({ vote, cosign }: ReplicaKeys): string =>
+    publicKeyHex(vote.publicKey) + publicKeyHex(cosign.publicKey);
+  if (publicKeys(keys) === publicKeys(before)) return;
+  throw new ConfigError(config.keyFile, [
+    'other keys than those that the process was started with',
+  ]);
 }
 
 interface NodeParts extends NodeOptions {
@@ -373,8 +387,8 @@ export class ReplicaNode {
     await this.#server?.close(drainSeconds * 1000);
     this.#driver.stop();
     clearInterval(this.#repairs);
-    this.#rest.stop();
     await this.#scrubber.close();
+    this.#rest.stop();
     await this.#follower.close();
     await this.#fetcher.close();
     await this.#transport.close();
