@@ -132,7 +132,7 @@ interface VerifyFlags {
 function addVerify(program: Command, run: Run): void {
   program
     .command('verify [subjects...]')
-    .description('verify the lockfile, or name@version…, or tarballs, against the log')
+    .description('verify the lockfile, or that of a folder, name@version…, or tarballs')
     .option('--lockfile <file>', 'lockfile to verify (default: the nearest one)')
     .addOption(
       new Option('--omit <kinds>', 'leave out dev, optional or peer dependencies; repeatable')
@@ -141,6 +141,11 @@ function addVerify(program: Command, run: Run): void {
     )
     .addOption(
       new Option('--only <glob>', 'only packages with names like this; repeatable')
+        .argParser(collect)
+        .default([], 'all'),
+    )
+    .addOption(
+      new Option('--workspace <name>', 'only what a workspace needs, by name or folder; repeatable')
         .argParser(collect)
         .default([], 'all'),
     )

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { chmod, mkdir, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -592,6 +592,128 @@ describe('verify: what the user leaves out', () => {
       assert.ok(!asked.some((request) => request.includes('evidence')), asked.join());
     });
   }
+
+  // web uses ui, a sibling, which uses builder; tool uses evil.
+  async function monorepo(web: object = {}): Promise<void> {
+    const root = { name: 'mono', version: '1.0.0', workspaces: ['packages/*'] };
+    const own = {
+      'packages/web': {
+        name: 'web',
+        version: '1.0.0',
+        dependencies: { '@mono/ui': '1.0.0', ...web },
+      },
+      'packages/ui': { name: '@mono/ui', version: '1.0.0', dependencies: { builder: '1.0.0' } },
+      'packages/tool': { name: 'tool', version: '1.0.0', dependencies: { evil: '1.0.0' } },
+    };
+    for (const [folder, document] of Object.entries(own)) {
+      await write({ [`${folder}/package.json`]: document });
+    }
+    const link = (folder: string): object => ({ resolved: folder, link: true });
+    await npmProject(
+      {
+        ...own,
+        'node_modules/web': link('packages/web'),
+        'node_modules/@mono/ui': link('packages/ui'),
+        'node_modules/tool': link('packages/tool'),
+        'node_modules/builder': entry('builder', '1.0.0', { hasInstallScript: true }),
+        'node_modules/evil': entry('evil', '1.0.0'),
+        'node_modules/app-kit': entry('app-kit', '1.0.0', { dependencies: { helper: '^1.0.0' } }),
+        'node_modules/helper': entry('helper', '1.0.0'),
+      },
+      { ...root, dependencies: { 'app-kit': '^1.0.0' } },
+    );
+  }
+
+  const verdicts = (report: JsonReport): Readonly<Record<string, string>> =>
+    Object.fromEntries(
+      report.subjects
+        .filter(({ verdict }) => verdict !== 'local')
+        .map(({ id, verdict }) => [id.slice(4), verdict]),
+    );
+
+  for (const name of ['web', 'packages/web', './packages/web/']) {
+    it(`verifies only what a workspace needs, its siblings' packages included: ${name}`, async () => {
+      await monorepo();
+      const report = await verify('--workspace', name);
+      assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report.subjects, null, 1));
+      assert.deepEqual(verdicts(report), {
+        'app-kit@1.0.0': 'omitted',
+        'builder@1.0.0': 'verified',
+        'evil@1.0.0': 'omitted',
+        'helper@1.0.0': 'omitted',
+      });
+      assert.deepEqual(row(report, 'builder@1.0.0').paths, [
+        ['packages/web', 'packages/ui', 'builder@1.0.0'],
+      ]);
+    });
+  }
+
+  it('verifies what several workspaces need, or the root', async () => {
+    await monorepo();
+    const two = await verify('--workspace', 'tool', '--workspace', '@mono/ui');
+    assert.deepEqual(two.summary['verified'], 2);
+    const root = await verify('--workspace', 'mono');
+    assert.deepEqual(verdicts(root)['helper@1.0.0'], 'verified');
+    assert.deepEqual(root.summary['verified'], 2);
+  });
+
+  it('refuses what a workspace needs by a signed manifest, whatever the lockfile says', async () => {
+    await monorepo({ 'app-kit': '^1.0.0' });
+    const lock = JSON.parse(await readFile(join(fake.project, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, Record<string, unknown>>;
+    };
+    // The lockfile hides that app-kit asks for helper.
+    const kit = lock.packages['node_modules/app-kit'];
+    assert.ok(kit !== undefined, 'there is app-kit');
+    delete kit['dependencies'];
+    lock.packages['packages/tool'] = {
+      name: 'tool',
+      version: '1.0.0',
+      dependencies: { evil: '1.0.0', helper: '^1.0.0' },
+    };
+    await write({
+      'package-lock.json': lock,
+      'packages/tool/package.json': lock.packages['packages/tool'],
+    });
+    const report = await verify('--workspace', 'web');
+    assert.equal(row(report, 'helper@1.0.0').verdict, 'rejected');
+    assert.equal(report.exit.reason, 'BP6007');
+  });
+
+  it('follows the sibling that is asked for, not the one that the lockfile names', async () => {
+    await monorepo();
+    const file = join(fake.project, 'package-lock.json');
+    const lock = JSON.parse(await readFile(file, 'utf8')) as { packages: Record<string, object> };
+    const { packages } = lock;
+    packages['node_modules/@mono/ui'] = { resolved: 'packages/tool', link: true, name: 'tool' };
+    packages['node_modules/ui'] = { resolved: 'packages/ui', link: true };
+    await write({ 'package-lock.json': lock });
+    const report = await verify('--workspace', 'web');
+    assert.equal(verdicts(report)['builder@1.0.0'], 'verified');
+  });
+
+  it('exits 2 for a workspace that there is not, and names those that there are', async () => {
+    await monorepo();
+    const { code, stderr, stdout } = await fake.run(['verify', '--workspace', 'nope']);
+    assert.equal(code, EXIT.usage);
+    assert.match(stdout + stderr, /no workspace nope; there are mono, /);
+  });
+
+  it('verifies the lockfile of a folder, by the configuration of the project', async () => {
+    await npmProject(honest());
+    const lock = await readFile(join(fake.project, 'package-lock.json'), 'utf8');
+    await write({
+      'elsewhere/package.json': ROOT,
+      'elsewhere/package-lock.json': lock,
+      // Not the word of a folder that came from who knows where.
+      'elsewhere/bftpkg.json': { format: 'bftpkg-config/v1', pin: '00'.repeat(32), replicas: [] },
+    });
+    await rm(join(fake.project, 'package-lock.json'));
+    const report = await verify('elsewhere');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report));
+    assert.equal(report.summary['verified'], 3);
+    assert.equal((await verify('elsewhere', 'app-kit@1.0.0')).exit.code, EXIT.usage);
+  });
 
   it('exits 2 for a kind that does not exist', async () => {
     await npmProject(honest());

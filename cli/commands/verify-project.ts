@@ -18,52 +18,69 @@ export interface ProjectOptions {
   readonly omit?: readonly string[];
   /** Patterns of names. */
   readonly only?: readonly string[];
+  /** Names or folders of workspaces. */
+  readonly workspace?: readonly string[];
   /** A commit, branch or tag. */
   readonly since?: string;
   /** Whether to compare node_modules with the verified tarballs. */
   readonly installed?: boolean;
 }
 
-/** Verifies the project. */
+/**
+ * Verifies the project.
+ *
+ * @param folder another folder whose lockfile is meant, by the configuration of the project
+ */
 export async function verifyProject(
   invocation: Invocation,
   session: LogSession,
   options: ProjectOptions,
   ask: VerifySubjects,
   policy: PolicyRun,
+  folder?: string,
 ): Promise<Report> {
   const { context, globals } = invocation;
   const named = options.lockfile === undefined ? undefined : resolve(context.cwd, options.lockfile);
-  const lockfile = await loadLockfile(globals.project, named);
+  const lockfile = await loadLockfile(folder ?? globals.project, named);
   const selection = await readSelection(invocation, lockfile, options);
   const checked = await verifyLockfile(session, lockfile, ask, selection);
   let { verification } = checked;
+  // From a saved document, and offline, there are no tarballs to look into.
+  const isOnline = !globals.offline && checked.verified?.isBundle === false;
+  if (isOnline && lockfile.entries.some(({ kind }) => kind === 'bundled')) {
+    const { verifyBundles } = await import('../session/verify-bundles.ts');
+    verification = await verifyBundles(invocation, session, lockfile, checked);
+  }
   if (options.installed === true) {
     const { verifyInstalled } = await import('../session/verify-installed.ts');
-    verification = await verifyInstalled(invocation, session, lockfile, checked);
+    verification = await verifyInstalled(invocation, session, lockfile, {
+      ...checked,
+      verification,
+    });
   }
   return policy.report('verify', verification, {
     lockText: lockfile.text,
-    isWhole: isWhole(options),
+    isWhole: folder === undefined && isWhole(options),
   });
 }
 
-function isWhole({ omit = [], only = [], since }: ProjectOptions): boolean {
-  return omit.length === 0 && only.length === 0 && since === undefined;
+function isWhole({ omit = [], only = [], workspace = [], since }: ProjectOptions): boolean {
+  return omit.length + only.length + workspace.length === 0 && since === undefined;
 }
 
 async function readSelection(
   { context }: Invocation,
   lockfile: Lockfile,
-  { omit = [], only = [], since }: ProjectOptions,
+  { omit = [], only = [], workspace: workspaces = [], since }: ProjectOptions,
 ): Promise<Selection> {
   const kinds = parseOmit(omit);
   if (kinds === undefined) {
     throw usageError(`--omit takes dev, optional and peer, not ${omit.join(',')}`);
   }
-  if (since === undefined) return { omit: kinds, only, unchanged: undefined };
+  const selected = { omit: kinds, only, workspaces };
+  if (since === undefined) return { ...selected, unchanged: undefined };
   const { readLockfileAt } = await import('../lockfiles/git.ts');
   const earlier = await readLockfileAt(lockfile, since, context);
   const unchanged = earlier === undefined ? new Set<string>() : unchangedSince(lockfile, earlier);
-  return { omit: kinds, only, unchanged };
+  return { ...selected, unchanged };
 }

@@ -1,4 +1,5 @@
 // `bftpkg verify`: a lockfile, releases by name, or tarballs, against the log.
+import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
 import type { Subject } from '../../verifier/evidence/subject.ts';
@@ -46,9 +47,10 @@ export async function verify(
     const demanded = signersMin === undefined ? files : withSigners(files, signersMin);
     const policy = new PolicyRun(invocation, session, demanded);
     const ask = bundle === undefined ? policy.ask : policy.askBundle(bundle);
+    const folder = await readFolder(invocation, targets);
     const report =
-      targets.length === 0
-        ? await verifyProject(invocation, session, options, ask, policy)
+      targets.length === 0 || folder !== undefined
+        ? await verifyProject(invocation, session, options, ask, policy, folder)
         : await verifyTargets(invocation, session, targets, ask, policy);
     const { verified } = policy;
     if (options.saveBundle !== undefined && verified !== undefined) {
@@ -57,6 +59,26 @@ export async function verify(
     }
     return report;
   });
+}
+
+// A folder stands for the lockfile in it. The configuration stays that of the project: a folder that came
+// from elsewhere must not choose the log by which it is judged.
+async function readFolder(
+  { context }: Invocation,
+  targets: readonly string[],
+): Promise<string | undefined> {
+  const [target, second] = targets;
+  if (target === undefined || isSpec(target)) return undefined;
+  const path = resolve(context.cwd, target);
+  const facts = await stat(path).catch(() => undefined);
+  if (facts?.isDirectory() !== true) return undefined;
+  if (second === undefined) return path;
+  throw usageError(`${target}: a folder is verified by itself, without other subjects`);
+}
+
+function isSpec(target: string): boolean {
+  const at = target.lastIndexOf('@');
+  return at > 0 && isPackageName(target.slice(0, at)) && isVersion(target.slice(at + 1));
 }
 
 async function readBundleFile(

@@ -36,12 +36,14 @@ export type OmittedKinds = ReadonlySet<EdgeKind>;
  *
  * @param manifests the signed manifest of an entry. For an entry without one (it was refused, or nothing
  *                  was asked yet) the lockfile's own word is taken: whatever it leads to is judged by itself
+ * @param starts    nodes of projects to walk from; all of them when absent
  */
 export function walkEdges(
   lockfile: Lockfile,
   wishes: ProjectWishes,
   manifests: (key: string) => JsonObject | undefined,
   omitted: OmittedKinds = new Set(),
+  starts: Iterable<string> = wishes.edges.keys(),
 ): EdgeCheck {
   const { graph } = lockfile;
   const entries = new Map(lockfile.entries.map((entry) => [entry.key, entry]));
@@ -52,7 +54,7 @@ export function walkEdges(
 
   const askers = new Map<string, string>();
   const nodes = new Map<string, string>();
-  const queue = [...wishes.edges.keys()];
+  const queue = [...starts];
   const seen = new Set(queue);
   // Breadth first: the first way to each entry is a shortest one. The queue grows while it is walked.
   for (const node of queue) {
@@ -71,6 +73,12 @@ export function walkEdges(
       // What a bundled package asks for is known from the lockfile alone, so it justifies only what lies
       // in the same signed tarball.
       if (isBundled && entry.kind !== 'bundled') continue;
+      for (const project of projectsBehind(edge, entry, target, wishes)) {
+        if (seen.has(project)) continue;
+        seen.add(project);
+        queue.push(project);
+        askers.set(project, node);
+      }
       const verdict = judge(edge, entry, wishes);
       if (verdict.kind === 'overridden') overridden.add(entry.key);
       if (verdict.kind === 'wrong' && !problems.has(entry.key)) {
@@ -90,6 +98,21 @@ export function walkEdges(
   judgeBundled(lockfile, manifests, problems);
   judgeUnreached(lockfile, reached, problems);
   return { problems, reached, overridden, folders, walked: { askers, nodes } };
+}
+
+// A workspace that another one uses is an entry that says so and little more; what it asks for is in its own
+// package.json. Which one it is, the one that asks says: by the lockfile's word for it, another could be
+// followed in its place. One that can't be told stands for all: nothing may be left out by mistake.
+function projectsBehind(
+  { name: asked }: Edge,
+  entry: LockEntry,
+  target: string,
+  { edges, projects }: ProjectWishes,
+): readonly string[] {
+  if (edges.has(target)) return [target];
+  if (entry.kind !== 'local') return [];
+  const named = [...projects].filter(([, { name }]) => name === asked);
+  return named.length > 0 ? named.map(([node]) => node) : [...edges.keys()];
 }
 
 // What a signed manifest asks for, and what the package manager adds to it for everybody.

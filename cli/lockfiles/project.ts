@@ -18,8 +18,18 @@ export interface ProjectWishes {
   readonly edges: ReadonlyMap<string, readonly Edge[]>;
   /** What the root replaces: name of a package, and what it may be instead. */
   readonly overrides: ReadonlyMap<string, readonly string[]>;
+  /** What the user's own packages are called, and where they are; by node of the graph. */
+  readonly projects: ReadonlyMap<string, OwnPackage>;
   /** Whether some package.json was not there, so that the lockfile was asked instead. */
   readonly isIncomplete: boolean;
+}
+
+/** A package of the user's own: the root, or a workspace. */
+export interface OwnPackage {
+  /** `undefined` without a package.json that says so. */
+  readonly name: string | undefined;
+  /** Relative to the lockfile, with forward slashes; '' for the root. */
+  readonly folder: string;
 }
 
 /**
@@ -31,6 +41,7 @@ export interface ProjectWishes {
 export async function readProjectWishes(lockfile: Lockfile): Promise<ProjectWishes> {
   const root = isAbsolute(lockfile.path) ? dirname(lockfile.path) : undefined;
   const edges = new Map<string, readonly Edge[]>();
+  const projects = new Map<string, OwnPackage>();
   const overrides = new Map<string, string[]>();
   let isIncomplete = false;
   for (const { node, folder } of lockfile.graph.projects) {
@@ -41,17 +52,25 @@ export async function readProjectWishes(lockfile: Lockfile): Promise<ProjectWish
       node,
       document === undefined ? lockfile.graph.stated(node) : statedEdges(document, true),
     );
+    projects.set(node, { name: nameOf(document), folder: folder === '.' ? '' : folder });
     if (root === undefined || document === undefined || folder !== '') continue;
     collectOverrides(document, overrides);
     if (lockfile.format !== 'yarn-classic') continue;
     // The only format that does not name the workspaces.
     for (const workspace of await findWorkspaces(root, document)) {
       const manifest = await readManifest(join(root, workspace, 'package.json'));
-      if (manifest !== undefined) edges.set(`workspace ${workspace}`, statedEdges(manifest, true));
+      if (manifest === undefined) continue;
+      edges.set(`workspace ${workspace}`, statedEdges(manifest, true));
+      projects.set(`workspace ${workspace}`, { name: nameOf(manifest), folder: workspace });
     }
   }
   if (lockfile.format === 'pnpm' && root !== undefined) await readPnpmWorkspace(root, overrides);
-  return { edges, overrides, isIncomplete };
+  return { edges, overrides, projects, isIncomplete };
+}
+
+function nameOf(document: Table | undefined): string | undefined {
+  const name = document?.['name'];
+  return typeof name === 'string' && name !== '' ? name : undefined;
 }
 
 async function readManifest(path: string): Promise<Table | undefined> {

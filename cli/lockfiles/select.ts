@@ -1,5 +1,6 @@
 // Which entries the user wants to hear about. What is left out still gets a row that says so; and after
 // the verification, no verified package may need something that was left out as a development dependency.
+import { usageError } from '../errors.ts';
 import type { EdgeKind, LockEntry, Lockfile } from './lockfile.ts';
 import { walkEdges, type OmittedKinds } from './edges.ts';
 import { globMatcher } from './glob.ts';
@@ -13,10 +14,17 @@ export interface Selection {
   readonly only: readonly string[];
   /** Keys with content that are unchanged since a commit; `undefined` when that was not asked. */
   readonly unchanged: ReadonlySet<string> | undefined;
+  /** Names or folders of the user's own packages: entries that only others need are left out. Empty for all. */
+  readonly workspaces: readonly string[];
 }
 
 /** Everything. */
-export const SELECT_ALL: Selection = { omit: new Set(), only: [], unchanged: undefined };
+export const SELECT_ALL: Selection = {
+  omit: new Set(),
+  only: [],
+  unchanged: undefined,
+  workspaces: [],
+};
 
 const KINDS: Readonly<Record<string, EdgeKind>> = {
   dev: 'dev',
@@ -40,22 +48,48 @@ export interface LeftOut {
 }
 
 /**
+ * The nodes of some of the user's own packages.
+ *
+ * @param workspaces names or folders; all when there are none
+ * @throws {CliError} BP9003 for one that there is not
+ */
+export function projectNodes(
+  { edges, projects }: ProjectWishes,
+  workspaces: readonly string[],
+): readonly string[] {
+  if (workspaces.length === 0) return [...edges.keys()];
+  return workspaces.flatMap((wanted) => {
+    const folder = wanted.replace(/^\.\/?/, '').replace(/\/+$/, '');
+    const found = [...projects].filter(
+      ([, project]) => project.name === wanted || project.folder === folder,
+    );
+    if (found.length > 0) return found.map(([node]) => node);
+    const known = [...projects.values()].map(({ name, folder: at }) => name ?? at);
+    throw usageError(`no workspace ${wanted}; there are ${known.join(', ')}`);
+  });
+}
+
+/**
  * Why entries are left out, by key. The kind of a dependency is found by walking the graph: the `dev`
  * flags of a lockfile are anybody's word.
  */
 export function leftOut(
   lockfile: Lockfile,
   wishes: ProjectWishes,
-  { omit, only, unchanged }: Selection,
+  { omit, only, unchanged, workspaces }: Selection,
 ): ReadonlyMap<string, LeftOut> {
   const reasons = new Map<string, LeftOut>();
-  if (omit.size > 0) {
+  if (omit.size > 0 || workspaces.length > 0) {
+    const starts = projectNodes(wishes, workspaces);
     const all = walkEdges(lockfile, wishes, () => undefined);
-    const some = walkEdges(lockfile, wishes, () => undefined, omit);
+    const some = walkEdges(lockfile, wishes, () => undefined, omit, starts);
+    const reason =
+      workspaces.length > 0
+        ? `not needed by ${workspaces.join(', ')}`
+        : `only needed for ${[...omit].join(', ')} dependencies`;
     for (const { key } of lockfile.entries) {
       // What nothing at all asks for is no development dependency: it must be heard about.
       if (all.reached.has(key) && !some.reached.has(key)) {
-        const reason = `only needed for ${[...omit].join(', ')} dependencies`;
         reasons.set(key, { reason, isUnneeded: true });
       }
     }

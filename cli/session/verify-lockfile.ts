@@ -8,7 +8,13 @@ import { CliError } from '../errors.ts';
 import { walkEdges, type EdgeCheck } from '../lockfiles/edges.ts';
 import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
 import { readProjectWishes, type ProjectWishes } from '../lockfiles/project.ts';
-import { leftOut, SELECT_ALL, type LeftOut, type Selection } from '../lockfiles/select.ts';
+import {
+  leftOut,
+  projectNodes,
+  SELECT_ALL,
+  type LeftOut,
+  type Selection,
+} from '../lockfiles/select.ts';
 import { Ways } from '../lockfiles/ways.ts';
 import { diagnostic, type SubjectReport, type Verification } from '../output/report.ts';
 import type { LogSession, Verified } from './log-session.ts';
@@ -51,7 +57,13 @@ export async function verifyLockfile(
     if (result?.kind === 'verified') releases.set(key, result.release);
   }
 
-  const edges = walkEdges(lockfile, wishes, (key) => releases.get(key)?.manifest, selection.omit);
+  const edges = walkEdges(
+    lockfile,
+    wishes,
+    (key) => releases.get(key)?.manifest,
+    selection.omit,
+    projectNodes(wishes, selection.workspaces),
+  );
   const ways = new Ways(lockfile, edges.walked);
   const reports = lockfile.entries.map((entry): SubjectReport => {
     const left = omitted.get(entry.key);
