@@ -17,6 +17,7 @@ import type { PublicFace } from './face.ts';
 import {
   PARCELS_MAX,
   PARCELS_PER_ADDRESS_MAX,
+  PARCEL_SEND_MS,
   SMALL_UPLOADS_MAX,
   SMALL_UPLOADS_PER_ADDRESS_MAX,
   SharedGate,
@@ -69,6 +70,10 @@ export function artifactRoutes(
       const length = { 'content-length': String(facts.size) };
       return new Response(null, { headers: { ...ARTIFACT_HEADERS, ...length } });
     }
+    const small = face.artifacts.smallNow(sha512);
+    if (small !== undefined) {
+      return bytes(small, { ...ARTIFACT_HEADERS, 'content-length': String(small.length) });
+    }
     const content = await face.artifacts.read(sha512);
     if (content === undefined) throw notHeld();
     return streamed(content, ARTIFACT_HEADERS);
@@ -87,7 +92,7 @@ export function artifactRoutes(
       const work = async (): Promise<void> => {
         const parcel = formatParcel(digests, (sha512) => itemOf(face, sha512));
         resolve(bytes(parcel, ARTIFACT_HEADERS));
-        await sent(c);
+        await sent(c.env.outgoing, PARCEL_SEND_MS);
       };
       parcels
         .run(asker, work)

@@ -49,6 +49,9 @@ export const PARCELS_MAX = 16;
 /** Of them, those to one address: the other replicas of a small log, on one machine. */
 export const PARCELS_PER_ADDRESS_MAX = 12;
 
+/** How long a parcel may take to be sent, milliseconds: 2 MiB at 200 kB/s. */
+export const PARCEL_SEND_MS = 10_000;
+
 /** Evidence documents made at one time: each may hold tens of megabytes. */
 export const EVIDENCE_BUILDS_MAX = 4;
 

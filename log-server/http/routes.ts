@@ -58,9 +58,17 @@ export function incomingOf(c: Context<{ Bindings: HttpBindings }>): IncomingMess
   return c.env.incoming;
 }
 
-/** Resolves when the answer has been sent, or its receiver has hung up. */
-export async function sent(c: Context<{ Bindings: HttpBindings }>): Promise<void> {
-  const { outgoing } = c.env;
+/**
+ * Resolves when the answer has been sent, or its receiver has hung up.
+ *
+ * @param patienceMs a receiver that takes longer is hung up on: it would keep its place by not reading
+ */
+export async function sent(
+  outgoing: Pick<HttpBindings['outgoing'], 'closed' | 'destroy' | 'once'>,
+  patienceMs: number,
+): Promise<void> {
   if (outgoing.closed) return;
+  const timer = setTimeout(() => outgoing.destroy(), patienceMs);
   await new Promise<void>((resolve) => outgoing.once('close', () => resolve()));
+  clearTimeout(timer);
 }

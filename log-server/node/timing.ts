@@ -6,8 +6,11 @@ import type { Timing } from '../consensus/types.ts';
 /** Doublings of the view timer: 2 s grow to 128 s, more than any outage that heals by itself. */
 const VIEW_DOUBLINGS_MAX = 6;
 
-/** A request that the leader has not ordered after this long goes to everybody (Q3). */
-const RELAY_MS = 1000;
+/**
+ * A request that the leader has not ordered after this long goes to everybody (Q3). As long as the first view
+ * timer: under full load requests wait for a second, and sending each to everybody then makes it worse.
+ */
+const RELAY_MS = 2000;
 
 /** An answer from a peer that takes longer is asked for elsewhere. */
 const FETCH_MS = 500;
