@@ -20,6 +20,7 @@ import { readProjectNpmrc } from '../npm/npmrc.ts';
 import { diagnostic, withDiagnostics, type Diagnostic, type Report } from '../output/report.ts';
 import { withSession } from '../session/log-session.ts';
 import { PolicyRun } from '../session/policy-run.ts';
+import { verifyBundles } from '../session/verify-bundles.ts';
 import { verifyLockfile } from '../session/verify-lockfile.ts';
 
 /** Flags of `hook run`. */
@@ -69,8 +70,9 @@ export async function hookRun(
   return await withSession(invocation, {}, async (session) => {
     const policy = new PolicyRun(invocation, session);
     const checked = await verifyLockfile(session, lockfile, policy.ask);
+    const verification = await verifyBundles(invocation, session, lockfile, checked);
     const scope = { lockText: lockfile.text, isWhole: true };
-    const report = policy.report(REPORT_COMMAND, checked.verification, scope);
+    const report = policy.report(REPORT_COMMAND, verification, scope);
     const wishes = await readProjectWishes(lockfile);
     const missing = [
       ...missingFromLockfile(lockfile, wishes, (key) => checked.releases.get(key)?.manifest),

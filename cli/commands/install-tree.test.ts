@@ -392,6 +392,10 @@ describe('ci of a tree', () => {
       assert.equal(code, EXIT.policy, stdout);
       assert.match(stdout, /BP6006.*the tarball has no such folder/);
       assert.equal(await isThere('node_modules'), false);
+      // Who verifies and then installs with npm would have it fetched.
+      const checked = await fake.run(['verify']);
+      assert.equal(checked.code, EXIT.policy, checked.stdout);
+      assert.match(checked.stdout, /BP6006.*the tarball has no such folder/);
     });
 
     it('refuses one that needs what nobody has', async () => {

@@ -2,14 +2,12 @@
 // fetched and checked, npm installs them elsewhere and offline, and the result is moved into the project.
 import { dirname, isAbsolute, join } from 'node:path';
 
-import { assert } from '../../verifier/errors.ts';
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
-import type { JsonObject } from '../../verifier/json.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
 import { asStrings } from '../lockfiles/classify.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
-import { bundledIn, judgeBundle, type BundleListing } from '../npm/bundled.ts';
+import { bundledIn, type BundleListing } from '../npm/bundled.ts';
 import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
 import { exists, isNeededHere, type LockEntry, type Lockfile } from '../npm/lockfile.ts';
 import type { Npm } from '../npm/npm.ts';
@@ -17,15 +15,10 @@ import type { ProvenEntries } from '../npm/staged-lock.ts';
 import { isolation } from '../npm/isolation.ts';
 import { Staging } from '../npm/staging.ts';
 import { describeFailure } from '../output/diagnose.ts';
-import {
-  diagnostic,
-  verificationReport,
-  type Report,
-  type SubjectReport,
-  type Verification,
-} from '../output/report.ts';
+import { verificationReport, type Report, type Verification } from '../output/report.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { withFetchOutcome } from '../session/report-fetch.ts';
+import { bundleOwners, proveBundles, withBundleProblems } from '../session/verify-bundles.ts';
 import type { LockfileVerification } from '../session/verify-lockfile.ts';
 import { cacheFolder } from '../trust/folders.ts';
 import { runAllowedScripts } from './install-scripts.ts';
@@ -68,12 +61,10 @@ export async function installVerified(
   const staging = await Staging.create(project);
   try {
     const fetched = await fetchAll(invocation, session, lockfile, checked, staging);
-    const { proven, problems } = proveBundles(lockfile, checked, fetched);
-    const verification = withProblems(
-      withFetched(checked.verification, fetched, session),
-      lockfile,
-      problems,
-    );
+    const { bundled, problems } = proveBundles(lockfile, fetched.bundles);
+    const proven: ProvenEntries = { releases: checked.releases, bundled };
+    const known = withFetched(checked.verification, fetched, session);
+    const verification = withBundleProblems(known, lockfile, problems);
     const report = verificationReport(command, verification);
     if (report.exit.code !== 0) return report;
 
@@ -140,9 +131,7 @@ async function fetchAll(
     needed.push(entry);
     releases.set(release.purl, release);
   }
-  const owners = new Set(
-    lockfile.entries.flatMap((entry) => (entry.kind === 'bundled' ? [entry.owner] : [])),
-  );
+  const owners = bundleOwners(lockfile);
   const owning = new Set([...owners].map((key) => checked.releases.get(key)?.purl));
   const inside = new Map<string, BundleListing>();
   const outcomes = new Map<string, FetchOutcome>();
@@ -179,45 +168,6 @@ async function fetchAll(
     if (found !== undefined) bundles.set(owner, found);
   }
   return { outcomes, failures, needed, bundles };
-}
-
-// What the lockfile calls bundled, against the tarballs that are here now.
-function proveBundles(
-  { entries }: Lockfile,
-  { releases }: LockfileVerification,
-  { bundles }: Fetched,
-): { readonly proven: ProvenEntries; readonly problems: ReadonlyMap<string, string> } {
-  const bundled = new Map<string, JsonObject>();
-  const problems = new Map<string, string>();
-  for (const [owner, bundle] of bundles) {
-    const judged = judgeBundle(owner, entries, bundle);
-    for (const [key, manifest] of judged.manifests) bundled.set(key, manifest);
-    for (const [key, problem] of judged.problems) problems.set(key, problem);
-  }
-  return { proven: { releases, bundled }, problems };
-}
-
-function withProblems(
-  verification: Verification,
-  { entries, file }: Lockfile,
-  problems: ReadonlyMap<string, string>,
-): Verification {
-  if (problems.size === 0) return verification;
-  const byPlace = new Map(entries.map((entry) => [`${entry.name} ${entry.line ?? ''}`, entry]));
-  const subjects = verification.subjects.map((subject): SubjectReport => {
-    const entry = byPlace.get(`${subject.name} ${subject.location?.line ?? ''}`);
-    const problem = entry === undefined ? undefined : problems.get(entry.key);
-    if (entry === undefined || problem === undefined) return subject;
-    const place = `${file}${entry.line === null ? '' : `:${entry.line}`}  ${entry.key}`;
-    const found = diagnostic('BP6006', `${entry.name}@${entry.version ?? '?'}: ${problem}`, {
-      details: [['in', place]],
-      hints: ['look at who added it; then make the lockfile again'],
-    });
-    return { ...subject, verdict: 'rejected', diagnostics: [...subject.diagnostics, found] };
-  });
-  const rejected = subjects.filter(({ verdict }) => verdict === 'rejected');
-  assert(rejected.length > 0, 'every entry of a lockfile has its row');
-  return { ...verification, subjects };
 }
 
 // What happened to the bytes, added to what was proven about the names.
