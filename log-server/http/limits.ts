@@ -1,5 +1,6 @@
 // Limits on what strangers may ask of a replica. Each is a named number with its reason; what is over
 // is refused at once with a hint when to come back, never queued without bound.
+import { OFFERED_AT_ONCE } from '../store/artifact-store.ts';
 
 /** Largest small document that anyone may send us: an envelope (65,535 bytes) with air. */
 export const DOCUMENT_BYTES_MAX: number = 64 * 1024;
@@ -32,7 +33,7 @@ export const WAITING_MAX = 2000;
 export const ADMISSIONS_MAX = 1000;
 
 /** Artifacts that arrive at one time: each holds a file and, at the end, its bytes in memory. */
-export const UPLOADS_MAX = 4;
+export const UPLOADS_MAX: number = OFFERED_AT_ONCE;
 
 /** Of them, those from one address: nobody takes all places, and a slow one of its own blocks nobody. */
 export const UPLOADS_PER_ADDRESS_MAX = 2;

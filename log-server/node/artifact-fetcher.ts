@@ -9,18 +9,17 @@ import { ARTIFACT_PACE, keepingPace, within } from '../http/pace.ts';
 import type { PaceLimits } from '../http/pace.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
-import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
+import {
+  FETCHED_AT_ONCE,
+  type ArtifactPurpose,
+  type ArtifactStore,
+} from '../store/artifact-store.ts';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
 import { ParcelFetcher } from './parcel-fetcher.ts';
 import { SlowHolders, HolderError } from './slow-holders.ts';
 
-/**
- * Artifacts that are fetched at one time: together with the uploads of strangers as many as the store
- * takes. Each is a dozen short waits for disk and network, one after the other, while a vote waits for
- * the last of a batch's hundreds. One replica has half of them: with twelve the one that proposed a batch
- * is asked fast enough.
- */
-const FETCHES_AT_ONCE = 24;
+/** One replica has half of them: with twelve the one that proposed a batch is asked fast enough. */
+const FETCHES_AT_ONCE: number = FETCHED_AT_ONCE;
 
 /** Of them, those that nobody waits for. */
 const REPAIRS_AT_ONCE = 2;

@@ -1,6 +1,18 @@
 // The port for the artifacts' bytes.
 import type { JsonObject } from '../../verifier/json.ts';
 
+/**
+ * Large artifacts of strangers that arrive at one time: each holds a file, and is checked in its turn with
+ * its bytes in memory.
+ */
+export const OFFERED_AT_ONCE = 4;
+
+/**
+ * Artifacts that are fetched from replicas at one time. Each is a dozen short waits for disk and network, one
+ * after the other, while a vote waits for the last of a batch's hundreds.
+ */
+export const FETCHED_AT_ONCE = 24;
+
 /** Nothing is wrong with what was sent; there is no room for it now. */
 export class StorageBusyError extends Error {
   override readonly name = 'StorageBusyError';

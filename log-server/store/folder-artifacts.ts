@@ -15,6 +15,8 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { releasePurl } from '../../verifier/npm/purl.ts';
 import type { ArtifactIndex } from '../ledger/artifact-check.ts';
 import {
+  FETCHED_AT_ONCE,
+  OFFERED_AT_ONCE,
   StorageBusyError,
   type ArtifactContent,
   type ArtifactFacts,
@@ -34,10 +36,10 @@ import { fsyncDirectory } from './database.ts';
 import { SMALL_BYTES_MAX, hasDigest, readHead, requireDigest, sourceOf } from './small-artifact.ts';
 
 /**
- * Files written at one time: those of strangers (4) and what is fetched from replicas (24). Each may wait
- * for its turn with 256 MiB on the disk.
+ * Files written at one time: room for all that may be offered and fetched, so that neither ever takes the
+ * other's. Each may wait for its turn with 256 MiB on the disk.
  */
-const UPLOAD_COUNT_MAX = 28;
+const UPLOAD_COUNT_MAX: number = OFFERED_AT_ONCE + FETCHED_AT_ONCE;
 
 /** Small artifacts that arrive at one time: 64 MiB of memory at most. */
 const SMALL_COUNT_MAX = 1024;
