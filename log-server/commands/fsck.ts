@@ -16,6 +16,7 @@ import { loadSetup, type Setup } from '../setup.ts';
 import type { ArtifactTables } from '../store/artifact-tables.ts';
 import { DamagedStoreError } from '../store/damage.ts';
 import { openDatabase } from '../store/database.ts';
+import { finishRebuild } from '../store/rebuild.ts';
 import { FolderArtifacts } from '../store/folder-artifacts.ts';
 import { checkDatabase } from '../store/fsck.ts';
 import { openIdentity } from '../store/identity.ts';
@@ -38,6 +39,8 @@ export async function fsck(configFile: string, repairFromPeers: boolean): Promis
   const setup = await loadSetup(configFile, process.env);
   const { dataDir } = setup.config;
   const path = join(dataDir, DATABASE_FILE);
+  // Where a crash interrupted a rebuilding that was done but for the last step, that one is checked.
+  await finishRebuild(dataDir);
   if (!existsSync(path)) throw new ConfigError(path, ['there is no database']);
   const report = await check(setup, path, repairFromPeers);
   const isDatabaseGood = (report['problems'] as readonly string[]).length === 0;
