@@ -2,14 +2,22 @@
 // stays that of one part.
 import type { Subject } from '../../verifier/evidence/subject.ts';
 import { assert } from '../../verifier/errors.ts';
-import { CliError } from '../errors.ts';
-import type { Verified } from './log-session.ts';
+import type { VerifiedEvidence } from '../../verifier/evidence/verify.ts';
+import { CliError, type ReplicaFailure } from '../errors.ts';
 
 /** As many as a replica answers at once, and a document of evidence is about. */
 export const SUBJECTS_MAX = 10_000;
 
 /** As many as one run asks about: ten times the largest monorepo seen, and some minutes of work. */
 export const SUBJECTS_TOTAL_MAX = 100_000;
+
+/** What this has to know of what was verified. */
+interface Part {
+  readonly evidence: VerifiedEvidence;
+  readonly source: Uint8Array;
+  readonly documents: number;
+  readonly failures: readonly ReplicaFailure[];
+}
 
 /**
  * Verifies any number of subjects, at most `partMax` at a time.
@@ -21,15 +29,15 @@ export const SUBJECTS_TOTAL_MAX = 100_000;
  * @param subjects 1 to {@link SUBJECTS_TOTAL_MAX}
  * @throws {CliError} BP9003 for more; what `verify` throws
  */
-export async function verifyInParts(
+export async function verifyInParts<T extends Part>(
   subjects: readonly Subject[],
-  verify: (part: readonly Subject[]) => Promise<Verified>,
+  verify: (part: readonly Subject[]) => Promise<T>,
   partMax: number = SUBJECTS_MAX,
-): Promise<Verified> {
+): Promise<T> {
   if (subjects.length > SUBJECTS_TOTAL_MAX) {
     throw new CliError('BP9003', `more than ${SUBJECTS_TOTAL_MAX} different packages`);
   }
-  const parts: Verified[] = [];
+  const parts: T[] = [];
   for (let at = 0; at < subjects.length; at += partMax) {
     parts.push(await verify(subjects.slice(at, at + partMax)));
   }
@@ -50,7 +58,7 @@ export async function verifyInParts(
 }
 
 // A replica that is down is down in each part, and reported once.
-function uniqueFailures(parts: readonly Verified[]): Verified['failures'] {
+function uniqueFailures(parts: readonly Part[]): readonly ReplicaFailure[] {
   const failures = parts.flatMap((part) => part.failures);
   return [...new Map(failures.map((failure) => [failure.url, failure])).values()];
 }
@@ -60,7 +68,7 @@ function uniqueFailures(parts: readonly Verified[]): Verified['failures'] {
  *
  * @throws {CliError} BP9003 when there are several: one bundle can't hold them
  */
-export function wholeDocument({ source, documents }: Verified): Uint8Array {
+export function wholeDocument({ source, documents }: Part): Uint8Array {
   if (documents === 1) return source;
   throw new CliError('BP9003', `more than ${SUBJECTS_MAX} packages do not fit into one bundle`, {
     hints: ['make several, one for each workspace: --only'],
