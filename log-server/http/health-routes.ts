@@ -4,8 +4,15 @@ import { METRICS_TYPE, formatMetrics } from './metrics.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 import { json } from './routes.ts';
 
+/** Whoever asks within this time, milliseconds, gets the same figures: some of them are counted. */
+const METRICS_KEPT_MS = 1000;
+
 /** Adds GET /healthz, /livez, /readyz, /v1/status and /metrics. */
-export function healthRoutes(app: PublicApp, { face, requests }: RouteContext): void {
+export function healthRoutes(app: PublicApp, { face, nowMs, requests }: RouteContext): void {
+  let shown: { readonly atMs: number; readonly text: Promise<string> } | undefined;
+  const figures = async (): Promise<string> =>
+    formatMetrics([...(await face.metrics()), requests.metric()]);
+
   app.get('/healthz', () => answerChecks(face.health()));
   app.get('/livez', () => answerChecks(face.health()));
   app.get('/readyz', () => answerChecks(face.readiness()));
@@ -13,7 +20,10 @@ export function healthRoutes(app: PublicApp, { face, requests }: RouteContext): 
     json(await face.status(), 200, { 'cache-control': 'no-store' }),
   );
   app.get('/metrics', async () => {
-    const text = formatMetrics([...(await face.metrics()), requests.metric()]);
+    if (shown === undefined || nowMs() - shown.atMs >= METRICS_KEPT_MS) {
+      shown = { atMs: nowMs(), text: figures() };
+    }
+    const text = await shown.text;
     return new Response(text, {
       headers: { 'content-type': METRICS_TYPE, 'cache-control': 'no-store' },
     });

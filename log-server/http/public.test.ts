@@ -97,6 +97,8 @@ function headReport(note: string): HeadReport {
   }
 }
 
+let figuresMade = 0;
+
 const face: PublicFace = {
   misbehaviour: async () => [{ id: REPORT_ID, epoch: 0, rule: 'X1', replica: 'r1', key: ID }],
   proposals: {
@@ -134,7 +136,10 @@ const face: PublicFace = {
   health: () => [{ name: 'store', ok: true, detail: '' }],
   readiness: () => [{ name: 'peers', ok: isReady, detail: '' }],
   status: async () => ({ height: 1 }),
-  metrics: async () => [gauge('tree_size', 'Leaves.', 3)],
+  metrics: async () => {
+    figuresMade += 1;
+    return [gauge('tree_size', 'Leaves.', 3)];
+  },
 };
 
 let server: PublicServer;
@@ -249,6 +254,30 @@ describe('public reads', () => {
       assert.ok(answer.body.includes(text), answer.body);
     });
   }
+
+  it('makes figures once for all who ask within a second', async () => {
+    let nowMs = 0;
+    const timed = await serve(
+      createPublicApp(face, silentLog, 1000, () => nowMs),
+      HOST,
+      0,
+    );
+    const ask = async (): Promise<string> =>
+      (await fetch(`http://${HOST}:${timed.port}/metrics`)).text();
+    const before = figuresMade;
+    const texts = await Promise.all(Array.from({ length: 5 }, ask));
+    assert.ok(
+      texts.every((text) => text.includes('bftpkg_tree_size 3')),
+      texts[0],
+    );
+    nowMs = 999;
+    await ask();
+    assert.equal(figuresMade - before, 1);
+    nowMs = 1000;
+    await ask();
+    assert.equal(figuresMade - before, 2);
+    await timed.close(0);
+  });
 
   it('serves the note byte for byte, and 304 to whoever has it', async () => {
     const first = await call('GET', '/checkpoint');
