@@ -18,8 +18,9 @@ import { Random } from './random.ts';
 import { RealLedger, statementFormat } from './real-ledger.ts';
 import { RequestRegister, textFormat } from './requests.ts';
 import { RegisteredSignatures, type Signatures, realSignatures } from './signatures.ts';
-import type { Split, WorldOptions } from './swarm.ts';
+import type { WorldOptions } from './swarm.ts';
 import { ToyLedger } from './toy-ledger.ts';
+import type { Split } from './traitors.ts';
 import { Trace } from './trace.ts';
 
 const MESSAGE_CODES: { readonly [K in Message['kind']]: number } = {
