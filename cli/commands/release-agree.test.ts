@@ -320,6 +320,27 @@ describe('agreement on a release', () => {
     assert.equal(lines(id), 1);
   });
 
+  const heads: readonly (readonly [string, RegExp, string, number, RegExp])[] = [
+    ['of a fork', /"root":"[0-9a-f]{64}"/, `"root":"${'5'.repeat(64)}"`, 17, /another log of size/],
+    ['beyond the log', /"size":[0-9]+(?=\},|\}\})/, '"size":99999', 3, /size 99999 of the log/],
+  ];
+  for (const [why, field, other, code, expected] of heads) {
+    it(`does not say to have seen a head ${why}`, async () => {
+      await as('alice', ['release', 'prepare']);
+      const path = join(folderOf('alice'), 'release.json');
+      const draft = JSON.parse(await readFile(path, 'utf8')) as Record<string, string>;
+      const payload = Buffer.from(draft['payload'] ?? '', 'base64').toString('utf8');
+      const at = payload.indexOf('"observed"');
+      const changed = payload.slice(0, at) + payload.slice(at).replace(field, other);
+      assert.notEqual(changed, payload);
+      const forged = { ...draft, payload: Buffer.from(changed).toString('base64') };
+      await writeFile(join(folderOf('bob'), 'release.json'), `${canonicalJson(forged)}\n`);
+      const refused = await as('bob', ['release', 'sign', 'release.json', '--key', 'bob'], yes);
+      assert.equal(refused.code, code, refused.stderr);
+      assert.match(refused.stderr, expected);
+    });
+  }
+
   it('finishes what others have signed, without a key of one’s own', async () => {
     const id = await prepare('alice');
     const early = await as('carol', ['release', 'publish', '--no-npm']);

@@ -14,6 +14,7 @@ import {
   isComplete,
   namesOf,
   openProposal,
+  requireObserved,
   tallyLines,
   type Proposal,
 } from '../release/proposals.ts';
@@ -44,6 +45,7 @@ export async function releaseSign(
   return await withWorkspace((workspace) =>
     withSession(invocation, {}, async (session) => {
       const proposal = await findProposal(invocation, session, what);
+      requireObserved(proposal);
       requireConfirmable(invocation, proposal.draft, options.expectDigest);
       const artifacts =
         options.expectDigest === undefined || options.from.length > 0

@@ -38,11 +38,13 @@ export async function releaseStatus(
   const { name, version } = await wantedOf(invocation, what);
   return await withSession(invocation, {}, async (session) => {
     const { proposals, failures } = await openProposals(session, name, invocation.context.signal);
-    const fitting = proposals.filter(
-      ({ release }) =>
-        version === undefined ||
-        release.subjects.some((each) => each.name === name && each.version === version),
-    );
+    const fitting = proposals
+      .filter(
+        ({ release }) =>
+          version === undefined ||
+          release.subjects.some((each) => each.name === name && each.version === version),
+      )
+      .toSorted(byNamesAndSigners);
     const logged =
       version === undefined ? undefined : (await lookUpRelease(session, name, version)).release;
     const said =
@@ -200,6 +202,15 @@ async function loggedAlready(
     data: { subjects: [`${name}@${version} ${formatSri(release.sha512)}`], index: release.index },
     lines: [line],
   });
+}
+
+// As people look for them: by version, and of one version by who has signed.
+function byNamesAndSigners(a: Proposal, b: Proposal): number {
+  const keyOf = (proposal: Proposal): string => {
+    const signers = proposal.tallies.flatMap(({ signed }) => signed.map(({ name }) => name));
+    return [namesOf(proposal), ...signers, proposal.id].join('\n');
+  };
+  return keyOf(a) < keyOf(b) ? -1 : 1;
 }
 
 function proposalLines(proposal: Proposal, others: readonly Proposal[]): readonly string[] {
