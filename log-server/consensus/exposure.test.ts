@@ -28,6 +28,7 @@ function served(): Exposures {
 describe('Exposures.hasRoomFor', () => {
   const cases: readonly (readonly [string, readonly number[], number, boolean])[] = [
     ['an empty lane', [], 1_000, true],
+    ['a single one of any size', [], 1_000_000, true],
     ['the last place', [10, 10, 10, 10], 10, true],
     ['one too many', [10, 10, 10, 10, 10], 10, false],
     ['bytes to the last', [600, 300], 100, true],
@@ -44,9 +45,10 @@ describe('Exposures.hasRoomFor', () => {
   it('begins with a batch, which fits into a lane that is full of what came before', () => {
     const limits = { ...LIMITS, laneRequestsMax: 20, laneBytesMax: 200_000 };
     const exposures = new Exposures(limits);
-    assert.equal(exposures.hasRoomFor(sized('a', 100_000)), true);
-    assert.equal(exposures.hasRoomFor(sized('a', 100_001)), false);
-    for (let i = 0; i < 10; i++) exposures.add(sized(`r${i}`, 1), 0);
+    exposures.add(sized('r0', 1), 0);
+    assert.equal(exposures.hasRoomFor(sized('a', 99_999)), true);
+    assert.equal(exposures.hasRoomFor(sized('a', 100_000)), false);
+    for (let i = 1; i < 10; i++) exposures.add(sized(`r${i}`, 1), 0);
     assert.equal(exposures.hasRoomFor(sized('a', 1)), false);
     exposures.commit('r0');
     assert.equal(exposures.hasRoomFor(sized('a', 100_001)), true);
@@ -55,11 +57,12 @@ describe('Exposures.hasRoomFor', () => {
   it('gives room and bytes back, once', () => {
     const exposures = new Exposures(LIMITS);
     exposures.add(sized('a', 900), 0);
+    exposures.add(sized('b', 1), 0);
     exposures.delete('a');
     exposures.delete('a');
-    assert.equal(exposures.size, 0);
-    assert.equal(exposures.hasRoomFor(sized('b', 1_000)), true);
-    assert.equal(exposures.hasRoomFor(sized('b', 1_001)), false);
+    assert.equal(exposures.size, 1);
+    assert.equal(exposures.hasRoomFor(sized('c', 999)), true);
+    assert.equal(exposures.hasRoomFor(sized('c', 1_000)), false);
   });
 });
 

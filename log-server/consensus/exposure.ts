@@ -54,6 +54,8 @@ export class Exposures {
    * anything the lane may be full of what it got before; then there is room for a batch (`Pool`).
    */
   hasRoomFor(request: Request): boolean {
+    // Whatever its size: one that never fitted would keep all others behind it waiting.
+    if (this.size === 0) return true;
     const { laneRequestsMax, laneBytesMax, batchRequestsMax, batchBytesMax } = this.#limits;
     const countMax = this.#isServed ? laneRequestsMax : Math.min(laneRequestsMax, batchRequestsMax);
     const bytesMax = this.#isServed ? laneBytesMax : Math.min(laneBytesMax, batchBytesMax);

@@ -196,7 +196,7 @@ export class Monitor implements ProcessMonitor {
       cosigns: 2 * members,
       requests: poolRequestsMax + members * (laneRequestsMax + batchRequestsMax),
       exposed: laneRequestsMax,
-      // Everything that waits, and what was refused since it was last due.
+      // Everything that waits, and until it is due what replicas had handed in that are members no more.
       relayDue: 2 * (poolRequestsMax + members * laneRequestsMax),
       queued: 64,
       accused: 8 * members,
