@@ -17,6 +17,7 @@ import {
   type ManagerName,
   type ManagerTask,
 } from '../managers/manager.ts';
+import { forgetRegistry } from '../managers/memory.ts';
 import { BERRY_RC, stagedSettings } from '../managers/settings.ts';
 import { runChild, type ChildResult } from '../npm/child.ts';
 import { parsePackageJson } from '../npm/npm.ts';
@@ -207,6 +208,7 @@ async function takeOver(
   if (lockfile === undefined) throw new Error('an installation has a lockfile');
   const report = await judge(job, lockfile, proxy, isNewSince(before));
   if (report.exit.code !== 0) return withDiagnostics(report, notes);
+  await forgetRegistry(staging.folder, registry);
   await staging.commit(project, files);
   const installed = {
     packages: proxy.ledger.subjects(true).length,

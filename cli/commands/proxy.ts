@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, usageError } from '../errors.ts';
 import { fromProxy } from '../managers/lock-addresses.ts';
+import { forgetRegistry } from '../managers/memory.ts';
 import type { ManagerKind } from '../managers/manager.ts';
 import { readRegistries } from '../npm/registries.ts';
 import {
@@ -64,6 +65,7 @@ export async function proxy(
           const locks = await readLocks(invocation.globals.project);
           const ended = await runInside(invocation, command, variables);
           await restoreAddresses(invocation, proxy, locks, upstream);
+          await forgetRegistry(invocation.globals.project, proxy.server.registry);
           return reportOn(proxy, command, ended);
         }
         announce(invocation, proxy, variables, options.printEnv === true);
