@@ -231,6 +231,17 @@ function addPolicy(program: Command, run: Run): void {
         return await policyCheck(invocation);
       }),
     );
+  parent
+    .command('test <file>')
+    .description(
+      'judge made-up releases by what applies here, and compare with what the file expects',
+    )
+    .action((file: string) =>
+      run('policy test', async (invocation) => {
+        const { policyTest } = await import('./commands/policy-test.ts');
+        return await policyTest(invocation, file);
+      }),
+    );
   addBaseline(parent, run);
   addExcept(parent, run);
 }

@@ -28,8 +28,12 @@ import { predecessorOf, type KnownVersions } from './predecessor.ts';
 export interface PolicyCase {
   readonly policy: Policy;
   readonly subjects: readonly SubjectReport[];
-  /** What was proven; `undefined` when nothing was asked. */
-  readonly evidence: VerifiedEvidence | undefined;
+  /** What was proven, and when it was so; `undefined` when nothing was asked. */
+  readonly evidence:
+    | (Pick<VerifiedEvidence, 'subjects'> & {
+        readonly checkpoint: Pick<VerifiedEvidence['checkpoint'], 'certifiedTime'>;
+      })
+    | undefined;
   readonly known: KnownVersions;
   /** The lockfile's text; `undefined` for subjects from elsewhere. */
   readonly lockText: string | undefined;
