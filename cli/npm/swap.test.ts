@@ -208,6 +208,7 @@ describe('recoverSwaps', () => {
         const journal = { format: 'bftpkg-swap/v1', pid: deadPid(), ...plan };
         await put(folder, 'journal.json', JSON.stringify(journal));
         await put(folder, 'old/file-0', 'git=evil');
+        await mkdir(join(folder, 'new'));
         const before = await filesOf(project);
         assert.equal(await recoverSwaps(project), 0);
         assert.deepEqual(await filesOf(project), before);

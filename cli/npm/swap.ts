@@ -153,7 +153,7 @@ async function isFile(path: string): Promise<boolean> {
 export async function recoverSwaps(project: string): Promise<number> {
   let undone = 0;
   try {
-    for (const name of await readdir(project)) {
+    for (const name of await namesIn(project)) {
       if (!FOLDER_PATTERN.test(name)) continue;
       const folder = join(project, name);
       const facts = await lstat(folder);
@@ -174,10 +174,19 @@ export async function recoverSwaps(project: string): Promise<number> {
       await remove(folder);
     }
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undone;
     throw failure(project, error);
   }
   return undone;
+}
+
+async function namesIn(project: string): Promise<readonly string[]> {
+  try {
+    return await readdir(project);
+  } catch (error) {
+    // A project that isn't there yet has nothing to undo.
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
+  }
 }
 
 async function remove(folder: string): Promise<void> {
