@@ -45,4 +45,21 @@ describe('Turns', () => {
     await assert.rejects(second);
     assert.equal(begun, 1);
   });
+
+  it('leaves time to give up when the one before was enough', async () => {
+    const turns = new Turns();
+    const stop = new AbortController();
+    let begun = 0;
+    // As a race among promises hears of it: some steps after the work has ended.
+    const first = turns
+      .take(stop.signal, async () => 'enough')
+      .then(async (value) => await Promise.race([Promise.resolve(value)]))
+      .then((value) => {
+        stop.abort();
+        return value;
+      });
+    const second = turns.take(stop.signal, async () => (begun += 1));
+    await assert.rejects(second);
+    assert.deepEqual([await first, begun], ['enough', 0]);
+  });
 });
