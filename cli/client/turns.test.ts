@@ -53,7 +53,7 @@ describe('Turns', () => {
     // As a race among promises hears of it: some steps after the work has ended.
     const first = turns
       .take(stop.signal, async () => 'enough')
-      .then(async (value) => await Promise.race([Promise.resolve(value)]))
+      .then(async (value) => await Promise.race([Promise.resolve(value), new Promise(() => 0)]))
       .then((value) => {
         stop.abort();
         return value;
