@@ -16,7 +16,7 @@ import {
 } from '../store/artifact-store.ts';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
 import { ParcelFetcher } from './parcel-fetcher.ts';
-import { SlowHolders, HolderError } from './slow-holders.ts';
+import { HolderError, SlowHolders, type Holder } from './slow-holders.ts';
 
 /** One replica has half of them: with twelve the one that proposed a batch is asked fast enough. */
 const FETCHES_AT_ONCE: number = FETCHED_AT_ONCE;
@@ -33,12 +33,8 @@ const SUBMISSIONS_AT_ONCE = 12;
  */
 const FETCHES_WAITING_MAX = 4096;
 
-/** A replica to ask. */
-export interface Holder {
-  readonly name: string;
-  /** Public address, without a final slash. */
-  readonly url: string;
-}
+// Who asks for artifacts says whom to ask.
+export type { Holder } from './slow-holders.ts';
 
 /** For tests. */
 export interface FetcherOptions {

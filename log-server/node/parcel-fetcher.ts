@@ -14,9 +14,8 @@ import {
 import { keepingPace, within, type PaceLimits } from '../http/pace.ts';
 import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { sourceOf } from '../store/small-artifact.ts';
-import type { Holder } from './artifact-fetcher.ts';
 import type { Urgency } from './fetch-slots.ts';
-import { HolderError } from './slow-holders.ts';
+import { HolderError, type Holder } from './slow-holders.ts';
 
 /**
  * How long an answer may take to begin, milliseconds. A replica makes one in a few milliseconds; a vote

@@ -7,6 +7,13 @@ const SLOW_MS = 60_000;
 /** Names remembered: all replicas of the largest roster. */
 const NAMES_MAX = 100;
 
+/** A replica to ask. */
+export interface Holder {
+  readonly name: string;
+  /** Public address, without a final slash. */
+  readonly url: string;
+}
+
 /** A replica answers too slowly to be waited for, or something else than it was asked for. */
 export class HolderError extends Error {
   override readonly name = 'HolderError';
