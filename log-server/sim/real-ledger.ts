@@ -53,29 +53,15 @@ const OBSERVED = new Map([[ORIGIN, { size: 0, root: EMPTY_ROOT }]]);
 /** Requests that are statements: claims of names, releases, rosters. */
 export function statementFormat(signatures: Signatures): RequestFormat {
   const maintainers = [0, 1, 2].map((i) => namedKey(`maintainer ${i}`));
-  const sign = (
-    payloadType: string,
-    payload: Uint8Array,
-    keys: readonly SigningKey[],
-  ): Envelope => {
-    const message = preAuthenticationEncoding(payloadType, payload);
-    return {
-      payloadType,
-      payload,
-      signatures: keys.map((key) => ({
-        keyid: keyId(key.publicKey),
-        signature: signatures.sign(key, message),
-      })),
-    };
-  };
+  const sign = (payloadType: string, payload: Uint8Array, keys: readonly SigningKey[]): Envelope =>
+    signed(signatures, payloadType, payload, keys);
   return {
     make(serial: number, { roster, foreign }: RequestKind): { id: Digest; bytes: Uint8Array } {
       const first = foreign === true ? serial : Math.floor((serial - 1) / CLAIM_EVERY);
       const family = `package-${first}`;
       let envelope: Envelope;
       if (roster !== undefined) {
-        const voters = Array.from({ length: NODES_MAX }, (_, i) => simNode(i).voteKey);
-        envelope = sign(ROSTER_PAYLOAD_TYPE, formatRoster(roster), voters);
+        envelope = sign(ROSTER_PAYLOAD_TYPE, formatRoster(roster), everybody());
       } else if (foreign === true || (serial - 1) % CLAIM_EVERY === 0) {
         envelope = sign(MAINTAINERS_PAYLOAD_TYPE, claim(family, maintainers), maintainers);
       } else {
@@ -94,6 +80,28 @@ export function statementFormat(signatures: Signatures): RequestFormat {
       }
     },
   };
+}
+
+function signed(
+  signatures: Signatures,
+  payloadType: string,
+  payload: Uint8Array,
+  keys: readonly SigningKey[],
+): Envelope {
+  const message = preAuthenticationEncoding(payloadType, payload);
+  return {
+    payloadType,
+    payload,
+    signatures: keys.map((key) => ({
+      keyid: keyId(key.publicKey),
+      signature: signatures.sign(key, message),
+    })),
+  };
+}
+
+/** A roster is signed by a quorum of the one before and by all who are new; the first by all. */
+function everybody(): readonly SigningKey[] {
+  return Array.from({ length: NODES_MAX }, (_, i) => simNode(i).voteKey);
 }
 
 function claim(name: string, maintainers: readonly SigningKey[]): Uint8Array {
@@ -137,7 +145,7 @@ export class RealLedger implements SimLedger {
       verifyMany: (jobs) => Promise.resolve(jobs.map((job) => signatures.verify(job))),
     };
     const payload = formatRoster(genesis);
-    this.#ledger = new MemoryLedger({ payloadType: ROSTER_PAYLOAD_TYPE, payload, signatures: [] });
+    this.#ledger = new MemoryLedger(signed(signatures, ROSTER_PAYLOAD_TYPE, payload, everybody()));
   }
 
   get height(): number {

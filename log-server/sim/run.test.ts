@@ -94,6 +94,13 @@ describe('runSeed', () => {
   it('keeps all invariants with the rules of the real ledger', async () => {
     for (const seed of [3, 4]) await requireNoViolation({ seed, members: 4, ledger: 'real' });
   });
+
+  it('changes rosters by the rules of the real ledger, which once refused all of them here', async () => {
+    const wishes: Wishes = { seed: 7, members: 4, ledger: 'real' };
+    await requireNoViolation(wishes);
+    const { epochs } = await runSeed(wishes);
+    assert.ok(epochs > 0, 'a roster has taken effect');
+  });
 });
 
 describe('a world with too many traitors', () => {
