@@ -32,17 +32,14 @@ import {
   withDiagnostics,
   type Diagnostic,
   type Report,
-  type SubjectReport,
-  type Verification,
 } from '../output/report.ts';
 import { managerVariables } from '../proxy/manager-environment.ts';
 import { checkProjectSettings } from '../proxy/project-settings.ts';
 import { openProxy, type Proxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
-import { PolicyRun } from '../session/policy-run.ts';
 import { reportVerification } from '../session/report-subject.ts';
-import { verifyLockfile } from '../session/verify-lockfile.ts';
 import type { InstallOptions } from './install-verified.ts';
+import { isNewSince, judgeThroughProxy } from './install-with-judge.ts';
 import { readIfThere, readText, recoverProject } from './install.ts';
 
 /** Lines of a manager's output that are shown when it fails. */
@@ -96,7 +93,7 @@ export async function installWith(
         : parseLockfile(Buffer.from(lockText), join(project, manager.lockfile));
     if (task.kind !== 'frozen' || before === undefined) return await install(job, before);
     // First of all what is asked for: a lockfile that is refused starts nobody.
-    const report = await judge(job, before, undefined);
+    const report = await judgeThroughProxy(job, before, undefined);
     return report.exit.code === 0 ? await install(job, before) : report;
   });
 }
@@ -206,7 +203,7 @@ async function takeOver(
     }
   }
   if (lockfile === undefined) throw new Error('an installation has a lockfile');
-  const report = await judge(job, lockfile, proxy, isNewSince(before));
+  const report = await judgeThroughProxy(job, lockfile, proxy, isNewSince(before));
   if (report.exit.code !== 0) return withDiagnostics(report, notes);
   await forgetRegistry(staging.folder, registry);
   await staging.commit(project, files);
@@ -219,63 +216,6 @@ async function takeOver(
   if (verification === null) return withDiagnostics(report, notes);
   const done = verificationReport('install', { ...verification, folder: project, installed });
   return withDiagnostics(done, [...report.diagnostics, ...notes]);
-}
-
-/**
- * What log and policy say to a lockfile and, once there is a proxy, what came through it.
- *
- * Yarn Berry's lockfiles have no digest of tarballs. Then the name and version are proven here, and the
- * bytes were when the proxy served them.
- */
-async function judge(
-  { invocation, session, manager }: Job,
-  lockfile: Lockfile,
-  proxy: Proxy | undefined,
-  isNew: (name: string, version: string) => boolean = () => false,
-): Promise<Report> {
-  const run = new PolicyRun(invocation, session);
-  const checked = await verifyLockfile(session, lockfile, run.ask);
-  const bound =
-    manager.kind === 'yarn-berry' ? boundByProxy(checked.verification) : checked.verification;
-  const scope = { lockText: lockfile.text, isWhole: true, isNew };
-  const report = run.report('install', bound, scope);
-  if (proxy === undefined || report.verification === null) return report;
-  const served = proxy.ledger.subjects(true).filter(({ verdict }) => verdict !== 'verified');
-  const known = new Map(served.map((subject) => [specOf(subject), subject]));
-  const subjects = report.verification.subjects.map((subject) => {
-    const other = known.get(specOf(subject));
-    // Allowed is allowed on both ways; refused bytes are refused whatever the lockfile says.
-    return other === undefined || subject.verdict !== 'verified'
-      ? subject
-      : { ...subject, verdict: other.verdict, diagnostics: other.diagnostics };
-  });
-  const listed = new Set(subjects.map(specOf));
-  const verification = {
-    ...report.verification,
-    subjects: [...subjects, ...served.filter((subject) => !listed.has(specOf(subject)))],
-  };
-  return verificationReport('install', verification, { diagnostics: report.diagnostics });
-}
-
-function specOf({ name, version }: SubjectReport): string {
-  return `${name}@${version ?? ''}`;
-}
-
-function boundByProxy(verification: Verification): Verification {
-  const subjects = verification.subjects.map((subject): SubjectReport => {
-    const rest = subject.diagnostics.filter(({ code }) => code !== 'BP1007');
-    const isUnbound = rest.length < subject.diagnostics.length;
-    const isClear = rest.every(({ severity }) => severity === 'warning');
-    return isUnbound && isClear && subject.verdict === 'inconclusive'
-      ? { ...subject, verdict: 'verified', diagnostics: rest }
-      : subject;
-  });
-  return { ...verification, subjects };
-}
-
-function isNewSince(before: Lockfile | undefined): (name: string, version: string) => boolean {
-  const known = new Set((before?.entries ?? []).map(({ name, version }) => `${name}@${version}`));
-  return (name, version) => !known.has(`${name}@${version}`);
 }
 
 // Where new entries of a Yarn Classic lockfile say that they come from.

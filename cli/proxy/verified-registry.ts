@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
-import type { LoggedRelease, PackageReleases } from '../../verifier/npm/packument.ts';
+import type { PackageReleases } from '../../verifier/npm/packument.ts';
 import { compareVersions } from '../../verifier/npm/version.ts';
 import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
@@ -19,7 +19,8 @@ import type { LogSession } from '../session/log-session.ts';
 import { withFetchOutcome } from '../session/report-fetch.ts';
 import { blankSubject, reportRelease } from '../session/report-subject.ts';
 import { cacheFolder } from '../trust/folders.ts';
-import type { HiddenVersion, ProxyLedger } from './ledger.ts';
+import type { ProxyLedger } from './ledger.ts';
+import { isAllowed, notInLog, sortVersions, unlisted } from './offering.ts';
 import { listPermitted, type PermittedPackages, type UpstreamVersion } from './permitted.ts';
 import { Verdicts, type Judged } from './verdicts.ts';
 import { WeightedGate } from './weighted-gate.ts';
@@ -146,7 +147,7 @@ export class VerifiedRegistry {
     if (latest !== null && !newest.includes(latest)) {
       answers.push(...(await this.#judge([{ kind: 'release', name, version: latest }], true)));
     }
-    const { offered, hidden, present } = sort(answers, (version) => {
+    const { offered, hidden, present } = sortVersions(answers, (version) => {
       const found = elsewhere.get(version);
       return found === undefined
         ? undefined
@@ -292,54 +293,4 @@ export class VerifiedRegistry {
     const nameless = diagnostic('BP9999', `${name}@${version ?? ''}: refused without a reason`);
     return new ProxyRefusal(problem ?? nameless);
   }
-}
-
-function notInLog(name: string): Diagnostic {
-  return diagnostic('BP5003', `${name}: not in the log`, {
-    hints: ['check the spelling; ask its maintainers to publish through the log'],
-  });
-}
-
-function unlisted(name: string, count: number): HiddenVersion {
-  const message = `${name}: ${count} more that are not among the newest ${VERSIONS_OFFERED_MAX} or that no replica listed`;
-  return { version: 'others', reason: diagnostic('BP6014', message, { severity: 'warning' }) };
-}
-
-function isAllowed({ verdict }: SubjectReport): boolean {
-  return verdict === 'excepted' || verdict === 'baseline';
-}
-
-// A version that is in no log and no registry is a replica's mistake or lie and nobody's loss; all else that
-// is not offered is said.
-function sort(
-  answers: readonly Judged[],
-  elsewhere: (
-    version: string,
-  ) => { readonly release: LoggedRelease; readonly report: SubjectReport } | undefined,
-): {
-  readonly offered: readonly LoggedRelease[];
-  readonly hidden: readonly HiddenVersion[];
-  readonly present: number;
-} {
-  const offered: LoggedRelease[] = [];
-  const hidden: HiddenVersion[] = [];
-  const hide = ({ version, diagnostics }: SubjectReport): void => {
-    const reason = diagnostics.find(({ severity }) => severity !== 'warning');
-    if (reason !== undefined) hidden.push({ version: version ?? '', reason });
-  };
-  let present = 0;
-  for (const { result, report } of answers) {
-    if (report === undefined) continue;
-    if (result.kind === 'absent') {
-      const other = elsewhere(report.version ?? '');
-      if (other !== undefined && isAllowed(other.report)) offered.push(other.release);
-      else if (other !== undefined) hide(other.report);
-      continue;
-    }
-    present++;
-    if (report.verdict === 'verified' && result.kind === 'verified') {
-      offered.push({ subject: result.release, loggedAt: result.release.loggedAt });
-    } else hide(report);
-  }
-  return { offered, hidden, present };
 }
