@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { keyId, parsePublicKey, publicKeyHex } from './ed25519.ts';
+import { keyId, parsePublicKey, parsePublicKeyHex, publicKeyHex } from './ed25519.ts';
+import { VerifyError } from './errors.ts';
 import { decodeHex } from './encoding.ts';
 
 // RFC 8032 section 7.1, test 1.
@@ -63,4 +64,28 @@ describe('keyId', () => {
       '21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9',
     );
   });
+});
+
+describe('parsePublicKeyHex', () => {
+  it('gives the same key as its bytes do, under the same text', () => {
+    const key = parsePublicKeyHex(KEY);
+    assert.deepEqual(key, parsePublicKey(decodeHex(KEY)));
+    assert.equal(publicKeyHex(key), KEY);
+    assert.equal(keyId(key), keyId(parsePublicKey(decodeHex(KEY))));
+  });
+
+  const refused: readonly (readonly [why: string, text: string, code: string])[] = [
+    ['capital letters, a second text of the key', KEY.toUpperCase(), 'ENCODING_MALFORMED'],
+    ['a byte too few', KEY.slice(2), 'ENCODING_MALFORMED'],
+    ['a byte too many', `${KEY}00`, 'ENCODING_MALFORMED'],
+    ['a point of small order', '01'.padEnd(64, '0'), 'KEY_MALFORMED'],
+  ];
+  for (const [why, text, code] of refused) {
+    it(`refuses ${why}`, () => {
+      assert.throws(
+        () => parsePublicKeyHex(text),
+        (error) => error instanceof VerifyError && error.code === code,
+      );
+    });
+  }
 });

@@ -8,7 +8,7 @@
 //      (the equation without the cofactor, RFC 8032 section 5.1.7).
 // portable.ts (noble) and node/ed25519.ts (OpenSSL) both follow it; fixtures/vectors/ed25519-*.json
 // pin that they agree. A batch equation would need the cofactor and is therefore not an option.
-import { encodeHex } from './encoding.ts';
+import { decodeHex, encodeHex } from './encoding.ts';
 import { VerifyError } from './errors.ts';
 import { sha256Hex } from './sha256.ts';
 
@@ -83,6 +83,17 @@ export function keyId(key: PublicKey): string {
     keyIds.set(key, id);
   }
   return id;
+}
+
+/**
+ * Reads a key from lower-case hex, and remembers that text: it is the only one of this key.
+ *
+ * @throws {VerifyError} `ENCODING_MALFORMED`, `KEY_MALFORMED`
+ */
+export function parsePublicKeyHex(text: string): PublicKey {
+  const key = parsePublicKey(decodeHex(text, PUBLIC_KEY_LENGTH));
+  keyTexts.set(key, text);
+  return key;
 }
 
 /** The key itself in lower-case hex, as our JSON formats spell it. */

@@ -1,6 +1,5 @@
 // Public keys as fields of our JSON documents: lower-case hex of the raw key.
-import { PUBLIC_KEY_LENGTH, parsePublicKey, publicKeyHex, type PublicKey } from './ed25519.ts';
-import { decodeHex } from './encoding.ts';
+import { PUBLIC_KEY_LENGTH, parsePublicKeyHex, publicKeyHex, type PublicKey } from './ed25519.ts';
 import { VerifyError } from './errors.ts';
 import { readString, type JsonValue, type ObjectReader } from './json.ts';
 
@@ -11,7 +10,7 @@ import { readString, type JsonValue, type ObjectReader } from './json.ts';
  */
 export function readPublicKey(value: JsonValue, path: string): PublicKey {
   const text = readString(value, path, 2 * PUBLIC_KEY_LENGTH);
-  return parsePublicKey(decodeHex(text, PUBLIC_KEY_LENGTH));
+  return parsePublicKeyHex(text);
 }
 
 /**
