@@ -257,8 +257,9 @@ export class ReplicaNode {
       limits: BATCH_LIMITS,
       wallMs: clocks.wallMs,
       height: () => storage.view.tip.height,
-      // Half of the first view timeout: then another leader may have an easier proposal.
-      artifactPatienceMs: setup.config.viewTimeoutMs / 2,
+      // As long as the first view timer: whoever gave up before it brought the view down on a busy machine,
+      // and the next leader's proposal was no easier.
+      artifactPatienceMs: setup.config.viewTimeoutMs,
       refused: (id, refusal) => this.#refused(id, refusal),
       failed,
       log,

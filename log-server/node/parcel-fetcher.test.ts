@@ -115,7 +115,7 @@ describe('artifacts in parcels', () => {
     const good = await holder('good', giver(asked, small));
     await withFetcher(async (fetcher, store) => {
       assert.ok(await fetcher.fetch(DIGESTS, [good], PATIENCE_MS, 'batch'), 'all are held');
-      assert.deepEqual(asked, { parcels: [256, 44], singles: 0 });
+      assert.deepEqual(asked, { parcels: [64, 64, 64, 64, 44], singles: 0 });
       assert.deepEqual(new Set(store.held.values()), new Set(['vote']));
     });
   });

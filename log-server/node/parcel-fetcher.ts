@@ -5,12 +5,7 @@ import { request, type Agent } from 'undici';
 
 import { concat } from '../../verifier/bytes.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
-import {
-  PARCEL_ANSWER_BYTES_MAX,
-  PARCEL_COUNT_MAX,
-  parseParcel,
-  type ParcelItem,
-} from '../http/artifact-parcel.ts';
+import { PARCEL_ANSWER_BYTES_MAX, parseParcel, type ParcelItem } from '../http/artifact-parcel.ts';
 import { keepingPace, within, type PaceLimits } from '../http/pace.ts';
 import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { sourceOf } from '../store/small-artifact.ts';
@@ -23,8 +18,12 @@ import { HolderError, type Holder } from './slow-holders.ts';
  */
 const BEGIN_MS = 2000;
 
-/** Artifacts that nobody's vote waits for in one request, so that one whose does never waits long. */
-const PATIENT_COUNT_MAX = 64;
+/**
+ * Artifacts in one request: far fewer than fit. What a vote waits for has to be seen to come, or the voter
+ * gives the proposal up (ledger-work.ts); on a machine that is short of everything 256 in one request came
+ * too late for that. And one that a vote waits for never waits long behind others.
+ */
+const ASKED_COUNT_MAX = 64;
 
 /** What it asks with. */
 export interface ParcelFetcherParts {
@@ -169,10 +168,7 @@ export class ParcelFetcher {
 /** The next question: what votes wait for, if there is any, in order of arrival. */
 function takeNext(line: Line): readonly Asked[] {
   const urgent = line.waiting.filter(({ urgency }) => urgency === 'batch');
-  const next =
-    urgent.length > 0
-      ? urgent.slice(0, PARCEL_COUNT_MAX)
-      : line.waiting.slice(0, PATIENT_COUNT_MAX);
+  const next = (urgent.length > 0 ? urgent : line.waiting).slice(0, ASKED_COUNT_MAX);
   const taken = new Set(next);
   line.waiting = line.waiting.filter((asked) => !taken.has(asked));
   return next;
