@@ -71,7 +71,10 @@ function addMaking(parent: Command, run: Run): void {
     )
     .addOption(keyOption())
     .addOption(
-      new Option('--from <folder>', 'your checkout of the package, also beside --expect-digest; repeatable')
+      new Option(
+        '--from <folder>',
+        'your checkout of the package, also beside --expect-digest; repeatable',
+      )
         .argParser(collect)
         .default([], 'this folder'),
     )
