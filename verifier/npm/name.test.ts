@@ -8,8 +8,15 @@ import { foldName, isPackageName, parsePackageName } from './name.ts';
 
 // The library has no types of its own and is needed here only.
 const validate = createRequire(import.meta.url)('validate-npm-package-name') as (name: string) => {
-  readonly validForNewPackages: boolean;
+  readonly errors?: readonly string[];
+  readonly warnings?: readonly string[];
 };
+
+/** What npm says, but for its rule against the names of Node's own modules. */
+function acceptedByNpm(name: string): boolean {
+  const { errors = [], warnings = [] } = validate(name);
+  return [...errors, ...warnings].every((said) => said.endsWith(' is a core module name'));
+}
 
 /** Where we are stricter than npm on purpose; see name.ts. */
 function strictHere(name: string): boolean {
@@ -30,12 +37,15 @@ describe('parsePackageName', () => {
     ['@a/http', 'a', 'http'],
     ['@a/_private', 'a', '_private'],
     ['constructor', undefined, 'constructor'],
+    ['punycode', undefined, 'punycode'],
+    ['http', undefined, 'http'],
+    ['sys', undefined, 'sys'],
     ['x'.repeat(214), undefined, 'x'.repeat(214)],
   ];
   for (const [name, scope, base] of accepted) {
     it(`accepts ${name.slice(0, 40)}`, () => {
       assert.deepEqual(parsePackageName(name), { scope, base });
-      assert.equal(validate(name).validForNewPackages, true);
+      assert.equal(acceptedByNpm(name), true);
     });
   }
 
@@ -50,8 +60,6 @@ describe('parsePackageName', () => {
     ['a space in front', ' left'],
     ['a space behind', 'left '],
     ['a newline behind', 'left\n'],
-    ['a module of Node', 'http'],
-    ['a module of Node that newer ones lack', 'sys'],
     ['a prefixed module of Node', 'node:test'],
     ['the folder of installed packages', 'node_modules'],
     ['the same below a scope', '@a/node_modules'],
@@ -97,11 +105,11 @@ describe('parsePackageName', () => {
       fc.property(name, (name) => {
         // The library's own code throws on a lone surrogate (encodeURIComponent).
         const surrogates = /\p{Surrogate}/u.test(name);
-        const expected = !surrogates && !strictHere(name) && validate(name).validForNewPackages;
+        const expected = !surrogates && !strictHere(name) && acceptedByNpm(name);
         if (expected) accepted++;
         assert.equal(isPackageName(name), expected, JSON.stringify(name));
       }),
-      { numRuns: 20_000, seed: 1 },
+      { numRuns: 20_000 },
     );
     assert.ok(accepted > 1000, `only ${accepted} names were valid: the property looks at nothing`);
   });

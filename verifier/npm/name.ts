@@ -1,6 +1,8 @@
-// What npm accepts as the name of a new package, stated as a grammar. The rules are those of
-// validate-npm-package-name 7.0.2 (`validForNewPackages`), and a property test holds us to it. The
-// library itself isn't used: replicas must agree on every name for ever, whatever they run on.
+// What npm accepts as the name of a new package, stated as a grammar, and the names of Node's own modules:
+// packages called punycode, events or buffer are older than npm's rule against them, and few dependency
+// trees are without one. Otherwise the rules are those of validate-npm-package-name 7.0.2
+// (`validForNewPackages`), and a property test holds us to it. The library itself isn't used: replicas must
+// agree on every name for ever, whatever they run on.
 import { VerifyError, quote } from '../errors.ts';
 
 /** npm's limit for the whole name, scope included, in characters (all of them ASCII). */
@@ -11,56 +13,6 @@ const UNSCOPED_PATTERN = /^[a-z0-9][a-z0-9._-]*$/;
 // the last part only). No registry hands out such a scope, and in a purl each would need an escape,
 // so that one name had several spellings.
 const SCOPED_PATTERN = /^@(?<scope>[a-z0-9._-]+)\/(?<base>[a-z0-9_-][a-z0-9._-]*)$/;
-
-/**
- * Node's own modules, which npm does not give to new packages. This list is part of the rules and
- * pinned: one that follows the running Node (`module.builtinModules`) would make replicas on
- * different Node versions disagree about a name, and then about a whole batch.
- */
-const BUILTIN_NAMES: ReadonlySet<string> = new Set([
-  'assert',
-  'async_hooks',
-  'buffer',
-  'child_process',
-  'cluster',
-  'console',
-  'constants',
-  'crypto',
-  'dgram',
-  'diagnostics_channel',
-  'dns',
-  'domain',
-  'events',
-  'fs',
-  'http',
-  'http2',
-  'https',
-  'inspector',
-  'module',
-  'net',
-  'os',
-  'path',
-  'perf_hooks',
-  'process',
-  'punycode',
-  'querystring',
-  'readline',
-  'repl',
-  'stream',
-  'string_decoder',
-  'sys',
-  'timers',
-  'tls',
-  'trace_events',
-  'tty',
-  'url',
-  'util',
-  'v8',
-  'vm',
-  'wasi',
-  'worker_threads',
-  'zlib',
-]);
 
 // npm refuses these as whole names. We refuse them below a scope too: Node looks for the
 // dependencies of every @scope/x in `node_modules/@scope/node_modules`, which is where a package
@@ -94,7 +46,6 @@ export function parsePackageName(name: string): PackageName {
   if (scoped === undefined && !UNSCOPED_PATTERN.test(name)) {
     throw invalid(name, 'is not one that npm accepts for a new package');
   }
-  if (scope === undefined && BUILTIN_NAMES.has(base)) throw invalid(name, 'is a module of Node');
   if (RESERVED_NAMES.has(base)) throw invalid(name, 'is reserved');
   return { scope, base };
 }
