@@ -10,7 +10,7 @@ import { keyId } from '../verifier/ed25519.ts';
 import { ROSTER_PAYLOAD_TYPE, formatRoster } from '../verifier/roster.ts';
 import type { Replica } from '../verifier/roster.ts';
 import { CONFIG_FORMAT } from './config.ts';
-import { createFile } from './files.ts';
+import { createFile } from '../verifier/node/durable-file.ts';
 import { createKeyFile, generateKeys } from './key-file.ts';
 import type { ReplicaKeys } from './key-file.ts';
 

@@ -12,7 +12,8 @@ import { SigningKey } from '../verifier/node/signing-key.ts';
 import { KEY_TYPE_COSIGNATURE, formatVerifierKey, makeVerifierKey } from '../verifier/vkey.ts';
 import type { VerifierKey } from '../verifier/vkey.ts';
 import { ConfigError } from './config.ts';
-import { createFile, readSmallFile, replaceFile } from './files.ts';
+import { createFile, replaceFile } from '../verifier/node/durable-file.ts';
+import { readSmallFile } from './files.ts';
 
 const FORMAT = 'bftpkg-replica-key/v1';
 const LENGTH_MAX = 4096;

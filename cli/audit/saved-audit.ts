@@ -34,7 +34,7 @@ import { foldName } from '../../verifier/npm/name.ts';
 import { formatMaintainerSet, parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { configError, systemCode } from '../errors.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import type { EarlierCheck } from './entry-check.ts';
 import type { FsckResult } from './fsck.ts';
 import { Leaves } from './leaves.ts';

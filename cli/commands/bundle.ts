@@ -17,7 +17,7 @@ import { verifyInParts } from '../session/in-parts.ts';
 import { withSession, type LogSession, type Verified } from '../session/log-session.ts';
 import { PolicyRun } from '../session/policy-run.ts';
 import { reportRelease, reportVerification } from '../session/report-subject.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { parseDuration } from './duration.ts';
 import { verify, type VerifyOptions } from './verify.ts';
 

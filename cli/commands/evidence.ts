@@ -20,7 +20,7 @@ import {
   type Diagnostic,
   type Report,
 } from '../output/report.ts';
-import { createFile } from '../trust/atomic-file.ts';
+import { createFile } from '../../verifier/node/durable-file.ts';
 import { loadConfig } from '../trust/config.ts';
 
 const HASH_PATTERN = /^[0-9a-f]{64}$/;

@@ -17,7 +17,7 @@ import { CONFIG_FORMAT, readReplicaUrl, type ConfigFile } from '../policy/config
 import { diffLines } from '../policy/edit.ts';
 import { withSession } from '../session/log-session.ts';
 import { findNeeds } from '../session/policy-needs.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { CONFIG_NAME, readUserFile } from '../trust/config.ts';
 import { planPipeline, type PlannedFile } from './init-pipeline.ts';
 import { shorten } from './policy-baseline.ts';

@@ -23,7 +23,7 @@ import {
   type KeyShare,
 } from '../keys/share-file.ts';
 import { diagnostic, doneReport, type Report } from '../output/report.ts';
-import { createWholeFile, syncFolder } from '../trust/atomic-file.ts';
+import { createWholeFile, syncFolder } from '../../verifier/node/durable-file.ts';
 import { keyLines, newKeyPath, newLock } from './key.ts';
 
 /** Options of `key backup`. */

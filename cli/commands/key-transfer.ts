@@ -22,7 +22,7 @@ import { agentAccess, openKey, openKeyFile, unlocked, withPassphrase } from '../
 import { askNewPassphrase } from '../keys/passphrase.ts';
 import { readPrivateFile } from '../keys/private-file.ts';
 import { doneReport, type Report } from '../output/report.ts';
-import { createWholeFile } from '../trust/atomic-file.ts';
+import { createWholeFile } from '../../verifier/node/durable-file.ts';
 import { keyLines, lockWith, newKeyPath, newLock } from './key.ts';
 
 /**

@@ -11,7 +11,7 @@ import type { ConfigFile } from '../policy/config-file.ts';
 import { configRoot, diffLines, editJson } from '../policy/edit.ts';
 import type { Baseline, BaselinePackage } from '../policy/policy.ts';
 import { findNeeds, type NeedsOptions, type ProjectNeeds } from '../session/policy-needs.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { readConfigFiles } from '../trust/config.ts';
 
 /** Flags of `policy baseline create` and `prune`. */

@@ -10,7 +10,7 @@ import { configRoot, diffLines, editJson } from '../policy/edit.ts';
 import { covers, dayOf, exceptionTarget, type Exception } from '../policy/policy.ts';
 import { parseExceptionTarget, readDay, readExceptableCode } from '../policy/read-policy.ts';
 import { findNeeds, type NeedsOptions } from '../session/policy-needs.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { loadConfig, readConfigFiles } from '../trust/config.ts';
 import { parseDuration } from './duration.ts';
 

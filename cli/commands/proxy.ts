@@ -26,7 +26,7 @@ import { checkProjectSettings } from '../proxy/project-settings.ts';
 import { openProxy, type Proxy } from '../proxy/proxy.ts';
 import { withSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { readIfThere } from './install.ts';
 
 const PORT_MAX = 65_535;

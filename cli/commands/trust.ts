@@ -18,7 +18,7 @@ import { formatAge } from '../output/human.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { isFinal } from '../output/diagnose.ts';
 import { withSession } from '../session/log-session.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { loadConfig } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
 import { TrustStore } from '../trust/trust-store.ts';

@@ -14,7 +14,7 @@ import { withSession, type LogSession, type SessionOptions } from '../session/lo
 import { PolicyRun, withSigners } from '../session/policy-run.ts';
 import { reportRelease, reportVerification, type AskedRelease } from '../session/report-subject.ts';
 import type { VerifySubjects } from '../session/verify-lockfile.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { parseDuration } from './duration.ts';
 import { verifyProject, type ProjectOptions } from './verify-project.ts';
 

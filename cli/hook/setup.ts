@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { CliError, systemCode } from '../errors.ts';
 import { LOCKFILE_NAMES } from '../lockfiles/load.ts';
 import { YARN_CLASSIC_MARK } from '../lockfiles/yarn-classic.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import {
   bunfigEdit,
   devEnginesEdit,

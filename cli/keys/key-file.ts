@@ -7,7 +7,11 @@ import { dirname, join } from 'node:path';
 import { keyId, publicKeyHex, type PublicKey } from '../../verifier/ed25519.ts';
 import { SigningKey } from '../../verifier/node/signing-key.ts';
 import { CliError, systemCode } from '../errors.ts';
-import { createWholeFile, makePrivateFolder, replaceFile } from '../trust/atomic-file.ts';
+import {
+  createWholeFile,
+  makePrivateFolder,
+  replaceFile,
+} from '../../verifier/node/durable-file.ts';
 import { seal, unseal } from './age.ts';
 import {
   formatAgentKey,

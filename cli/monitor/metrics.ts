@@ -1,7 +1,7 @@
 // How a monitor is, for those who watch monitors: a file in Prometheus' text format, for the textfile
 // collector of the node exporter. A monitor that has died shows as a time that stands still.
 // See https://prometheus.io/docs/instrumenting/exposition_formats/
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { NOTICE_KINDS, categoryOf } from './notices.ts';
 import type { Round } from './round.ts';
 

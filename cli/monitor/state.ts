@@ -15,7 +15,7 @@ import type { FsckResult } from '../audit/fsck.ts';
 import type { LogView } from '../audit/log-view.ts';
 import { loadAudit, saveAudit } from '../audit/saved-audit.ts';
 import { configError, systemCode } from '../errors.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { noticeJson, readNotice, type Notice } from './notices.ts';
 
 const STATE_FORMAT = 'bftpkg-monitor-state/v1';

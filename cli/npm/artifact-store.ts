@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 
 import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 
 /** A folder of tarballs by SHA-512. */
 export class ArtifactStore {

@@ -7,7 +7,7 @@ import { dirname, join, resolve } from 'node:path';
 import { CliError, systemCode } from '../errors.ts';
 import { isPlainPath } from '../lockfiles/classify.ts';
 import { isThere } from '../lockfiles/load.ts';
-import { createFile } from '../trust/atomic-file.ts';
+import { createFile } from '../../verifier/node/durable-file.ts';
 
 /** The plan and what it needs to be undone, in the private folder. */
 const JOURNAL = 'journal.json';

@@ -5,7 +5,7 @@ import { dirname, join, relative, sep } from 'node:path';
 
 import type { Context, Globals } from '../context.ts';
 import { systemCode } from '../errors.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { makeStyle, wantsColor, wantsUnicode } from './color.ts';
 import type { ExitCode } from './exit-codes.ts';
 import type { RunFacts } from './json.ts';

@@ -42,7 +42,7 @@ import {
 } from '../../verifier/statements/withdrawal.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
 import type { Signer } from '../keys/signer.ts';
-import { replaceFile } from '../trust/atomic-file.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 
 const DRAFT_FORMAT = 'bftpkg-draft/v1';
 const DRAFT_LENGTH_MAX = 4 * ENVELOPE_LENGTH_MAX;

@@ -9,7 +9,7 @@ import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { CliError, systemCode } from '../errors.ts';
-import { createWholeFile, makePrivateFolder } from '../trust/atomic-file.ts';
+import { createWholeFile, makePrivateFolder } from '../../verifier/node/durable-file.ts';
 import { draftId, type Draft } from './draft.ts';
 
 const FORMAT = 'bftpkg-signed/v1';

@@ -14,7 +14,7 @@ import {
 import type { ForkError, ForkEvidence } from '../../verifier/evidence/trust.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { CliError, systemCode } from '../errors.ts';
-import { createWholeFile } from '../trust/atomic-file.ts';
+import { createWholeFile } from '../../verifier/node/durable-file.ts';
 
 /**
  * The replicas that signed both notes: provably faulty. By their verified signatures and never by the

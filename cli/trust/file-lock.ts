@@ -5,7 +5,7 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { CliError, systemCode } from '../errors.ts';
-import { createFile } from './atomic-file.ts';
+import { createFile } from '../../verifier/node/durable-file.ts';
 
 // What is done under a lock takes milliseconds; a holder that is silent for this long is gone, even
 // if its process number has been given to another program since.

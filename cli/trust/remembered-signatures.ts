@@ -16,7 +16,7 @@ import { SIGNATURE_LENGTH } from '../../verifier/ed25519.ts';
 import { assert } from '../../verifier/errors.ts';
 import { sha256, sha256Hex } from '../../verifier/sha256.ts';
 import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
-import { makePrivateFolder, replaceFile } from './atomic-file.ts';
+import { makePrivateFolder, replaceFile } from '../../verifier/node/durable-file.ts';
 
 const FILE_NAME = 'verified-signatures';
 const HEADER = 'bftpkg-verified-signatures/v1\n';

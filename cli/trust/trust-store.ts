@@ -7,7 +7,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import type { TrustState } from '../../verifier/evidence/trust.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
 import { CliError, systemCode } from '../errors.ts';
-import { makePrivateFolder, replaceFile } from './atomic-file.ts';
+import { makePrivateFolder, replaceFile } from '../../verifier/node/durable-file.ts';
 import { withFileLock } from './file-lock.ts';
 
 const TRUST_FORMAT = 'bftpkg-trust/v1';

@@ -9,7 +9,7 @@ import {
   type Roster,
 } from '../../verifier/roster.ts';
 import { ConfigError } from '../config.ts';
-import { createFile } from '../files.ts';
+import { createFile } from '../../verifier/node/durable-file.ts';
 import {
   nextRoster,
   parseAddition,

@@ -30,7 +30,7 @@ import { sha256 } from '../../verifier/sha256.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
 import { maintainerKeys, maintainerThreshold } from '../../verifier/statements/maintainers.ts';
 import type { LogHead } from '../../verifier/statements/observed.ts';
-import { replaceFile } from '../files.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import type { ContradictionSummary, HeadReport } from '../http/face.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';

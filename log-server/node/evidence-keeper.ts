@@ -12,7 +12,7 @@ import {
   parseMisbehaviour,
 } from '../../verifier/replication/report.ts';
 import type { Certificate, CertifiedHeader, Header, Misbehaviour } from '../consensus/types.ts';
-import { replaceFile } from '../files.ts';
+import { replaceFile } from '../../verifier/node/durable-file.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 

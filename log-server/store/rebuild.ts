@@ -24,7 +24,7 @@ import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { BatchLimits } from '../ledger/application.ts';
 import { Executions } from '../ledger/executions.ts';
 import { LedgerApplication } from '../ledger/ledger-application.ts';
-import { createFile, syncFolder } from '../files.ts';
+import { createFile, syncFolder } from '../../verifier/node/durable-file.ts';
 import { DamagedStoreError, isDamage } from './damage.ts';
 import { DatabaseError, openDatabase, type Database } from './database.ts';
 import { FolderArtifacts } from './folder-artifacts.ts';

@@ -4,20 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
-import { systemCode } from '../errors.ts';
-import { createWholeFile, replaceFile } from './atomic-file.ts';
+import { createWholeFile, replaceFile } from './durable-file.ts';
 
 describe('files that are written whole', () => {
   let folder = '';
   before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'bftpkg-atomic-'));
+    folder = await mkdtemp(join(tmpdir(), 'bftpkg-durable-'));
   });
   after(async () => rm(folder, { recursive: true }));
 
   const codeOf = async (work: Promise<unknown>): Promise<string | undefined> =>
     await work.then(
       () => 'done',
-      (error: unknown) => systemCode(error),
+      (error: unknown) => (error as NodeJS.ErrnoException).code,
     );
 
   it('are created once, with their mode, and leave nothing beside them', async () => {

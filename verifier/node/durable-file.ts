@@ -3,8 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-import { systemCode } from '../errors.ts';
-
 /**
  * Replaces a file as a whole: written beside it, made durable, renamed over it, and the folder made
  * durable. A crash leaves the old file or the new one (and perhaps a `.tmp` that nobody reads).
@@ -33,7 +31,10 @@ export async function replaceFile(
   await syncFolder(dirname(path));
 }
 
-/** Creates a file that must not exist yet; `EEXIST` if it does. Durable on return. */
+/**
+ * Creates a file that must not exist yet; `EEXIST` if it does. Durable on return. A crash can leave a part
+ * of it.
+ */
 export async function createFile(
   path: string,
   content: string | Uint8Array,
@@ -71,7 +72,7 @@ export async function createWholeFile(
     // A rename would replace a file that has come up since; a link never does.
     await link(temporary, path);
   } catch (error) {
-    if (!LINKS_UNSUPPORTED.includes(systemCode(error))) throw error;
+    if (!LINKS_UNSUPPORTED.includes(codeOf(error))) throw error;
     await createFile(path, content, mode);
   } finally {
     await rm(temporary, { force: true });
@@ -84,9 +85,22 @@ export async function makePrivateFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
+// Where a folder can't be opened or synced at all (Windows, some network file systems, a folder that may
+// only be written to), its list of names is as durable as it gets. Any other failure is a failing disk.
+const FOLDERS_UNSUPPORTED: readonly (string | undefined)[] = [
+  'EACCES',
+  'EINVAL',
+  'EISDIR',
+  'ENOSYS',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'EPERM',
+];
+
 /**
- * Makes what was created or renamed in a folder durable. Some platforms can't open a folder; there it is as
- * durable as it gets.
+ * Makes what was created or renamed in a folder durable.
+ *
+ * @throws {Error} the disk fails; not where the system has no way to do it
  */
 export async function syncFolder(path: string): Promise<void> {
   try {
@@ -96,7 +110,11 @@ export async function syncFolder(path: string): Promise<void> {
     } finally {
       await folder.close();
     }
-  } catch {
-    return;
+  } catch (error) {
+    if (!FOLDERS_UNSUPPORTED.includes(codeOf(error))) throw error;
   }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
 }
