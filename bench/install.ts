@@ -50,54 +50,10 @@ function cached(cache: string, { sha512 }: RegistryEntry): string {
   return join(cache, '_cacache', 'content-v2', 'sha512', contentPath(sha512));
 }
 
-/**
- * The project without what no log can hold: old packages with names that npm gives to nobody any more, such
- * as `punycode`, and whatever leads to them. Said in the results.
- */
-function loggablePart(
-  lock: string,
-  manifest: string,
-): { lock: string; manifest: string; left: string[] } {
-  const { entries, graph } = parseLockfile(Buffer.from(lock), 'package-lock.json');
-  const refused = new Set(entries.filter(({ kind }) => kind !== 'registry').map(({ key }) => key));
-  const below = (start: string): ReadonlySet<string> => {
-    const seen = new Set([start]);
-    for (const node of seen) {
-      for (const edge of graph.stated(node)) {
-        const target = graph.resolve(node, edge);
-        if (target !== undefined) seen.add(target);
-      }
-    }
-    return seen;
-  };
-  const document = JSON.parse(lock) as { packages: Record<string, Tables> };
-  const own = JSON.parse(manifest) as Tables;
-  const kept = new Set(['']);
-  const left: string[] = [];
-  for (const edge of graph.stated('')) {
-    const target = graph.resolve('', edge);
-    const all = target === undefined ? new Set<string>() : below(target);
-    if ([...all].some((key) => refused.has(key))) {
-      left.push(edge.name);
-      for (const tables of [own, document.packages[''] ?? {}]) {
-        for (const table of ['dependencies', 'devDependencies']) delete tables[table]?.[edge.name];
-      }
-    } else for (const key of all) kept.add(key);
-  }
-  const packages = Object.fromEntries(
-    Object.entries(document.packages).filter(([key]) => kept.has(key)),
-  );
-  return { lock: JSON.stringify({ ...document, packages }), manifest: JSON.stringify(own), left };
-}
-
-type Tables = Record<string, Record<string, unknown>>;
-
 async function main(folder: string): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'bftpkg-bench-install-'));
-  const { lock, manifest, left } = loggablePart(
-    readFileSync(join(folder, 'package-lock.json'), 'utf8'),
-    readFileSync(join(folder, 'package.json'), 'utf8'),
-  );
+  const lock = readFileSync(join(folder, 'package-lock.json'), 'utf8');
+  const manifest = readFileSync(join(folder, 'package.json'), 'utf8');
   const packages = fetchAll(lock, join(scratch, 'fetched'));
   const fake = await FakeLog.start();
   const served = new Map<string, Uint8Array>();
@@ -159,9 +115,6 @@ async function main(folder: string): Promise<void> {
     }
     const megabytes = packages.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
     const text = [
-      ...(left.length === 0
-        ? []
-        : [`without ${left.join(', ')}: the log can't hold all they need`]),
       `${packages.length} entries, ${megabytes.toFixed(1)} MB of tarballs for all platforms; medians of ${RUNS}`,
       `npm ci, cold cache:     ${seconds(plain)}`,
       `bftpkg ci, cold cache:  ${seconds(ours)}   ${(median(ours) / median(plain)).toFixed(2)} x`,
