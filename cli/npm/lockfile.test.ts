@@ -173,15 +173,12 @@ describe('parseLockfile', () => {
     const { packages } = JSON.parse(source.toString('utf8')) as { readonly packages: object };
     assert.equal(entries.length, Object.keys(packages).length - 1);
     assert.ok(entries.length > 20);
-    // Names of Node's own modules, which npm gives to nobody any more and so no log can hold.
+    // Among them are names of Node's own modules, which npm gives to nobody any more.
+    const named = new Set(entries.map(({ name }) => name));
+    assert.ok(named.has('buffer') && named.has('string_decoder'), 'the lockfile has both');
     assert.deepEqual(
-      entries.flatMap((entry) =>
-        entry.kind === 'refused' ? [[entry.name, entry.isUnloggable]] : [],
-      ),
-      [
-        ['buffer', true],
-        ['string_decoder', true],
-      ],
+      entries.filter(({ kind }) => kind === 'refused'),
+      [],
     );
     assert.deepEqual(
       entries.filter(({ kind }) => kind !== 'registry' && kind !== 'refused'),
