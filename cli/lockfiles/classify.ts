@@ -102,7 +102,7 @@ export function classifyRegistry(place: LockPlace, claim: RegistryClaim): LockEn
 
 /** Why no log can hold a name and version; `undefined` when it can. */
 export function unloggableReason({ name, version }: LockPlace): string | undefined {
-  // Among them old packages with names that npm gives to nobody any more, like `buffer`.
+  // Among them old packages with names that npm gives to nobody any more, like `JSONStream`.
   if (!isPackageName(name)) return `${quote(name)} is no name that npm gives to new packages`;
   if (version === null || !isVersion(version)) {
     return 'its version is not a plain semantic version';
