@@ -56,6 +56,24 @@ describe('formatParcel and parseParcel', () => {
     assert.equal(found.filter((item) => item !== 'alone').length, fitting);
   });
 
+  it('stop at the first artifact that does not fit, though there is room for a few bytes', () => {
+    const fitting = PARCEL_BYTES_MAX / SMALL_BYTES_MAX;
+    let looked = 0;
+    const answer = formatParcel(
+      Array.from({ length: PARCEL_COUNT_MAX }, (_, i) => digestOf(i)),
+      () => {
+        looked += 1;
+        return new Uint8Array(looked === 1 ? SMALL_BYTES_MAX - 1 : SMALL_BYTES_MAX);
+      },
+    );
+    assert.equal(looked, fitting + 1);
+    const found = parseParcel(answer, PARCEL_COUNT_MAX) ?? assert.fail('not an answer');
+    assert.deepEqual(
+      found.map((item) => item !== 'alone'),
+      found.map((_, i) => i < fitting),
+    );
+  });
+
   const good = formatParcel(DIGESTS, () => Uint8Array.of(7, 7));
   const lying = good.slice();
   new DataView(lying.buffer).setUint32(0, SMALL_BYTES_MAX + 1);

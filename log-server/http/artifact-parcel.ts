@@ -55,7 +55,13 @@ export function formatParcel(
     // A full parcel does not look behind its end: whoever asks comes back for that anyway.
     const item = left > 0 ? find(sha512) : 'alone';
     if (item === 'absent') return [encodeLength(ABSENT)];
-    if (item === 'alone' || item.length > left) return [encodeLength(ALONE)];
+    if (item === 'alone') return [encodeLength(ALONE)];
+    if (item.length > left) {
+      // The end, however little room is left: a stranger who asks for a full parcel less a few bytes would
+      // have every further artifact read and hashed for an answer without it.
+      left = 0;
+      return [encodeLength(ALONE)];
+    }
     left -= item.length;
     return [encodeLength(item.length), item];
   });
