@@ -5,46 +5,106 @@ import { describe, it } from 'node:test';
 
 import { rosterEnvelope } from '../../fixtures/test-ledger.ts';
 import { withFolder } from '../../fixtures/test-storage.ts';
-import { genesisHeader } from '../../verifier/replication/encode.ts';
+import {
+  ZERO_DIGEST,
+  genesisHeader,
+  writeCertifiedHeader,
+} from '../../verifier/replication/encode.ts';
+import { Writer } from '../../verifier/replication/wire.ts';
 import { parseRoster } from '../../verifier/roster.ts';
 import { ConfigError } from '../config.ts';
-import { encodePromise } from '../consensus/records.ts';
-import type { DurableState } from '../consensus/types.ts';
+import { encodeKeptNewView, encodePromise } from '../consensus/records.ts';
+import type { DurableState, RecordName, Vote } from '../consensus/types.ts';
 import { generateKeys } from '../key-file.ts';
 import { silentLog } from '../log.ts';
 import { Life, LifeFile, goOnLiving, positionOf, type Position } from './life.ts';
 
 const A = 'aa'.repeat(16);
 
-/** A database that is so far. */
-function database({ epoch, view, height }: Position, voted?: number): DurableState {
+/** A database that is so far, in an epoch that has begun with the log. */
+function database({ epoch, view, height, opened, voted, prepared }: Position): DurableState {
   const roster = { ...parseRoster(rosterEnvelope(4).payload), epoch };
   const header = { ...genesisHeader(roster.origin), epoch, height, size: 2 * height };
-  const vote = voted === undefined ? undefined : { view, height: voted, digest: 'ab'.repeat(32) };
+  const voteOf = (voteView: number): Vote => ({
+    epoch,
+    view: voteView,
+    nv: ZERO_DIGEST,
+    height: height + 1,
+    digest: 'ab'.repeat(32),
+  });
+  const vote = voted === null ? undefined : voteOf(voted);
+  const records = new Map<RecordName, Uint8Array>([
+    ['promise', encodePromise({ epoch, view, vote })],
+  ]);
+  if (opened !== null) {
+    const content = { epoch, view: opened, viewChanges: [] };
+    records.set('new-view', encodeKeptNewView({ content, signature: undefined }));
+  }
+  if (prepared !== null) {
+    const certificate = { phase: 'prepare' as const, vote: voteOf(prepared), signatures: [] };
+    const writer = new Writer();
+    writeCertifiedHeader(writer, { header: { ...header, height: height + 1 }, certificate });
+    records.set('prepared', writer.finish());
+  }
   return {
     roster,
     epochStart: header,
     committed: { header, certificate: undefined },
-    records: new Map([['promise', encodePromise({ epoch, view, vote })]]),
+    records,
     bodies: [],
   };
 }
 
-const HERE: Position = { epoch: 1, view: 3, height: 50 };
+const HERE: Position = {
+  epoch: 1,
+  view: 3,
+  height: 50,
+  opened: 3,
+  voted: 2,
+  prepared: 1,
+};
 
 // [why, the database after the replica was ended, is it the one that was used last]
 const after: readonly (readonly [string, DurableState, boolean, boolean])[] = [
   // why, found, right after a crash, right after an orderly stop
   ['the same', database(HERE), true, true],
   ['a higher batch', database({ ...HERE, height: 51 }), true, false],
-  ['a later view', database({ ...HERE, view: 4 }), true, false],
   [
-    'a later epoch, whose views start again',
-    database({ epoch: 2, view: 0, height: 50 }),
+    'a higher batch, of which nothing is voted yet',
+    database({ ...HERE, height: 51, voted: null, prepared: null }),
     true,
     false,
   ],
-  ['another vote', database(HERE, 51), true, false],
+  [
+    'a higher batch, voted for in a later view',
+    database({ ...HERE, height: 51, view: 4, opened: 4, voted: 4, prepared: null }),
+    true,
+    false,
+  ],
+  ['a later view', database({ ...HERE, view: 4 }), true, false],
+  ['a later view that is not open yet', database({ ...HERE, view: 4, opened: null }), true, false],
+  [
+    'a later epoch, whose views start again',
+    database({ epoch: 2, view: 0, height: 50, opened: null, voted: null, prepared: null }),
+    true,
+    false,
+  ],
+  ['a later PREPARE', database({ ...HERE, voted: 3 }), true, false],
+  ['a later COMMIT', database({ ...HERE, prepared: 2 }), true, false],
+  // Copies from before a vote that changed nothing else: with each the replica would vote again.
+  ['no PREPARE yet', database({ ...HERE, voted: null }), false, false],
+  ['the PREPARE before the last', database({ ...HERE, voted: 1 }), false, false],
+  ['no COMMIT yet', database({ ...HERE, prepared: null }), false, false],
+  ['the COMMIT before the last', database({ ...HERE, prepared: 0 }), false, false],
+  [
+    'a later PREPARE, and no COMMIT yet',
+    database({ ...HERE, voted: 3, prepared: null }),
+    false,
+    false,
+  ],
+  ['no vote yet, in a later view', database({ ...HERE, view: 4, voted: null }), false, false],
+  // Its leader would sign a second NEW-VIEW.
+  ['its view, before it was opened', database({ ...HERE, opened: null }), false, false],
   ['a lower batch', database({ ...HERE, height: 49 }), false, false],
   ['an earlier view', database({ ...HERE, view: 2 }), false, false],
   ['an earlier epoch', database({ ...HERE, epoch: 0 }), false, false],
@@ -97,13 +157,22 @@ describe('LifeFile', () => {
       await file.note(positionOf(durable));
       const store = { halted: undefined, consensusState: async () => durable };
       const life = new Life({ file, store, log: silentLog, intervalMs: 1 });
-      durable = database({ ...HERE, height: 60 });
-      // Bounded: a test that fails has to end.
-      for (let i = 0; i < 5000; i++) {
-        if ((await file.objection(database(HERE), false)) !== undefined) break;
-        await new Promise((resolve) => setTimeout(resolve, 1));
+      const steps: readonly Position[] = [
+        { ...HERE, height: 60 },
+        // The last vote of a log that rests then: no batch, view or epoch comes after it.
+        { ...HERE, height: 60, voted: 3 },
+        { ...HERE, height: 60, voted: 3, prepared: 3 },
+      ];
+      for (const step of steps) {
+        const before = durable;
+        durable = database(step);
+        // Bounded: a test that fails has to end.
+        for (let i = 0; i < 5000; i++) {
+          if ((await file.objection(before, false)) !== undefined) break;
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        assert.match((await file.objection(before, false)) ?? '', /old copy/);
       }
-      assert.match((await file.objection(database(HERE), false)) ?? '', /old copy/);
       durable = database({ ...HERE, height: 61 });
       await life.end();
       assert.equal(await file.objection(durable, false), undefined);
@@ -133,6 +202,19 @@ describe('LifeFile', () => {
   it('takes a promise of an epoch that is over for none', () => {
     const durable = database(HERE);
     const next = { ...durable, roster: { ...durable.roster, epoch: 2 } };
-    assert.deepEqual(positionOf(next), { epoch: 2, view: 0, height: 50 });
+    const fresh = { opened: null, voted: null, prepared: null };
+    assert.deepEqual(positionOf(next), { epoch: 2, view: 0, height: 50, ...fresh });
+  });
+
+  it('takes a vote for what is committed for none', () => {
+    const durable = database(HERE);
+    const { header } = database({ ...HERE, height: 51 }).committed;
+    const next = { ...durable, committed: { header, certificate: undefined } };
+    const fresh = { voted: null, prepared: null };
+    assert.deepEqual(positionOf(next), { ...HERE, height: 51, ...fresh });
+  });
+
+  it('reads back what it notes', () => {
+    assert.deepEqual(positionOf(database(HERE)), HERE);
   });
 });

@@ -4,16 +4,22 @@
 //
 // Kept beside the keys, away from the data folder that backups are made of. After an orderly stop the
 // database has to be, in all that votes depend on, the very one that was stopped. After a crash it has to
-// be at least as far as was noted last; so what can slip through is a copy that was made within the last
-// half minute before a crash, and a machine that is rolled back whole, keys and all.
+// be at least as far as was noted last, the last votes included: what only a vote changed is noted within
+// one interval, also when the log rests after it.
+//
+// What slips through: after a crash, a copy of whatever age that is as far as the last note and lacks only
+// what was signed since, so at most what was signed in the last NOTE_INTERVAL_MS before the crash (longer
+// only while notes fail, which is logged). A replica that is started on such a copy can vote twice, which
+// is evidence against it. And a machine that is rolled back whole, keys and all. A note before each vote
+// would close the first; it would be two more fsyncs for each.
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import { ObjectReader, canonicalJson, parseCanonicalJson } from '../../verifier/json.ts';
-import { headerDigest } from '../../verifier/replication/encode.ts';
+import { decodeAll, headerDigest, readCertifiedHeader } from '../../verifier/replication/encode.ts';
 import { ConfigError } from '../config.ts';
-import { decodePromise } from '../consensus/records.ts';
+import { decodeKeptNewView, decodePromise } from '../consensus/records.ts';
 import type { DurableState } from '../consensus/types.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { readSmallFile } from '../files.ts';
@@ -29,13 +35,22 @@ const MODE = 0o600;
 /** How often a running replica notes how far it is, milliseconds; only when it has moved. */
 export const NOTE_INTERVAL_MS = 30_000;
 
-/** How far a replica is, in what its votes depend on. */
+/**
+ * How far a replica is, in what its votes depend on. A vote changes neither its view nor its height, so
+ * the last ones have a part of their own: a copy from before them would let it vote again.
+ */
 export interface Position {
   readonly epoch: number;
   /** View that it has promised, in that epoch. */
   readonly view: number;
   /** Of the last committed batch. */
   readonly height: number;
+  /** That view, when a NEW-VIEW has opened it: its leader signs one, once. `null` before, and in view 0. */
+  readonly opened: number | null;
+  /** View of the last PREPARE for the next height; `null` before the first. */
+  readonly voted: number | null;
+  /** View of the last COMMIT for the next height; `null` before the first. */
+  readonly prepared: number | null;
 }
 
 interface Remembered extends Position {
@@ -75,20 +90,13 @@ export class LifeFile {
     if (life.seal !== null) {
       return life.seal === sealOf(durable) ? undefined : 'the database is not as it was stopped';
     }
-    const isBehind =
-      found.height < life.height ||
-      found.epoch < life.epoch ||
-      (found.epoch === life.epoch && found.view < life.view);
-    if (!isBehind) return undefined;
-    return (
-      `the database is an old copy: at batch ${found.height} of epoch ${found.epoch}, view ${found.view};` +
-      ` it was at batch ${life.height} of epoch ${life.epoch}, view ${life.view}`
-    );
+    if (!isBehind(found, life)) return undefined;
+    return `the database is an old copy: ${describePosition(found)}; it was ${describePosition(life)}`;
   }
 
   /** The replica runs, and is at least here. Durable when it returns; before the first vote. */
-  async note({ epoch, view, height }: Position): Promise<void> {
-    await this.#write({ epoch, view, height, generation: this.#generation, seal: null });
+  async note(position: Position): Promise<void> {
+    await this.#write({ ...position, generation: this.#generation, seal: null });
   }
 
   /** The replica has stopped in order, and signs nothing more. */
@@ -162,8 +170,7 @@ export class Life {
     try {
       if (store.halted !== undefined) return;
       const position = positionOf(await store.consensusState());
-      const { epoch, view, height } = this.#noted ?? {};
-      if (position.epoch === epoch && position.view === view && position.height === height) return;
+      if (this.#noted !== undefined && isSame(position, this.#noted)) return;
       await file.note(position);
       this.#noted = position;
     } catch (error) {
@@ -172,12 +179,64 @@ export class Life {
   }
 }
 
-/** How far a database is. */
+/**
+ * How far a database is.
+ *
+ * @throws {VerifyError} `MESSAGE_MALFORMED` for damaged records
+ */
 export function positionOf({ roster, committed, records }: DurableState): Position {
+  const { epoch } = roster;
+  const { height } = committed.header;
+  const nothing = { epoch, view: 0, height, opened: null, voted: null, prepared: null };
   const bytes = records.get('promise');
   const promise = bytes === undefined ? undefined : decodePromise(bytes);
-  const view = promise?.epoch === roster.epoch ? promise.view : 0;
-  return { epoch: roster.epoch, view, height: committed.header.height };
+  // Records of an epoch that is over say nothing, as in `restoreVoter`; nor do votes for what is decided.
+  if (promise?.epoch !== epoch) return nothing;
+  const { view, vote } = promise;
+  const newView = records.get('new-view');
+  const kept = newView && decodeKeptNewView(newView).content;
+  const certified = records.get('prepared');
+  const prepared = certified && decodeAll(certified, readCertifiedHeader).certificate.vote;
+  return {
+    epoch,
+    view,
+    height,
+    opened: kept?.epoch === epoch && kept.view === view ? view : null,
+    voted: vote?.height === height + 1 ? vote.view : null,
+    prepared: prepared?.epoch === epoch && prepared.height === height + 1 ? prepared.view : null,
+  };
+}
+
+/** Whether a database that was at `last` can't be at `found` any more. */
+function isBehind(found: Position, last: Position): boolean {
+  if (found.height < last.height || found.epoch < last.epoch) return true;
+  // Views start again with each epoch.
+  if (found.epoch > last.epoch) return false;
+  if (found.view < last.view) return true;
+  if (found.view === last.view && isBefore(found.opened, last.opened)) return true;
+  // The votes at a height count until it is committed. In each, views only grow.
+  if (found.height > last.height) return false;
+  return isBefore(found.voted, last.voted) || isBefore(found.prepared, last.prepared);
+}
+
+function isBefore(found: number | null, last: number | null): boolean {
+  return last !== null && (found === null || found < last);
+}
+
+function isSame(a: Position, b: Position): boolean {
+  return (
+    a.epoch === b.epoch &&
+    a.view === b.view &&
+    a.height === b.height &&
+    a.opened === b.opened &&
+    a.voted === b.voted &&
+    a.prepared === b.prepared
+  );
+}
+
+function describePosition({ epoch, view, height, opened, voted, prepared }: Position): string {
+  const last = `opened ${opened ?? '-'}, voted in ${voted ?? '-'}, committed in ${prepared ?? '-'}`;
+  return `at batch ${height} of epoch ${epoch}, view ${view} (${last})`;
 }
 
 function sealOf({ committed, records }: DurableState): string {
@@ -196,6 +255,9 @@ function parseLife(text: string, path: string): Remembered {
       epoch: reader.integer('epoch', 0),
       view: reader.integer('view', 0),
       height: reader.integer('height', 0),
+      opened: readView(reader, 'opened'),
+      voted: readView(reader, 'voted'),
+      prepared: readView(reader, 'prepared'),
       generation: reader.string('generation', HEX_LENGTH_MAX),
       seal: reader.required('seal') === null ? null : reader.string('seal', HEX_LENGTH_MAX),
     };
@@ -205,4 +267,8 @@ function parseLife(text: string, path: string): Remembered {
     if (!(error instanceof VerifyError)) throw error;
     throw new ConfigError(path, [`${error.code}: ${error.message}`]);
   }
+}
+
+function readView(reader: ObjectReader, name: string): number | null {
+  return reader.required(name) === null ? null : reader.integer(name, 0);
 }
