@@ -9,11 +9,13 @@ import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { formatContradiction } from '../../verifier/evidence/contradiction.ts';
 import { formatForkEvidence } from '../../verifier/evidence/fork.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { voteBytes, ZERO_DIGEST } from '../../verifier/replication/encode.ts';
 import type { Message, PrePrepareMessage, Vote } from '../../verifier/replication/messages.ts';
 import type { Misbehaviour } from '../../verifier/replication/misbehaviour.ts';
 import { formatMisbehaviour } from '../../verifier/replication/report.ts';
 import { bodyHash, genesisHeader, headerDigest } from '../../verifier/replication/encode.ts';
+import { checkDocument } from '../evidence/check-file.ts';
 
 const LIAR = 3;
 
@@ -228,22 +230,47 @@ describe('evidence verify, heads that the log never had', () => {
     log.commit();
     return log;
   };
-  const byNote = (cosigners: readonly number[], hash = '$2'): string => {
+  const byNote = (
+    cosigners: readonly number[],
+    hash = '$2',
+    logged?: readonly number[],
+  ): string => {
     const other = shown();
     const note = other.note({ cosigners });
     return formatContradiction({
       claim: { kind: 'note', note: note.replace(/(— \S+ )(.{8})/, `$1${hash}`) },
       root: fake.log.root(other.size),
-      evidence: fake.log.evidence([], { since: other.size }),
+      evidence: fake.log.evidence([], {
+        since: other.size,
+        ...(logged === undefined ? {} : { cosigners: logged }),
+      }),
     });
   };
 
-  it('names the replicas that signed it', async () => {
-    const { exit, result } = await verifyText(`${byNote([LIAR])}\n`);
-    assert.equal(exit.code, 0);
-    assert.equal(result?.['kind'], 'contradiction');
-    const names = (result['replicas'] as readonly { readonly name: string }[]).map((r) => r.name);
-    assert.deepEqual(names, [fake.log.roster.replicas[LIAR]?.name]);
+  it('names the replicas that signed both sides, and only those as faulty', async () => {
+    const others = fake.log.roster.replicas.map((_, i) => i).filter((i) => i !== LIAR);
+    const liar = fake.log.roster.replicas[LIAR] ?? assert.fail('it is a replica');
+    const { name } = liar;
+    const key = publicKeyHex(liar.cosignKey.publicKey);
+    for (const [cosigners, faulty, signedOther] of [
+      [undefined, [{ name, key }], []],
+      [others, [], [{ name, key }]],
+    ] as const) {
+      const { exit, result } = await verifyText(`${byNote([LIAR], '$2', cosigners)}\n`);
+      assert.equal(exit.code, 0);
+      assert.equal(result?.['kind'], 'contradiction');
+      assert.deepEqual(result['faulty'], faulty);
+      assert.deepEqual(result['signedOther'], signedOther);
+    }
+  });
+
+  it('tells people that nobody is proven faulty when nobody signed both', async () => {
+    const others = fake.log.roster.replicas.map((_, i) => i).filter((i) => i !== LIAR);
+    const source = new TextEncoder().encode(byNote([LIAR], '$2', others));
+    const { lines } = await checkDocument(source, fake.log.pin, nativeVerifier);
+    assert.match(lines[0] ?? '', /the log forked, or who signed the claimed one lies$/);
+    assert.ok(lines.includes('signed both  nobody: nobody is proven faulty'), lines.join('\n'));
+    assert.doesNotMatch(lines.join('\n'), /provably/);
   });
 
   it('refuses one that nobody signed', async () => {

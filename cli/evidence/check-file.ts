@@ -5,6 +5,7 @@ import {
   CONTRADICTION_FORMAT,
   parseContradiction,
   verifyContradiction,
+  type ProvenContradiction,
 } from '../../verifier/evidence/contradiction.ts';
 import {
   parseForkEvidence,
@@ -109,8 +110,8 @@ async function contradictionFinding(
   pin: string,
   verifier: SignatureVerifier,
 ): Promise<Finding> {
-  const { origin, size, claimed, logged, checkpointSize, witness, replicas } =
-    await verifyContradiction(parseContradiction(text), pin, verifier);
+  const proven = await verifyContradiction(parseContradiction(text), pin, verifier);
+  const { origin, size, claimed, logged, checkpointSize, witness, faulty, signedOther } = proven;
   const names = (list: readonly { readonly name: string }[]): string =>
     list.map(({ name }) => name).join(' ');
   return {
@@ -131,18 +132,41 @@ async function contradictionFinding(
               sequence: witness.sequence,
               signers: witness.signers.map(({ name, keyId }) => ({ name, keyId })),
             },
-      replicas: replicas.map(({ name, key }) => ({ name, key })),
+      faulty: faulty.map(({ name, key }) => ({ name, key })),
+      signedOther: signedOther.map(({ name, key }) => ({ name, key })),
     },
     lines: [
-      `PROVEN: log ${origin} never had the head of size ${size} that is claimed`,
+      contradictionVerdict(proven),
       `claimed      ${claimed}`,
       `in the log   ${logged}   (checkpoint of size ${checkpointSize})`,
-      witness === null
-        ? `signed by    replicas ${names(replicas)}   (no correct replica signs it)`
-        : `signed by    ${names(witness.signers)}, maintainers of ${witness.package}: ` +
-          'they were shown another log, or say so falsely',
+      ...(witness === null
+        ? [
+            faulty.length === 0
+              ? 'signed both  nobody: nobody is proven faulty'
+              : `signed both  ${names(faulty)}   (provably faulty)`,
+            ...(signedOther.length === 0
+              ? []
+              : [
+                  `signed other ${names(signedOther)}   (the claimed branch only: no proof of guilt)`,
+                ]),
+          ]
+        : [
+            `signed by    ${names(witness.signers)}, maintainers of ${witness.package}: ` +
+              'they were shown another log, or say so falsely',
+          ]),
     ],
   };
+}
+
+// The one line that lists show. Of a note it blames nobody who may just have followed a forked log.
+function contradictionVerdict({ origin, size, witness, faulty }: ProvenContradiction): string {
+  if (witness !== null) {
+    return `PROVEN: log ${origin} never had the head of size ${size} that is claimed`;
+  }
+  const two = `PROVEN: log ${origin} has two heads of size ${size}, each signed by replicas`;
+  return faulty.length === 0
+    ? `${two}: the log forked, or who signed the claimed one lies`
+    : `${two}, some by the same`;
 }
 
 async function reportFinding(

@@ -192,7 +192,7 @@ describe('ContradictionKeeper', () => {
       assert.deepEqual(await keeper.keepNote(forgedNote(header)), report);
       assert.deepEqual(await keeper.list(), [{ id: report.id, kind: 'note' }]);
       const proof = await proven(keeper, report.id);
-      assert.equal(proof.replicas.length, 4);
+      assert.equal(proof.faulty.length, 4);
       assert.equal(proof.witness, null);
     }));
 

@@ -92,17 +92,38 @@ describe('verifyContradiction', () => {
       ['ada', 'ben'],
     );
     assert.deepEqual([proof.witness.package, proof.witness.sequence], ['p', 0]);
-    assert.deepEqual(proof.replicas, []);
+    assert.deepEqual([proof.faulty, proof.signedOther], [[], []]);
   });
 
   it('names the replicas that cosigned the other log, fewer than a quorum too', async () => {
     const proof = await check(byNote);
     assert.deepEqual(
-      proof.replicas.map(({ name }) => name),
+      proof.faulty.map(({ name }) => name),
       ['replica-1.example', 'replica-3.example'],
     );
     assert.equal(proof.witness, null);
   });
+
+  // f1 and f2 (replicas 1 and 3) fork the log into {0, 1, 3} and {1, 2, 3}, and post the other branch's
+  // note with the line of the correct one alone: it cosigned what was committed at it.
+  const blame: readonly (readonly [string, number[], number[], string[], string[]])[] = [
+    ['nobody, of a note with the victim’s line only', [2], [0, 1, 3], [], ['2']],
+    ['who signed both, of the whole note', [1, 2, 3], [0, 1, 3], ['1', '3'], ['2']],
+    ['a lone liar that the log’s side shows', [1], [0, 1, 2, 3], ['1'], []],
+  ];
+  for (const [why, claimed, logged, faulty, signedOther] of blame) {
+    it(`blames ${why}`, async () => {
+      const proof = await check({
+        ...byNote,
+        claim: { kind: 'note', note: shown.note({ cosigners: claimed }) },
+        evidence: log.evidence([], { since: SIZE, cosigners: logged }),
+      });
+      const namesOf = (list: typeof proof.faulty): string[] => list.map(({ name }) => name);
+      const full = (list: string[]): string[] => list.map((i) => `replica-${i}.example`);
+      assert.deepEqual(namesOf(proof.faulty), full(faulty));
+      assert.deepEqual(namesOf(proof.signedOther), full(signedOther));
+    });
+  }
 
   it('names nobody for a line with his name that he did not sign', async () => {
     const good = shown.note({ cosigners: [1] });
@@ -114,7 +135,7 @@ describe('verifyContradiction', () => {
     assert.match(framed, /^— replica-2/);
     const proof = await check({ ...byNote, claim: { kind: 'note', note: `${good}${framed}\n` } });
     assert.deepEqual(
-      proof.replicas.map(({ name }) => name),
+      proof.faulty.map(({ name }) => name),
       ['replica-1.example'],
     );
   });

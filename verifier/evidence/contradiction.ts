@@ -1,10 +1,12 @@
 // Evidence that somebody was shown another log (DESIGN 4.4, "observed heads"): a head that names this
 // log, and this log's own proof that its tree of that size has another root. The head comes either in
 // a statement that maintainers signed, who by that say what they were shown, or in a checkpoint note
-// that replicas cosigned, which no correct one of them signs. Whoever checks it needs a pin only.
+// that replicas cosigned. Of those only who cosigned the log's side too is proven faulty: when more than f
+// lie, a correct replica cosigns whichever branch was committed at it, and the liars could post that
+// branch's note with nobody's line but his. Whoever checks it needs a pin only.
 import { equalBytes } from '../bytes.ts';
 import { parseCheckpoint } from '../checkpoint.ts';
-import { planCosigners } from '../cosignature.ts';
+import { planCosigners, type VerifiedCheckpoint } from '../cosignature.ts';
 import { envelopeJson, planSigners, readEnvelope, statementHash, type Envelope } from '../dsse.ts';
 import { keyId, publicKeyHex } from '../ed25519.ts';
 import { encodeHex } from '../encoding.ts';
@@ -82,8 +84,23 @@ export interface ProvenContradiction {
     /** At least f + 1 of that set. */
     readonly signers: readonly Signer[];
   } | null;
-  /** Replicas that cosigned the claimed head: no correct one does. Empty for a statement. */
-  readonly replicas: readonly { readonly name: string; readonly key: string }[];
+  /**
+   * Replicas that cosigned the claimed head and the checkpoint that contradicts it: no correct one does.
+   * Empty for a statement.
+   */
+  readonly faulty: readonly HeadSigner[];
+  /**
+   * Replicas that cosigned the claimed head, and not the checkpoint shown: they signed the other branch.
+   * They lie, or the log forked, which takes more than f others. Empty for a statement.
+   */
+  readonly signedOther: readonly HeadSigner[];
+}
+
+/** A replica, by its verified signature. */
+export interface HeadSigner {
+  readonly name: string;
+  /** Hex. */
+  readonly key: string;
 }
 
 /** The head of a log that a statement names; `undefined` for kinds that name none. */
@@ -178,9 +195,9 @@ export async function verifyContradiction(
   // The chain leads to the reader's pin, checked above, wherever it begins.
   const shown = await verifyLog(evidence, statementHash(first.payload), verifier);
   const { origin, size: checkpointSize } = shown.checkpoint.checkpoint;
-  const { head, witness, replicas } =
+  const { head, witness, faulty, signedOther } =
     claim.kind === 'note'
-      ? await noteSide(claim.note, origin, shown.rosters, verifier)
+      ? await noteSide(claim.note, origin, shown, verifier)
       : await statementSide(claim, origin, shown, verifier);
   requireLogged(head.size, root, shown, evidence);
   if (equalBytes(head.root, root))
@@ -192,20 +209,22 @@ export async function verifyContradiction(
     logged: encodeHex(root),
     checkpointSize,
     witness,
-    replicas,
+    faulty,
+    signedOther,
   };
 }
 
 interface ClaimSide {
   readonly head: LogHead;
   readonly witness: ProvenContradiction['witness'];
-  readonly replicas: ProvenContradiction['replicas'];
+  readonly faulty: readonly HeadSigner[];
+  readonly signedOther: readonly HeadSigner[];
 }
 
 async function noteSide(
   source: string,
   origin: string,
-  rosters: readonly Roster[],
+  { rosters, checkpoint }: VerifiedLog,
   verifier: SignatureVerifier,
 ): Promise<ClaimSide> {
   const note = parseNote(source);
@@ -219,11 +238,29 @@ async function noteSide(
   );
   const signers = await runPlan(verifier, planCosigners(note, [...keys.values()]));
   if (signers.length === 0) throw refused('no replica signed the note');
+  const named = signers.map(({ name, publicKey }) => ({ name, key: publicKeyHex(publicKey) }));
+  // The checkpoint is no older than the claim and has the other root in its past (`requireLogged`).
+  const logged = cosignerKeys(checkpoint, rosters.at(-1));
   return {
     head,
     witness: null,
-    replicas: signers.map(({ name, publicKey }) => ({ name, key: publicKeyHex(publicKey) })),
+    faulty: named.filter(({ key }) => logged.has(key)),
+    signedOther: named.filter(({ key }) => !logged.has(key)),
   };
+}
+
+function cosignerKeys(
+  { cosignatures }: VerifiedCheckpoint,
+  roster: Roster | undefined,
+): ReadonlySet<string> {
+  assert(roster !== undefined, 'a verified chain has a roster');
+  return new Set(
+    cosignatures.map(({ replica: index }) => {
+      const replica = roster.replicas[index];
+      assert(replica !== undefined, 'a cosigner is a member of the roster');
+      return publicKeyHex(replica.cosignKey.publicKey);
+    }),
+  );
 }
 
 // Counted under any set that the package ever had: the statement was refused before anybody could say
@@ -254,7 +291,7 @@ async function statementSide(
       .map((one) => ({ name: one.name, keyId: keyId(one.key) }))
       .filter((one) => ids.has(one.keyId));
     const witness = { statement: submission.id, package: name, sequence: set.sequence, signers };
-    return { head, witness, replicas: [] };
+    return { head, witness, faulty: [], signedOther: [] };
   }
   throw refused('not enough maintainers of any set of the package signed the statement');
 }
