@@ -18,7 +18,7 @@ import {
   type ManagerTask,
 } from '../managers/manager.ts';
 import { forgetRegistry } from '../managers/memory.ts';
-import { BERRY_RC, stagedSettings } from '../managers/settings.ts';
+import { stagedSettings } from '../managers/settings.ts';
 import { runChild, type ChildResult } from '../npm/child.ts';
 import { parsePackageJson } from '../npm/npm.ts';
 import { parseInstallSpec } from '../npm/resolve.ts';
@@ -111,9 +111,9 @@ async function install(job: Job, before: Lockfile | undefined): Promise<Report> 
   const stores = await mkdtemp(join(tmpdir(), 'bftpkg-stores-'));
   const proxy = await openProxy(invocation, session, { tell: () => undefined });
   try {
-    await prepare(job, before, staging, proxy.server.registry);
+    const rcName = await prepare(job, before, staging, proxy.server.registry);
     invocation.progress(`installing with ${manager.name}, through the proxy`);
-    const result = await runManager(job, staging.folder, proxy, stores);
+    const result = await runManager(job, staging.folder, proxy, { stores, rcName });
     if (result.code !== 0) return await explain(job, proxy, result);
     return await takeOver(job, before, staging, proxy);
   } finally {
@@ -123,15 +123,17 @@ async function install(job: Job, before: Lockfile | undefined): Promise<Report> 
   }
 }
 
-// What the private folder has: what decides about the tree, and nothing that runs.
+// What the private folder has: what decides about the tree, and nothing that runs. Returns what Yarn Berry's
+// settings file is called in it.
 async function prepare(
   { manager, project, packageJson, lockText }: Job,
   before: Lockfile | undefined,
   staging: Staging,
   registry: string,
-): Promise<void> {
+): Promise<string> {
   const locals = before?.graph.projects.map(({ folder }) => folder) ?? [];
-  const files = new Map(await stagedSettings(manager, project));
+  const settings = await stagedSettings(manager, project);
+  const files = new Map(settings.files);
   // A folder that is its own only member is what it is without that.
   const members = files.get('pnpm-workspace.yaml')?.split(/^["']?packages["']?:/m)[1] ?? '';
   const hasWorkspaces = /^[ \t]*- *(?!["']?\.["']?[ \t]*$)\S/m.test(
@@ -158,13 +160,14 @@ async function prepare(
     await mkdir(dirname(join(staging.folder, name)), { recursive: true });
     await writeFile(join(staging.folder, name), text);
   }
+  return settings.rcName;
 }
 
 async function runManager(
   { invocation: { context }, manager, task }: Job,
   folder: string,
   { server }: Proxy,
-  stores: string,
+  { stores, rcName }: { readonly stores: string; readonly rcName: string },
 ): Promise<ChildResult> {
   const variables = await managerVariables(server, stores);
   const home = join(stores, 'home');
@@ -173,7 +176,7 @@ async function runManager(
     cwd: folder,
     context,
     // CI: managers ask nothing then.
-    env: { ...variables, HOME: home, CI: '1', YARN_RC_FILENAME: BERRY_RC },
+    env: { ...variables, HOME: home, CI: '1', YARN_RC_FILENAME: rcName },
   });
 }
 

@@ -1,5 +1,6 @@
 // The package managers other than npm that bftpkg can drive: which of them is there, and with which words it
 // installs without running anything. All words were tried; what a manager does by itself is in NPM.md.
+import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 
 import type { Context } from '../context.ts';
@@ -45,6 +46,17 @@ const LOCKFILES: Readonly<Record<ManagerName, string>> = {
   yarn: 'yarn.lock',
   bun: 'bun.lock',
 };
+
+const RC_NAME_BYTES = 16;
+
+/**
+ * A name for Yarn Berry's settings file, made for one run. Berry reads the file of that name in its folder and
+ * in every folder above, and loads the plugins that each of them names. The private folder lies in the project:
+ * a repository that knew the name could bring a file that runs code.
+ */
+export function unguessableRcName(): string {
+  return `.${randomBytes(RC_NAME_BYTES).toString('hex')}.yml`;
+}
 
 /**
  * Finds a manager.

@@ -10,7 +10,7 @@ import { CliError } from '../errors.ts';
 import { keptVariables, managerVariables } from '../proxy/manager-environment.ts';
 import { fromProxy, toProxy } from './lock-addresses.ts';
 import { wordsFor, type Manager, type ManagerKind, type ManagerTask } from './manager.ts';
-import { BERRY_RC, stagedSettings } from './settings.ts';
+import { stagedSettings } from './settings.ts';
 
 const REGISTRY = 'http://127.0.0.1:4873/0123456789abcdef0123456789abcdef/';
 
@@ -108,9 +108,11 @@ describe('stagedSettings', () => {
 
   async function staged(kind: ManagerKind, name: string, text: string): Promise<string> {
     await writeFile(join(folder, name), text);
-    const files = await stagedSettings(manager(kind), folder);
+    const { files, rcName } = await stagedSettings(manager(kind), folder);
     await rm(join(folder, name));
-    return [...files].map(([file, content]) => `${file}: ${content}`).join('\n');
+    return [...files]
+      .map(([file, content]) => `${file === rcName ? 'RC' : file}: ${content}`)
+      .join('\n');
   }
 
   it('keeps what decides about the tree, and drops what runs', async () => {
@@ -144,7 +146,28 @@ describe('stagedSettings', () => {
   it('gives Yarn Berry a file of its own', async () => {
     const text = 'nodeLinker: node-modules\nyarnPath: ./evil.cjs\nplugins:\n  - ./evil.cjs\n';
     const found = await staged('yarn-berry', '.yarnrc.yml', text);
-    assert.equal(found, `${BERRY_RC}: nodeLinker: node-modules\nenableScripts: false\n`);
+    assert.equal(found, `RC: nodeLinker: node-modules\nenableScripts: false\n`);
+  });
+
+  // Berry loads the plugins that a file of that name has in any folder above: the project's, too.
+  it('names that file anew for each run, so that no repository can have one of the name', async () => {
+    const fixed = '.bftpkg-yarnrc.yml';
+    await writeFile(join(folder, '.yarnrc.yml'), 'nodeLinker: node-modules\n');
+    await writeFile(join(folder, fixed), 'plugins:\n  - ./evil.cjs\n');
+    try {
+      const [one, two] = await Promise.all([
+        stagedSettings(manager('yarn-berry'), folder),
+        stagedSettings(manager('yarn-berry'), folder),
+      ]);
+      assert.notEqual(one.rcName, two.rcName);
+      for (const { files, rcName } of [one, two]) {
+        assert.match(rcName, /^\.[0-9a-f]{32}\.yml$/);
+        assert.deepEqual([...files.keys()], [rcName]);
+      }
+    } finally {
+      await rm(join(folder, '.yarnrc.yml'));
+      await rm(join(folder, fixed));
+    }
   });
 
   for (const text of ['', 'nodeLinker: pnp\n', 'plugins: []\n']) {

@@ -5,10 +5,7 @@ import { join } from 'node:path';
 import { CliError } from '../errors.ts';
 import { readNpmrcLines } from '../npm/npmrc.ts';
 import { readSettingsFile, topLevelKeys } from '../proxy/project-settings.ts';
-import type { Manager } from './manager.ts';
-
-/** Berry reads this file and no other, neither here nor in the folders above. */
-export const BERRY_RC = '.bftpkg-yarnrc.yml';
+import { unguessableRcName, type Manager } from './manager.ts';
 
 const PNPM_WORKSPACE = 'pnpm-workspace.yaml';
 
@@ -63,19 +60,25 @@ const BERRY_KEPT: ReadonlySet<string> = new Set([
 
 const PLAIN_VALUE = /^[A-Za-z0-9^~._*@!/, -]{0,256}$/;
 
-/** Files for the private folder, by name. */
-export async function stagedSettings(
-  { kind }: Manager,
-  project: string,
-): Promise<ReadonlyMap<string, string>> {
+/** What a private folder gets of the project's settings. */
+export interface StagedSettings {
+  /** Files, by name. */
+  readonly files: ReadonlyMap<string, string>;
+  /** For Yarn Berry: what its settings file is called in this run. */
+  readonly rcName: string;
+}
+
+/** The settings for a private folder, with a name for Yarn Berry's that no other run has. */
+export async function stagedSettings({ kind }: Manager, project: string): Promise<StagedSettings> {
+  const rcName = unguessableRcName();
   switch (kind) {
     case 'pnpm':
-      return await pnpmSettings(project);
+      return { files: await pnpmSettings(project), rcName };
     case 'yarn-berry':
-      return await berrySettings(project);
+      return { files: await berrySettings(project, rcName), rcName };
     case 'yarn-classic':
     case 'bun':
-      return new Map();
+      return { files: new Map(), rcName };
   }
 }
 
@@ -92,7 +95,10 @@ async function pnpmSettings(project: string): Promise<ReadonlyMap<string, string
   ]);
 }
 
-async function berrySettings(project: string): Promise<ReadonlyMap<string, string>> {
+async function berrySettings(
+  project: string,
+  rcName: string,
+): Promise<ReadonlyMap<string, string>> {
   const path = join(project, '.yarnrc.yml');
   const text = await keptBlocks(path, BERRY_KEPT);
   const [, linker] = /^nodeLinker:\s*["']?([a-z-]+)["']?\s*$/m.exec(text) ?? [];
@@ -102,7 +108,7 @@ async function berrySettings(project: string): Promise<ReadonlyMap<string, strin
       hints: ['bftpkg proxy -- yarn install'],
     });
   }
-  return new Map([[BERRY_RC, `${text}enableScripts: false\n`]]);
+  return new Map([[rcName, `${text}enableScripts: false\n`]]);
 }
 
 /** The blocks of a YAML file whose keys are kept, as they are written. */
