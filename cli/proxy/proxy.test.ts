@@ -407,6 +407,9 @@ describe('the verifying proxy', () => {
     const requests: readonly (readonly [string, string, number, RegExp])[] = [
       ['GET', '-/ping', 200, /^\{\}$/],
       ['POST', '-/npm/v1/security/advisories/bulk', 200, /^\{\}$/],
+      ['POST', '-/npm/v1/security/audits/quick', 200, /^\{\}$/],
+      ['POST', '-/npm/v1/security/audits/quick/more', 404, /error/],
+      ['POST', '-/npm/v1/security/', 404, /error/],
       ['GET', '-/npm/v1/keys', 404, /error/],
       ['GET', '-/npm/v1/attestations/alpha@1.0.0', 404, /error/],
       ['GET', '-/whoami', 404, /error/],
@@ -422,6 +425,20 @@ describe('the verifying proxy', () => {
           const response = await fetch(`${server.registry}${path}`, { method, body });
           assert.equal(response.status, status);
           assert.match(await response.text(), text);
+        });
+      });
+    }
+
+    // `fetch` would take the dots out by itself. An audit is relayed with the user's token: with these in it,
+    // the token would change who may publish a package.
+    for (const way of ['../../../', 'audits/quick/../../../../../', '%2e%2e/%2e%2e/%2e%2e/']) {
+      it(`relays no audit that leads elsewhere: ${way}`, async () => {
+        await withProxy(async ({ server }) => {
+          const { host, pathname } = new URL(server.registry);
+          const path = `${pathname}-/npm/v1/security/${way}-/package/x/access`;
+          const head = `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n`;
+          const answer = await talk(server.port, `${head}Content-Length: 2\r\n\r\n{}`);
+          assert.match(answer, /^HTTP\/1\.1 404 /);
         });
       });
     }

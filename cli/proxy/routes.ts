@@ -21,6 +21,15 @@ const AUDIT_BYTES_MAX = 4 * 1024 * 1024;
 
 const JSON_TYPE = 'application/json';
 
+// What npm and the others ask when they audit. Whole paths, not their beginning: behind that, `..` would
+// lead out of it, and any POST would go to the registry with the user's token
+// (`-/npm/v1/security/../../../-/package/x/access`).
+const AUDIT_PATHS: ReadonlySet<string> = new Set([
+  '-/npm/v1/security/advisories/bulk',
+  '-/npm/v1/security/audits',
+  '-/npm/v1/security/audits/quick',
+]);
+
 /** Answers requests behind the secret part of the path. */
 export class RegistryRoutes {
   readonly #registry: VerifiedRegistry;
@@ -47,7 +56,9 @@ export class RegistryRoutes {
     const path = target.replace(/\?.*$/s, '');
     const { method } = request;
     if (method === 'POST' && path.startsWith('-/npm/v1/security/')) {
-      return await this.#audit(path, request, response);
+      if (AUDIT_PATHS.has(path)) return await this.#audit(path, request, response);
+      request.resume();
+      return sendError(response, 404, 'the verifying proxy relays audits and nothing else');
     }
     if (method !== 'GET' && method !== 'HEAD') {
       request.resume();
