@@ -45,7 +45,9 @@ export async function readRegistries(
     // Without variables: nothing of the user's environment goes where a project points.
     readLines(join(project, '.npmrc'), {}),
   ]);
-  const settings = new Map([...user, ...own]);
+  // The user's own word goes first, the other way round than in npm: a project that says where the user's
+  // `@acme` lives could have what an exception for `@acme/*` allows come from a stranger.
+  const settings = new Map([...own, ...user]);
   const fallback = named ?? settings.get('registry') ?? (await npmDefault(context));
   const tokens = [...user].flatMap(([key, value]) => readToken(key, value));
   return {

@@ -269,6 +269,16 @@ describe('packages that a policy allows without the log', () => {
       for (const { authorization } of elsewhere.visits) assert.equal(authorization, undefined);
     });
 
+    it('and packages stay where the user says that a scope lives, whatever the project says', async () => {
+      await writeFile(join(fake.home, '.npmrc'), `@acme:registry=${registry.url}/\n`);
+      await writeFile(join(fake.project, '.npmrc'), `@acme:registry=${elsewhere.url}/\n`);
+      for (const each of [registry, elsewhere]) each.offer('@acme/secret', { '1.0.0': one });
+      const { code, stderr } = await get('@acme/secret/-/secret-1.0.0.tgz');
+      assert.equal(code, EXIT.verified, stderr);
+      assert.equal(registry.visits.length, 2, 'the registry of the user is asked');
+      assert.deepEqual(elsewhere.visits, []);
+    });
+
     const places: readonly (readonly [string, string])[] = [
       ['another path of the host', '/private/'],
       ['a host that begins alike', '.evil.example/'],
