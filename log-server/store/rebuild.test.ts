@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -313,6 +314,24 @@ describe('finishRebuild', () => {
       await finishRebuild(world.folder);
       assert.ok(!existsSync(`${file}-wal`));
       await requireWhole(world, true);
+    }));
+
+  // Otherwise a power failure could leave neither the new database nor the last votes of the old one.
+  it('has the new database on the disk before it takes anything of the old one away', (context) =>
+    withReplica(async (world) => {
+      await interrupted(world);
+      const journal = join(world.folder, `${DATABASE_FILE}-wal`);
+      await writeFile(journal, 'its journal');
+      const handle = await open(world.folder, 'r');
+      await handle.close();
+      const prototype = Object.getPrototypeOf(handle) as FileHandle;
+      const held: boolean[] = [];
+      context.mock.method(prototype, 'sync', async function (this: FileHandle) {
+        held.push(existsSync(journal));
+        await this.datasync();
+      });
+      await finishRebuild(world.folder);
+      assert.deepEqual(held, [true, false, false]);
     }));
 
   it('leaves the new one’s journal alone when it is in its place already', () =>

@@ -120,6 +120,9 @@ export async function finishRebuild(folder: string): Promise<void> {
   if (!existsSync(join(place, COMPLETE))) return;
   const finished = join(place, DATABASE_FILE);
   if (existsSync(finished)) {
+    // The new one's folder has to be on the disk before anything of the old one goes: a power failure that
+    // leaves neither it nor the old journal would leave a database without its last votes.
+    await syncFolder(folder);
     // SQLite would play the old journal into the new file: it carries no name of the file it is for.
     for (const ending of ['-wal', '-shm', '-journal']) {
       await rm(join(folder, DATABASE_FILE + ending), { force: true });
