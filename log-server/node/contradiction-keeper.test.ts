@@ -196,6 +196,32 @@ describe('ContradictionKeeper', () => {
       assert.equal(proof.witness, null);
     }));
 
+  it('adds the lines of later postings: who posts a note first does not choose whom it names', () =>
+    withLog(async ({ folder, storage, keeper, header }) => {
+      const whole = forgedNote(header);
+      const [text = '', block = ''] = whole.split(/(?<=\n)\n/);
+      const lines = block.split(/(?<=\n)/);
+      assert.equal(lines.length, 4);
+      const stripped = (...kept: string[]): string => `${text}\n${kept.join('')}`;
+      // 60 lines of nobody, which would leave no room for others if they were kept.
+      const padding = Array.from({ length: 60 }, (_, i) =>
+        (lines[1] ?? '').replace(/ \S{8}/, ` ${String(i).padStart(8, 'A')}`),
+      );
+      const report = await keeper.keepNote(stripped(lines[2] ?? '', ...padding));
+      ensure(report.kind === 'kept', 'it is kept');
+      assert.equal((await proven(keeper, report.id)).faulty.length, 1);
+      for (const [posted, count] of [
+        [stripped(lines[0] ?? '', lines[2] ?? ''), 2],
+        [stripped(lines[2] ?? ''), 2],
+        [whole, 4],
+      ] as const) {
+        assert.deepEqual(await keeper.keepNote(posted), report);
+        const proof = await proven(keeperOf(folder, storage), report.id);
+        assert.equal(proof.faulty.length, count);
+      }
+      assert.equal((await keeper.list()).length, 1);
+    }));
+
   it('keeps no note that is of this log, or beyond its end', () =>
     withLog(async ({ keeper, header }) => {
       assert.deepEqual(await keeper.keepNote(noteFor(header)), { kind: 'consistent' });

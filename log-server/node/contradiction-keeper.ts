@@ -24,12 +24,20 @@ import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { readSubmission } from '../../verifier/ledger/submission.ts';
 import type { LedgerView } from '../../verifier/ledger/view.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
-import { NOTE_LENGTH_MAX, parseNote } from '../../verifier/note.ts';
+import {
+  formatNote,
+  NOTE_LENGTH_MAX,
+  NOTE_SIGNATURES_MAX,
+  parseNote,
+  type NoteSignature,
+  type SignedNote,
+} from '../../verifier/note.ts';
 import { parseRoster } from '../../verifier/roster.ts';
 import { sha256 } from '../../verifier/sha256.ts';
-import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
+import { runPlan, runPlans, type SignatureVerifier } from '../../verifier/signatures.ts';
 import { maintainerKeys, maintainerThreshold } from '../../verifier/statements/maintainers.ts';
 import type { LogHead } from '../../verifier/statements/observed.ts';
+import type { VerifierKey } from '../../verifier/vkey.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import type { ContradictionSummary, HeadReport } from '../http/face.ts';
 import type { Log } from '../log.ts';
@@ -42,7 +50,7 @@ const STATEMENTS_MAX = 256;
 /** Of them, of one package: anybody may claim a package and sign heads that never were. */
 const PER_PACKAGE_MAX = 4;
 
-/** Notes kept: 16 MiB of the largest. Each has the signature of a replica that is faulty. */
+/** Notes kept: 16 MiB of the largest. Each has the signature of a replica. */
 const NOTES_MAX = 256;
 
 /** Of them, held against one replica: one is proof enough, and it can sign any number. */
@@ -129,7 +137,7 @@ export class ContradictionKeeper {
   }
 
   async #keepNote(source: string): Promise<HeadReport> {
-    const { verifier, view, store } = this.#parts;
+    const { view, store } = this.#parts;
     const note = parseNote(source);
     const head = parseCheckpoint(note.text);
     const { origin } = view.roster;
@@ -142,16 +150,33 @@ export class ContradictionKeeper {
     if (!(await this.#isContradicted(head))) return { kind: 'consistent' };
     const rosters = await store.rosterEnvelopes();
     const replicas = rosters.flatMap(({ payload }) => parseRoster(payload).replicas);
-    const keys = new Map(
+    const byKey = new Map(
       replicas.map(({ cosignKey }) => [publicKeyHex(cosignKey.publicKey), cosignKey]),
     );
-    const signers = await runPlan(verifier, planCosigners(note, [...keys.values()]));
-    if (signers.length === 0) {
+    const keys = [...byKey.values()];
+    const lines = await this.#verifiedLines(note, keys);
+    if (lines.size === 0) {
       throw new VerifyError('NOTE_SIGNATURE_INVALID', 'no replica of this log signed the note');
     }
-    const accused = signers.map(({ publicKey }) => publicKeyHex(publicKey));
-    const hash = encodeHex(sha256(utf8(note.text)));
-    return this.#inTurn(() => this.#putNote(hash, accused, source));
+    return this.#inTurn(() => this.#putNote(note.text, lines, keys));
+  }
+
+  /** The good lines by their keys, one of each: what strangers write below a note takes room of others. */
+  async #verifiedLines(
+    { text, signatures }: SignedNote,
+    keys: readonly VerifierKey[],
+  ): Promise<ReadonlyMap<string, NoteSignature>> {
+    const plans = signatures.map((line) => planCosigners({ text, signatures: [line] }, keys));
+    const outcomes = await runPlans(this.#parts.verifier, plans);
+    const lines = new Map<string, NoteSignature>();
+    for (const [i, line] of signatures.entries()) {
+      const outcome = outcomes[i];
+      const [key] = outcome?.kind === 'ok' ? outcome.value : [];
+      if (key === undefined) continue;
+      const name = publicKeyHex(key.publicKey);
+      if (!lines.has(name)) lines.set(name, line);
+    }
+    return lines;
   }
 
   /** What is kept, oldest packages first, then notes. Unreadable folders hold nothing. */
@@ -234,15 +259,52 @@ export class ContradictionKeeper {
     return (await this.#write(id, text)) ? id : undefined;
   }
 
-  async #putNote(hash: string, accused: readonly string[], note: string): Promise<HeadReport> {
+  async #putNote(
+    text: string,
+    lines: ReadonlyMap<string, NoteSignature>,
+    keys: readonly VerifierKey[],
+  ): Promise<HeadReport> {
+    const hash = encodeHex(sha256(utf8(text)));
     const kept = (await this.list()).filter(({ kind }) => kind === 'note');
     const known = kept.find(({ id }) => id.endsWith(hash));
-    if (known !== undefined) return { kind: 'kept', id: known.id };
-    const key = accused.find(
+    if (known !== undefined) {
+      // Whoever posts a note first chooses its lines. With one alone, of a replica that signed nothing
+      // else, the forkers would have kept out all postings with their own.
+      const old = await this.#keptLines(known.id, text, keys);
+      const all = [...new Map([...old, ...lines, ...old])].slice(0, NOTE_SIGNATURES_MAX);
+      if (all.length === old.size) return { kind: 'kept', id: known.id };
+      return this.#writeNote(known.id, text, new Map(all));
+    }
+    const key = [...lines.keys()].find(
       (one) => kept.filter(({ id }) => NOTE_ID.exec(id)?.[1] === one).length < PER_REPLICA_MAX,
     );
-    if (key === undefined || kept.length >= NOTES_MAX) return { kind: 'full' };
-    const id = `n-${key}-${hash}`;
+    if (key === undefined || kept.length >= NOTES_MAX) return FULL;
+    return this.#writeNote(`n-${key}-${hash}`, text, lines);
+  }
+
+  // A damaged file has none, and is written anew.
+  async #keptLines(
+    id: string,
+    text: string,
+    keys: readonly VerifierKey[],
+  ): Promise<ReadonlyMap<string, NoteSignature>> {
+    const claim = await this.#read(id);
+    if (claim?.kind !== 'note') return new Map();
+    try {
+      const note = parseNote(claim.note);
+      return note.text === text ? await this.#verifiedLines(note, keys) : new Map();
+    } catch (error) {
+      if (error instanceof VerifyError) return new Map();
+      throw error;
+    }
+  }
+
+  async #writeNote(
+    id: string,
+    text: string,
+    lines: ReadonlyMap<string, NoteSignature>,
+  ): Promise<HeadReport> {
+    const note = formatNote({ text, signatures: [...lines.values()] });
     return (await this.#write(id, JSON.stringify({ note }))) ? { kind: 'kept', id } : FULL;
   }
 
