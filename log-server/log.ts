@@ -25,6 +25,7 @@ export type LogEvent =
   | 'halted'
   | 'misbehaviour'
   | 'head_contradicted'
+  | 'head_unjudged'
   // consensus
   | 'batch_committed'
   | 'checkpoint_published'

@@ -21,7 +21,7 @@ import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import type { Observed } from '../../verifier/statements/observed.ts';
 import type { Header } from '../consensus/types.ts';
-import { silentLog } from '../log.ts';
+import { silentLog, type Log } from '../log.ts';
 import type { Storage } from '../store/storage.ts';
 import { ContradictionKeeper } from './contradiction-keeper.ts';
 
@@ -55,7 +55,7 @@ async function withLog(run: (world: World) => Promise<void>): Promise<void> {
   });
 }
 
-function keeperOf(folder: string, storage: Storage): ContradictionKeeper {
+function keeperOf(folder: string, storage: Storage, log = silentLog): ContradictionKeeper {
   return new ContradictionKeeper({
     folder: join(folder, 'contradictions'),
     store: storage.store,
@@ -63,7 +63,7 @@ function keeperOf(folder: string, storage: Storage): ContradictionKeeper {
     claimIndex: storage.claimIndex,
     genesis: PIN,
     verifier: nativeVerifier,
-    log: silentLog,
+    log,
   });
 }
 
@@ -252,6 +252,19 @@ describe('ContradictionKeeper', () => {
       }
       // Four replicas signed all of them: four each.
       assert.deepEqual(kinds, [...Array<string>(16).fill('kept'), 'full', 'full']);
+    }));
+
+  it('says how many claims it passed over because too many came at one time', () =>
+    withLog(async (world) => {
+      const told: unknown[] = [];
+      const warn: Log['warn'] = (event, fields) => told.push([event, fields?.['count']]);
+      const keeper = keeperOf(world.folder, world.storage, { ...silentLog, warn });
+      const bytes = bytesOf(release(world));
+      const ids = await Promise.all(Array.from({ length: 7 }, () => keeper.keepStatement(bytes)));
+      assert.equal(ids.filter((id) => id === undefined).length, 3);
+      assert.deepEqual(told, [['head_unjudged', 3]]);
+      assert.notEqual(await keeper.keepStatement(bytes), undefined);
+      assert.equal(told.length, 1);
     }));
 
   it('serves no file but its own, and none that was damaged', () =>

@@ -83,6 +83,8 @@ export class ContradictionKeeper {
   /** One write after the other: what is counted must not change in between. */
   #turn: Promise<unknown> = Promise.resolve();
   #judged = 0;
+  /** Claims passed over since that was last told. */
+  #unjudged = 0;
 
   constructor(parts: ContradictionParts) {
     this.#parts = parts;
@@ -215,13 +217,25 @@ export class ContradictionKeeper {
   }
 
   async #judge<T>(work: () => Promise<T>): Promise<T | undefined> {
-    if (this.#judged >= JUDGED_MAX) return undefined;
+    if (this.#judged >= JUDGED_MAX) {
+      this.#unjudged += 1;
+      return undefined;
+    }
     this.#judged += 1;
     try {
       return await work();
     } finally {
       this.#judged -= 1;
+      this.#tellUnjudged();
     }
+  }
+
+  // A flood of claims can keep a true one from being judged: whoever looks after the replica has to know.
+  // Told after a judgement, so that the flood does not fill the operator's log with a line each.
+  #tellUnjudged(): void {
+    if (this.#unjudged === 0) return;
+    this.#parts.log.warn('head_unjudged', { count: this.#unjudged, atOneTime: JUDGED_MAX });
+    this.#unjudged = 0;
   }
 
   async #isContradicted({ size, root }: LogHead): Promise<boolean> {
