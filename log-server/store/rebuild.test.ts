@@ -222,6 +222,28 @@ describe('rebuildDatabase', () => {
       }));
   }
 
+  // Its vote says that it holds them: without them a batch could be decided whose bytes nobody has.
+  it('keeps the small artifacts of a batch that it has voted for, decided or not', () =>
+    withReplica(async (world) => {
+      const promised = artifactOf({ name: 'left-pad', version: '3.0.0' });
+      const stranger = artifactOf({ name: 'stranger', version: '1.0.0' });
+      const storage = await openTestStorage(world.folder);
+      await upload(storage, promised);
+      await upload(storage, stranger);
+      const envelope = new Author(storage.view).release(promised.release);
+      const { header, body } = await buildAll(storage, [envelope]);
+      await storage.store.write([{ kind: 'body', digest: headerDigest(header), header, body }]);
+      await storage.store.close();
+      damage(world.folder, 'DELETE FROM tiles');
+      assert.equal((await rebuild(world)).isVoter, true);
+      await requireWhole(world, true);
+      const rebuilt = await openTestStorage(world.folder);
+      const read = await rebuilt.artifacts.read(promised.sha512);
+      assert.equal(read?.size, promised.bytes.length);
+      assert.equal(await rebuilt.artifacts.facts(stranger.sha512), undefined);
+      await rebuilt.store.close();
+    }));
+
   it('takes no votes of a database that the keys do not know', () =>
     withReplica(async (world) => {
       assert.equal((await rebuild(world, sourceOf(), 'ab'.repeat(16))).isVoter, false);

@@ -174,6 +174,13 @@ interface OwnState {
   readonly bodies: readonly Batch[];
 }
 
+interface OpenedStore {
+  readonly store: SqliteStore;
+  readonly state: LedgerState;
+  readonly application: LedgerApplication;
+  readonly executions: Executions;
+}
+
 class Rebuild {
   readonly #options: RebuildOptions;
   readonly #old: Damaged | undefined;
@@ -191,11 +198,12 @@ class Rebuild {
       // Nothing counts before all of it is there: one fsync at the end instead of one a batch.
       database.pragma('synchronous = OFF');
       const tables = openTables(database);
-      const { store, state, application } = this.#openStore(database, tables, own !== undefined);
+      const opened = this.#openStore(database, tables, own !== undefined);
+      const { store, state, application } = opened;
       await this.#replay(own?.height, store, state, application);
       await this.#copyNote(store);
       if (own !== undefined) await this.#restore(store, own);
-      await this.#indexArtifacts(tables);
+      await this.#indexArtifacts(tables, await this.#promised(own?.bodies ?? [], opened));
       database.pragma('synchronous = FULL');
       database.pragma('wal_checkpoint(TRUNCATE)');
       return {
@@ -210,11 +218,7 @@ class Rebuild {
     }
   }
 
-  #openStore(
-    database: Database,
-    tables: Tables,
-    isVoter: boolean,
-  ): { store: SqliteStore; state: LedgerState; application: LedgerApplication } {
+  #openStore(database: Database, tables: Tables, isVoter: boolean): OpenedStore {
     const { genesis, replica, generation, verifier, nowMs } = this.#options;
     const putRoster = (): void => tables.batches.putRoster(0, genesis);
     const kept = isVoter && generation !== null ? generation : undefined;
@@ -227,7 +231,7 @@ class Rebuild {
       throw new Error('each batch is executed before it is committed');
     };
     const store = new SqliteStore({ database, tables, state, executions, identity, execute });
-    return { store, state, application };
+    return { store, state, application, executions };
   }
 
   /** Votes and promises, if they are whole and of the database that the keys have voted with. */
@@ -353,8 +357,24 @@ class Rebuild {
     ]);
   }
 
+  // A vote says that its artifacts are held (DESIGN 5, rule 4). What is not decided yet, the log does not
+  // name: if replicas that are rebuilt forgot it, a batch could be decided of which nobody has the bytes.
+  async #promised(
+    bodies: readonly Batch[],
+    { application, executions }: OpenedStore,
+  ): Promise<readonly string[]> {
+    const promised: string[] = [];
+    for (const { header, body } of bodies) {
+      // One that is not valid can't be decided either.
+      await application.validate(header, body, this.#options.limits, { artifacts: 'skip' });
+      const execution = executions.get(headerDigest(header));
+      for (const { sha512 } of execution?.artifacts ?? []) promised.push(sha512);
+    }
+    return promised;
+  }
+
   // Every one is read: the index says what is in it, and a vote depends on that.
-  async #indexArtifacts(tables: Tables): Promise<void> {
+  async #indexArtifacts(tables: Tables, promised: readonly string[]): Promise<void> {
     const { folder, gunzip, nowMs } = this.#options;
     const open = (index: Tables): Promise<FolderArtifacts> =>
       FolderArtifacts.open({
@@ -369,7 +389,8 @@ class Rebuild {
     }
     if (this.#old === undefined) return;
     const small = await open(this.#old.tables);
-    for (const sha512 of tables.artifacts.missing(Number.MAX_SAFE_INTEGER)) {
+    const missing = tables.artifacts.missing(Number.MAX_SAFE_INTEGER);
+    for (const sha512 of new Set([...missing, ...promised])) {
       const bytes = this.#salvage(() => small.smallNow(sha512));
       // Files have been taken in above; what is in neither place is fetched while the replica runs.
       if (typeof bytes !== 'object') continue;
