@@ -71,7 +71,8 @@ export async function hookRun(
     const policy = new PolicyRun(invocation, session);
     const checked = await verifyLockfile(session, lockfile, policy.ask);
     const verification = await verifyBundles(invocation, session, lockfile, checked);
-    const scope = { lockText: lockfile.text, isWhole: true };
+    const bundles = { lockfile, releases: checked.releases };
+    const scope = { lockText: lockfile.text, bundles, isWhole: true };
     const report = policy.report(REPORT_COMMAND, verification, scope);
     const wishes = await readProjectWishes(lockfile);
     const missing = [

@@ -14,6 +14,7 @@ import { extract } from 'tar';
 import { FakeLog } from '../../fixtures/fake-log.ts';
 import { makeTarball, type TarballSpec } from '../../fixtures/tarballs/generator.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
+import type { JsonObject } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
@@ -325,6 +326,67 @@ describe('verify: lock, log and bytes are bound together', () => {
       assert.equal(row(report, id ?? 'evil@1.0.0').verdict, 'rejected');
     });
   }
+
+  describe('with a package that only a policy allows', () => {
+    // Edits the lockfile and nothing else: npm does not find `evil` in the tarball, and fetches it by name.
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, legacy: '1.0.0' } };
+    const legacy = (fields: object): Record<string, object> => ({
+      ...honest(),
+      'node_modules/legacy': { version: '1.0.0', integrity: digestOf('evil@1.0.0'), ...fields },
+    });
+    const attack = (): object => ({
+      ...legacy({ bundleDependencies: ['smuggled'], dependencies: { smuggled: '*' } }),
+      'node_modules/legacy/node_modules/smuggled': { version: '1.0.0', inBundle: true },
+    });
+    const exception = (name: string, code: string): JsonObject => {
+      return { package: name, code, reason: 'old', expires: '2099-12-31' };
+    };
+    const excepted = exception('legacy', 'BP5003');
+
+    it('refuses what the lockfile calls bundled in it', async () => {
+      await npmProject(legacy({}), root);
+      await fake.configure({ exceptions: [excepted] });
+      assert.equal((await verify()).exit.code, EXIT.verified, 'allowed by itself');
+      await npmProject(attack(), root);
+      const report = await verify();
+      assert.equal(report.exit.reason, 'BP6006', JSON.stringify(report, null, 1));
+      assert.equal(row(report, 'smuggled@1.0.0').verdict, 'rejected');
+      assert.equal(row(report, 'legacy@1.0.0').verdict, 'excepted');
+      const env = { npm_config_user_agent: 'npm/12.0.0 node/v20.20.0 linux x64' };
+      const hook = await fake.run(['hook', 'run', '--event', 'preinstall'], { env });
+      assert.equal(hook.code, EXIT.policy, hook.stdout + hook.stderr);
+      assert.match(hook.stdout + hook.stderr, /BP6006[^]*smuggled@1\.0\.0/);
+    });
+
+    it('lets what is bundled in it pass by an exception of its own', async () => {
+      await npmProject(attack(), root);
+      await fake.configure({ exceptions: [excepted, exception('smuggled', 'BP6006')] });
+      const report = await verify();
+      assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+      assert.equal(row(report, 'smuggled@1.0.0').verdict, 'excepted');
+    });
+
+    it('says of one that nobody allows that it is not in the log', async () => {
+      await npmProject(attack(), root);
+      const report = await verify();
+      assert.equal(report.exit.reason, 'BP5003', JSON.stringify(report, null, 1));
+    });
+
+    it('gives what a baseline found bundled lines of its own, and nothing later', async () => {
+      await npmProject(attack(), root);
+      const made = await fake.run(['policy', 'baseline', 'create']);
+      assert.equal(made.code, EXIT.verified, made.stdout + made.stderr);
+      assert.equal((await verify()).exit.code, EXIT.verified, 'as it was');
+      await npmProject(
+        {
+          ...attack(),
+          'node_modules/legacy/node_modules/smuggled': { ...INNER, version: '1.0.1' },
+        },
+        root,
+      );
+      assert.equal((await verify()).exit.reason, 'BP6006');
+    });
+  });
 
   it('refuses a package whose own lockfile npm would install instead', async () => {
     const root = { ...ROOT, dependencies: { ...ROOT.dependencies, wrapped: '1.0.0' } };

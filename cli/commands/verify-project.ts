@@ -60,6 +60,7 @@ export async function verifyProject(
   }
   return policy.report('verify', verification, {
     lockText: lockfile.text,
+    bundles: { lockfile, releases: checked.releases },
     isWhole: folder === undefined && isWhole(options),
   });
 }

@@ -50,17 +50,21 @@ export async function findNeeds(
   return await withSession(invocation, {}, async (session) => {
     const run = new PolicyRun(invocation, session);
     const ask = source === undefined ? run.ask : run.askBundle(source);
-    const { verification } = await verifyLockfile(session, lockfile, ask);
-    const scope = { lockText: lockfile.text, isWhole: false };
+    const { verification, releases } = await verifyLockfile(session, lockfile, ask);
+    const scope = { lockText: lockfile.text, bundles: { lockfile, releases }, isWhole: false };
     const { policy } = session.config;
     const strict = withoutPermissions(policy, without);
     const bare = run.judge(verification.subjects, scope, strict).subjects;
+    const owners = needsOf(bare, lockfile.text);
+    // What is called bundled in them needs a line of its own, and is refused only once they are not.
+    const allowed = { ...strict, baseline: { path: '', packages: owners } };
+    const inside = run.judge(verification.subjects, scope, allowed).subjects;
     const judge = (baseline: Baseline): readonly SubjectReport[] =>
       run.judge(verification.subjects, scope, { ...policy, baseline }).subjects;
     return {
       lockfile,
       policy,
-      needs: needsOf(bare, lockfile.text),
+      needs: [...owners, ...needsOf(inside, lockfile.text)],
       verified: bare.filter(({ verdict }) => verdict === 'verified').length,
       withBaseline: judge,
     };

@@ -1,10 +1,11 @@
 // A policy over one run: what has to be asked for besides, so that releases can be compared with those
 // before them, and the judgement of what came back.
 import { parseEvidence, type Evidence } from '../../verifier/evidence/format.ts';
-import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
+import { subjectId, type Subject, type VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { shownSubjects } from '../bundle/contents.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
+import type { Lockfile } from '../lockfiles/lockfile.ts';
 import {
   verificationReport,
   type Report,
@@ -16,12 +17,18 @@ import { needsPredecessor, type Policy } from '../policy/policy.ts';
 import { candidatesBefore, NOBODY_ASKED, type KnownVersions } from '../policy/predecessor.ts';
 import { SUBJECTS_TOTAL_MAX, verifyInParts } from './in-parts.ts';
 import type { LogSession, Verified } from './log-session.ts';
+import { refuseUnprovenBundles } from './unproven-bundles.ts';
 import type { VerifySubjects } from './verify-lockfile.ts';
 
 /** What the run knows about its subjects. */
 export interface PolicyScope {
   /** The lockfile's text; `undefined` when the subjects come from elsewhere. */
   readonly lockText: string | undefined;
+  /** The lockfile that the subjects are of, one for each entry and in its order, and what the log proved. */
+  readonly bundles?: {
+    readonly lockfile: Lockfile;
+    readonly releases: ReadonlyMap<string, VerifiedRelease>;
+  };
   /** Whether these are all subjects of the project. */
   readonly isWhole: boolean;
   /** Whether a release is about to be added; none is unless told otherwise. */
@@ -94,6 +101,16 @@ export class PolicyRun {
     scope: PolicyScope,
     policy: Policy = this.#policy,
   ): PolicyOutcome {
+    const apply = (all: readonly SubjectReport[]): PolicyOutcome => this.#apply(all, scope, policy);
+    const outcome = apply(subjects);
+    if (scope.bundles === undefined) return outcome;
+    const { lockfile, releases } = scope.bundles;
+    const refused = refuseUnprovenBundles(lockfile, releases, subjects, outcome.subjects);
+    // Once more: what is refused now may have an exception of its own.
+    return refused === undefined ? outcome : apply(refused);
+  }
+
+  #apply(subjects: readonly SubjectReport[], scope: PolicyScope, policy: Policy): PolicyOutcome {
     return applyPolicy({
       policy,
       subjects,
