@@ -62,6 +62,15 @@ export const BATCH_READS_MAX = 4;
 /** Proposals that are checked at one time: each costs up to 64 signatures. */
 export const PROPOSAL_POSTS_MAX = 8;
 
+/** Answers with proposals on their way at one time: each holds up to 4 MiB until it is sent, 64 MiB together. */
+export const PROPOSAL_READS_MAX = 16;
+
+/** Of them, those to one address: maintainers of a team behind one, and nobody takes all places. */
+export const PROPOSAL_READS_PER_ADDRESS_MAX = 4;
+
+/** How long an answer with proposals may take to be sent, milliseconds: 4 MiB at 400 kB/s. */
+export const PROPOSAL_SEND_MS = 10_000;
+
 /** Proposals that one maintainer's key may sign per second, ten times as many at once: each costs an fsync. */
 export const KEY_PROPOSALS_PER_SECOND = 1;
 

@@ -1,10 +1,22 @@
 // The mailbox of co-maintainers: `POST /v1/proposals` takes a release that a maintainer has signed, and
 // `GET /v1/proposals?package=<name>` shows what there is to sign.
+import type { HttpBindings } from '@hono/node-server';
+import type { Context } from 'hono';
+
 import { HttpError } from './errors.ts';
 import { readDocument } from './body.ts';
-import { DOCUMENT_BYTES_MAX, Gate, PROPOSAL_POSTS_MAX } from './limits.ts';
+import {
+  DOCUMENT_BYTES_MAX,
+  Gate,
+  PROPOSAL_POSTS_MAX,
+  PROPOSAL_READS_MAX,
+  PROPOSAL_READS_PER_ADDRESS_MAX,
+  PROPOSAL_SEND_MS,
+  SharedGate,
+  networkOf,
+} from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { incomingOf, json } from './routes.ts';
+import { incomingOf, json, sent } from './routes.ts';
 
 const ID_PATTERN = /^[0-9a-f]{64}$/;
 /** npm's longest name has 214 characters; the purl form of one is not taken here. */
@@ -14,6 +26,28 @@ const FRESH = { 'cache-control': 'no-store' };
 /** Adds POST and GET of /v1/proposals, and GET of one. */
 export function proposalRoutes(app: PublicApp, { face, log, allowWrite }: RouteContext): void {
   const posting = new Gate(PROPOSAL_POSTS_MAX);
+  const reading = new SharedGate(PROPOSAL_READS_MAX, PROPOSAL_READS_PER_ADDRESS_MAX);
+
+  // A place is free when the answer has left: strangers who ask and don't read must not pile answers of
+  // megabytes up here.
+  const answer = (
+    c: Context<{ Bindings: HttpBindings }>,
+    read: () => readonly string[],
+  ): Promise<Response> =>
+    new Promise((resolve, reject) => {
+      const asker = networkOf(incomingOf(c).socket.remoteAddress ?? '');
+      const work = async (): Promise<void> => {
+        resolve(listing(read()));
+        await sent(c.env.outgoing, PROPOSAL_SEND_MS);
+      };
+      reading
+        .run(asker, work)
+        .then((done) => {
+          if (done !== undefined) return;
+          throw new HttpError(503, 'BUSY', 'too many readers of proposals at one time', 1);
+        })
+        .catch(reject);
+    });
 
   app.post('/v1/proposals', async (c) => {
     const incoming = incomingOf(c);
@@ -31,16 +65,16 @@ export function proposalRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
     if (name === undefined || name === '' || name.length > NAME_LENGTH_MAX) {
       throw new HttpError(400, 'REQUEST_MALFORMED', 'which package? ?package=<name>');
     }
-    return listing(face.proposals.listed(name));
+    return answer(c, () => face.proposals.listed(name));
   });
 
   app.get('/v1/proposals/:id', (c) => {
     const id = c.req.param('id');
-    const found = ID_PATTERN.test(id) ? face.proposals.find(id) : undefined;
-    if (found === undefined) {
+    return answer(c, () => {
+      const found = ID_PATTERN.test(id) ? face.proposals.find(id) : undefined;
+      if (found !== undefined) return [found];
       throw new HttpError(404, 'NOT_FOUND', 'this replica has no such proposal');
-    }
-    return listing([found]);
+    });
   });
 }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { request } from 'node:http';
-import type { IncomingHttpHeaders } from 'node:http';
+import type { ClientRequest, IncomingHttpHeaders } from 'node:http';
 import { createConnection } from 'node:net';
 import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 import { certificateFor } from '../../fixtures/test-storage.ts';
 import { VerifyError } from '../../verifier/errors.ts';
@@ -19,6 +20,7 @@ import { SMALL_BYTES_MAX } from '../store/small-artifact.ts';
 import { parseParcel } from './artifact-parcel.ts';
 import { BusyError } from './face.ts';
 import type { HeadReport, PublicFace, SubmissionState } from './face.ts';
+import { PROPOSAL_READS_PER_ADDRESS_MAX } from './limits.ts';
 import { gauge } from './metrics.ts';
 import { createPublicApp } from './public.ts';
 import { serve } from './server.ts';
@@ -27,6 +29,8 @@ import type { PublicServer } from './server.ts';
 const HOST = '127.0.0.1';
 const NOTE = 'log.example\n3\nAAAA\n\n— r0 AAAA\n';
 const ID = 'ab'.repeat(32);
+/** More than sockets buffer. */
+const LARGE = `"${'x'.repeat(16 * 1024 * 1024)}"`;
 
 /** What the fake replica answers to the next submission. */
 let next: () => Promise<SubmissionState> = () => Promise.reject(new Error('not set'));
@@ -107,7 +111,10 @@ const face: PublicFace = {
       proposed = envelope.length;
       return { id: ID, signatures: 2 };
     },
-    listed: (name) => (name === 'left-pad' ? ['{"a":1}', '{"b":2}'] : []),
+    listed: (name) => {
+      if (name === 'large') return [LARGE];
+      return name === 'left-pad' ? ['{"a":1}', '{"b":2}'] : [];
+    },
     find: (id) => (id === ID ? '{"a":1}' : undefined),
   },
   misbehaviourDocument: async (id) => (id === REPORT_ID ? '{}' : undefined),
@@ -325,6 +332,36 @@ describe('/v1/proposals', () => {
     const answer = await call('GET', '/v1/proposals?package=left-pad');
     assert.equal(answer.body, '[{"a":1},{"b":2}]');
     assert.equal((await call('GET', '/v1/proposals?package=other')).body, '[]');
+  });
+
+  it('holds few answers for readers that do not read', async () => {
+    const path = '/v1/proposals?package=large';
+    const slow = await Promise.all(
+      Array.from(
+        { length: PROPOSAL_READS_PER_ADDRESS_MAX },
+        () =>
+          new Promise<ClientRequest>((resolve, reject) => {
+            const asked = request({ host: HOST, port: server.port, path, agent: false });
+            asked.on('response', (response) => {
+              // Cut off below.
+              response.on('error', () => undefined);
+              response.once('data', () => {
+                response.pause();
+                resolve(asked);
+              });
+            });
+            asked.on('error', reject);
+            asked.end();
+          }),
+      ),
+    );
+    const list = (): Promise<Answer> => call('GET', '/v1/proposals?package=left-pad');
+    const busy = await list();
+    const one = await call('GET', `/v1/proposals/${ID}`);
+    for (const asked of slow) asked.destroy();
+    assert.deepEqual([busy.status, codeOf(busy), one.status], [503, 'BUSY', 503]);
+    // They have hung up: as soon as that is noticed there are places again.
+    while ((await list()).status !== 200) await sleep(10);
   });
 
   it('takes a proposal, and says how many have signed it', async () => {

@@ -14,13 +14,22 @@ import { readSubmission } from '../../verifier/ledger/submission.ts';
 import type { LedgerView } from '../../verifier/ledger/view.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { maintainerKeys } from '../../verifier/statements/maintainers.ts';
-import type { Release } from '../../verifier/statements/release.ts';
+import type { Release, ReleaseSubject } from '../../verifier/statements/release.ts';
+
+/**
+ * Packages that one proposal may be about. Each one's whole list is judged anew when it comes in, and that
+ * keeps votes waiting. A larger workspace signs a file, or several statements.
+ */
+export const PROPOSAL_PACKAGES_MAX = 8;
 
 /** What of the ledger's state a mailbox looks at. */
 export type MailboxView = Pick<
   LedgerView,
   'tip' | 'roster' | 'maintainerSet' | 'releaseRecord' | 'rootAt'
 >;
+
+/** What decides whether a subject can still be logged. */
+export type ProposalSubject = Pick<ReleaseSubject, 'name' | 'version' | 'maintainers'>;
 
 /** A proposal that may be kept. */
 export interface Proposal {
@@ -39,7 +48,8 @@ export interface Proposal {
  * Judges a proposal.
  *
  * @throws {LedgerError} what the log would refuse: `RELEASE_CONFLICT`, `SEQUENCE_WRONG`, `OBSERVED_…`;
- *         `ALREADY_LOGGED` for a statement that is in the log; `STATEMENT_UNSUPPORTED` for other kinds
+ *         `ALREADY_LOGGED` for a statement that is in the log; `STATEMENT_UNSUPPORTED` for other kinds, and
+ *         for one about more than {@link PROPOSAL_PACKAGES_MAX} packages
  * @throws {VerifyError} malformed; `MAINTAINER_SIGNATURES_MISSING` when no maintainer has signed it
  */
 export async function judgeProposal(
@@ -54,9 +64,16 @@ export async function judgeProposal(
     });
   }
   const { id, release } = submission;
-  requireOpen(view, id, release);
-  requireObserved(view, release.observed);
   const names = [...new Set(release.subjects.map(({ name }) => name))];
+  if (names.length > PROPOSAL_PACKAGES_MAX) {
+    throw new LedgerError(
+      'STATEMENT_UNSUPPORTED',
+      `the proposal is about ${names.length} packages, the mailbox takes ${PROPOSAL_PACKAGES_MAX} at most`,
+      { hint: 'hand it on as a file, or sign several statements' },
+    );
+  }
+  requireOpen(view, id, release.subjects);
+  requireObserved(view, release.observed);
   const keysOf = new Map(
     names.map((name) => {
       const set = view.maintainerSet(name)?.set;
@@ -84,8 +101,12 @@ export async function judgeProposal(
  *
  * @throws {LedgerError} as {@link judgeProposal}
  */
-export function requireOpen(view: MailboxView, id: string, release: Release): void {
-  for (const subject of release.subjects) {
+export function requireOpen(
+  view: MailboxView,
+  id: string,
+  subjects: readonly ProposalSubject[],
+): void {
+  for (const subject of subjects) {
     const bound = view.releaseRecord(subject.name, subject.version);
     if (bound?.statement === id) {
       throw new LedgerError('ALREADY_LOGGED', 'the release is in the log', { index: bound.index });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { describe, it, mock } from 'node:test';
 
 import { testKey } from '../../fixtures/documents.ts';
 import { withFolder } from '../../fixtures/test-storage.ts';
@@ -21,6 +21,7 @@ import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import type { SigningKey } from '../../verifier/node/signing-key.ts';
 import { silentLog } from '../log.ts';
+import { PROPOSAL_PACKAGES_MAX } from './judge.ts';
 import {
   Mailbox,
   MailboxFullError,
@@ -161,6 +162,10 @@ describe('Mailbox.post', () => {
       const ahead = new Map([[TEST_ORIGIN, { size: 1000, root: new Uint8Array(32) }]]);
       const other = new Map([[TEST_ORIGIN, { size: 1, root: new Uint8Array(32) }]]);
       const one = { name: 'left-pad', version: '1.0.0' };
+      const many = (count: number): Envelope =>
+        author.release(
+          Array.from({ length: count }, (_, i) => ({ name: `many-${i}`, version: '1.0.0' })),
+        );
       const rows: readonly (readonly [why: string, envelope: Envelope, code: string])[] = [
         ['a stranger’s', release(world, '1.0.0', [mal]), 'MAINTAINER_SIGNATURES_MISSING'],
         [
@@ -188,6 +193,13 @@ describe('Mailbox.post', () => {
           'OBSERVED_HEAD_UNKNOWN',
         ],
         ['a maintainer set', author.set('other'), 'STATEMENT_UNSUPPORTED'],
+        // Each package costs a look at all of its list: with 64 of them one post made a replica deaf.
+        ['too many packages', many(PROPOSAL_PACKAGES_MAX + 1), 'STATEMENT_UNSUPPORTED'],
+        [
+          'as many as may be, which nobody claimed',
+          many(PROPOSAL_PACKAGES_MAX),
+          'PACKAGE_UNCLAIMED',
+        ],
       ];
       for (const [why, envelope, code] of rows) {
         assert.equal(await codeOf(post(world, envelope)), code, why);
@@ -276,6 +288,53 @@ describe('what a mailbox shows', () => {
         tables.close();
       });
       assert.deepEqual(idsIn(world), []);
+    }),
+  );
+});
+
+describe('what a mailbox knows of its proposals', () => {
+  it(
+    'is not read and judged again for each question',
+    inMailbox(async (world) => {
+      const { test } = world;
+      for (let i = 0; i < SHARE; i++) await post(world, release(world, `1.0.${i}`));
+      assert.equal(idsIn(world).length, SHARE);
+      const judged = mock.method(test.ledger, 'releaseRecord');
+      const read = mock.method(ProposalTables.prototype, 'get');
+      try {
+        for (let i = 0; i < 10; i++) assert.equal(idsIn(world).length, SHARE);
+        assert.equal(judged.mock.callCount(), 0, 'the log has not moved');
+        read.mock.resetCalls();
+        await post(world, release(world, '2.0.0', [ben]));
+        assert.equal(read.mock.callCount(), 2, 'the new one: before it is written, and after');
+        assert.equal(
+          judged.mock.callCount(),
+          4,
+          'the new one: when it comes in, and when it lists',
+        );
+        await test.commit(test.author.release({ name: 'left-pad', version: '1.0.0' }));
+        assert.equal(idsIn(world).length, SHARE, 'the log has moved past one');
+      } finally {
+        judged.mock.restore();
+        read.mock.restore();
+      }
+    }),
+  );
+
+  it(
+    'says also who signed one later',
+    inMailbox(async (world) => {
+      const proposal = release(world, '1.0.0');
+      await post(world, proposal);
+      assert.equal(idsIn(world).length, 1);
+      // What was known when ada alone had signed is not what is known now.
+      await post(world, release(world, '1.0.0', [ben]));
+      for (let i = 0; i < SHARE; i++) {
+        await world.test.commit(world.test.author.set(`filler-${i}`));
+        world.time += 10;
+        await post(world, release(world, `2.0.${i}`));
+      }
+      assert.ok(idsIn(world).includes(idOf(proposal)), 'it has a place in the share of ben');
     }),
   );
 });

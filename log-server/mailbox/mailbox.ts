@@ -16,9 +16,9 @@ import {
 import { keyId } from '../../verifier/ed25519.ts';
 import { AddressLimiter, KEY_PROPOSALS_PER_SECOND } from '../http/limits.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
-import { readSubmission } from '../../verifier/ledger/submission.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
-import { judgeProposal, requireOpen, type MailboxView, type Proposal } from './judge.ts';
+import { judgeProposal, type MailboxView, type Proposal } from './judge.ts';
+import { FactsIndex, type ProposalFacts } from './proposal-facts.ts';
 import type { ProposalTables, StoredProposal } from './tables.ts';
 
 /** How long a proposal is kept: who was on holiday for two weeks finds it, and no disk fills for ever. */
@@ -69,11 +69,13 @@ export interface Posted {
 export class Mailbox {
   readonly #parts: MailboxParts;
   readonly #rates: AddressLimiter;
+  readonly #facts: FactsIndex;
   #sweptSeconds = 0;
 
   constructor(parts: MailboxParts) {
     this.#parts = parts;
     this.#rates = new AddressLimiter(KEY_PROPOSALS_PER_SECOND, parts.nowMs);
+    this.#facts = new FactsIndex(parts.view, (id) => parts.tables.get(id), PROPOSALS_MAX);
   }
 
   /**
@@ -110,25 +112,31 @@ export class Mailbox {
       claim: this.#claimOf(proposal),
       names: [...new Set([...(known?.names ?? []), ...proposal.signers.keys()])],
     };
-    tables.change(() => {
-      tables.put(stored);
-      this.#crowdOut(stored);
-      this.#makeRoom(stored);
-    });
+    try {
+      tables.change(() => {
+        tables.put(stored);
+        this.#facts.forget(id);
+        this.#crowdOut(stored);
+        this.#makeRoom(stored);
+      });
+    } catch (error) {
+      // The row is again what it was before.
+      this.#facts.forget(id);
+      throw error;
+    }
     return posted;
   }
 
   /** What there is to sign for a package: canonical envelopes by id. */
   listed(name: string): readonly string[] {
     this.#sweep();
-    return this.#open(name).map(({ envelope }) => envelope);
+    return this.#open(name).flatMap((id) => this.#parts.tables.get(id)?.envelope ?? []);
   }
 
   /** One proposal as a canonical envelope; `undefined` when it is not here, or can't be logged any more. */
   find(id: string): string | undefined {
     this.#sweep();
-    const found = this.#parts.tables.get(id);
-    return found !== undefined && this.#isOpen(found) ? found.envelope : undefined;
+    return this.#facts.isOpen(id) ? this.#parts.tables.get(id)?.envelope : undefined;
   }
 
   close(): void {
@@ -143,21 +151,8 @@ export class Mailbox {
     throw new LedgerError('RATE_LIMITED', 'its signers have just posted many proposals');
   }
 
-  #open(name: string): readonly StoredProposal[] {
-    return this.#parts.tables.listed(name).filter((proposal) => this.#isOpen(proposal));
-  }
-
-  // The log moves on: a version was released, the maintainers changed.
-  #isOpen({ id, envelope }: StoredProposal): boolean {
-    const submission = readSubmission(parseEnvelope(envelope));
-    if (submission.kind !== 'release') return false;
-    try {
-      requireOpen(this.#parts.view, id, submission.release);
-      return true;
-    } catch (error) {
-      if (error instanceof LedgerError) return false;
-      throw error;
-    }
+  #open(name: string): readonly string[] {
+    return this.#parts.tables.listed(name).filter((id) => this.#facts.isOpen(id));
   }
 
   #claimOf({ signers }: Proposal): number {
@@ -175,18 +170,22 @@ export class Mailbox {
   #crowdOut(added: StoredProposal): void {
     const { tables, view } = this.#parts;
     for (const name of added.names) {
-      const all = this.#open(name);
+      const all = this.#open(name).flatMap((id) => this.#facts.of(id) ?? []);
       const members = (view.maintainerSet(name)?.set.maintainers ?? []).map(({ key }) =>
         keyId(key),
       );
       const share = Math.max(1, Math.floor(PROPOSALS_PER_PACKAGE / Math.max(1, members.length)));
-      const kept = keptOf(all, members, share, view.roster.origin);
+      const kept = keptOf(all, members, share);
       if (!kept.has(added.id)) {
         throw new MailboxFullError(
           `its signers have ${share} newer proposals for ${name}: they have to be logged or expire first`,
         );
       }
-      for (const { id } of all) if (!kept.has(id)) tables.unlist(name, id);
+      for (const { id } of all) {
+        if (kept.has(id)) continue;
+        tables.unlist(name, id);
+        this.#facts.forget(id);
+      }
     }
   }
 
@@ -198,6 +197,7 @@ export class Mailbox {
         throw new MailboxFullError('the mailbox is full of proposals for older packages');
       }
       tables.delete(id);
+      this.#facts.forget(id);
       ({ count, bytes } = tables.totals());
     }
   }
@@ -213,6 +213,7 @@ export class Mailbox {
     tables.change(() => {
       for (const id of expired) tables.delete(id);
     });
+    for (const id of expired) this.#facts.forget(id);
   }
 }
 
@@ -230,19 +231,11 @@ function merged(known: StoredProposal | undefined, envelope: Envelope): Envelope
 // A statement about several packages has signatures by keys that are none of this package's: made at will,
 // they would be shares at will.
 function keptOf(
-  proposals: readonly StoredProposal[],
+  proposals: readonly ProposalFacts[],
   members: readonly string[],
   share: number,
-  origin: string,
 ): ReadonlySet<string> {
-  const read = proposals.map(({ id, envelope, receivedSeconds }) => {
-    const submission = readSubmission(parseEnvelope(envelope));
-    const { signatures } = submission.envelope;
-    const seen =
-      submission.kind === 'release' ? submission.release.observed.get(origin)?.size : undefined;
-    return { id, receivedSeconds, seen: seen ?? 0, keys: signatures.map(({ keyid }) => keyid) };
-  });
-  const newestFirst = read.toSorted(
+  const newestFirst = proposals.toSorted(
     (a, b) => b.seen - a.seen || b.receivedSeconds - a.receivedSeconds || (a.id < b.id ? -1 : 1),
   );
   const kept = new Set<string>();

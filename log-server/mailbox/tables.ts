@@ -79,7 +79,7 @@ export class ProposalTables {
   readonly #list: Statement<[string, Uint8Array], unknown>;
   readonly #get: Statement<[Uint8Array], ProposalRow>;
   readonly #names: Statement<[Uint8Array], string>;
-  readonly #listed: Statement<[string], ProposalRow>;
+  readonly #listed: Statement<[string], Buffer>;
   readonly #delete: Statement<[Uint8Array], unknown>;
   readonly #unlist: Statement<[Uint8Array], unknown>;
   readonly #unlistOne: Statement<[string, Uint8Array], unknown>;
@@ -98,9 +98,9 @@ export class ProposalTables {
     this.#names = database
       .prepare<[Uint8Array], string>('SELECT name FROM listings WHERE id = ? ORDER BY name')
       .pluck();
-    this.#listed = database.prepare(
-      `SELECT ${columns} FROM listings l JOIN proposals p ON p.id = l.id WHERE l.name = ? ORDER BY p.id`,
-    );
+    this.#listed = database
+      .prepare<[string], Buffer>('SELECT id FROM listings WHERE name = ? ORDER BY id')
+      .pluck();
     this.#delete = database.prepare('DELETE FROM proposals WHERE id = ?');
     this.#unlist = database.prepare('DELETE FROM listings WHERE id = ?');
     this.#unlistOne = database.prepare('DELETE FROM listings WHERE name = ? AND id = ?');
@@ -149,9 +149,9 @@ export class ProposalTables {
     return row === undefined ? undefined : this.#proposalOf(row);
   }
 
-  /** All that a package lists, by id. */
-  listed(name: string): readonly StoredProposal[] {
-    return this.#listed.all(name).map((row) => this.#proposalOf(row));
+  /** Ids of all that a package lists, in order; no envelope is read. */
+  listed(name: string): readonly string[] {
+    return this.#listed.all(name).map((id) => encodeHex(blobBytes(id)));
   }
 
   /** Ids of what came in before a time. */

@@ -52,7 +52,7 @@ export function checkRelease(
 /** Requires that a release could be bound now: claimed, under the set in force, and free. @throws {LedgerError} */
 export function requireFree(
   view: Pick<LedgerView, 'maintainerSet' | 'releaseRecord'>,
-  { name, version, maintainers }: ReleaseSubject,
+  { name, version, maintainers }: Pick<ReleaseSubject, 'name' | 'version' | 'maintainers'>,
 ): void {
   const inForce = view.maintainerSet(name);
   if (inForce === undefined) {
