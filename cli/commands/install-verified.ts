@@ -20,7 +20,7 @@ import type { LogSession } from '../session/log-session.ts';
 import { withFetchOutcome } from '../session/report-fetch.ts';
 import { bundleOwners, proveBundles, withBundleProblems } from '../session/verify-bundles.ts';
 import type { LockfileVerification } from '../session/verify-lockfile.ts';
-import { cacheFolder } from '../trust/folders.ts';
+import { cacheFolder, stateFolder } from '../trust/folders.ts';
 import { runAllowedScripts } from './install-scripts.ts';
 
 /** Options of `install` and `ci`. */
@@ -73,7 +73,7 @@ export async function installVerified(
     const { context } = invocation;
     await staging.install(wish.packageJson, lockfile, proven, npm, { context, flags, ...through });
     await requireComplete(staging, fetched.needed, flags);
-    await staging.commit(project, wish.files);
+    await staging.commit(project, wish.files, stateFolder(context.env));
 
     const scripts = await runAllowedScripts(
       invocation,

@@ -38,6 +38,7 @@ import { checkProjectSettings } from '../proxy/project-settings.ts';
 import { openProxy, type Proxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
+import { stateFolder } from '../trust/folders.ts';
 import type { InstallOptions } from './install-verified.ts';
 import { isNewSince, judgeThroughProxy } from './install-with-judge.ts';
 import { readIfThere, readText, recoverProject } from './install.ts';
@@ -209,7 +210,7 @@ async function takeOver(
   const report = await judgeThroughProxy(job, lockfile, proxy, isNewSince(before));
   if (report.exit.code !== 0) return withDiagnostics(report, notes);
   await forgetRegistry(staging.folder, registry);
-  await staging.commit(project, files);
+  await staging.commit(project, files, stateFolder(job.invocation.context.env));
   const installed = {
     packages: proxy.ledger.subjects(true).length,
     folder: join(project, 'node_modules'),

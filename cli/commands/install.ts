@@ -13,6 +13,7 @@ import type { Report, Verification } from '../output/report.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { PolicyRun } from '../session/policy-run.ts';
 import { verifyLockfile, type LockfileVerification } from '../session/verify-lockfile.ts';
+import { stateFolder } from '../trust/folders.ts';
 import {
   installFolder,
   installVerified,
@@ -82,8 +83,11 @@ export async function isLocked(project: string): Promise<boolean> {
 
 /** Puts right what a run that was killed has left half done, before anything is read. */
 export async function recoverProject(invocation: Invocation, project: string): Promise<void> {
-  const undone = await recoverSwaps(project);
+  const { undone, strange } = await recoverSwaps(project, stateFolder(invocation.context.env));
   if (undone > 0) invocation.notice('an interrupted install was undone first');
+  for (const folder of strange) {
+    invocation.notice(`${folder}: left alone, because this user's installs here did not make it`);
+  }
 }
 
 /** What of the project's .npmrc is used. */

@@ -16,7 +16,7 @@ import { contentPath } from './artifact-store.ts';
 import { exists, type Lockfile } from './lockfile.ts';
 import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
 import { stagedLock, STAGED_REGISTRY, type ProvenEntries } from './staged-lock.ts';
-import { swapIn } from './swap.ts';
+import { isUnderWay, swapIn } from './swap.ts';
 
 const MODULES = 'node_modules';
 
@@ -116,20 +116,22 @@ export class Staging {
    * Moves the result into the project: the only step that changes it.
    *
    * @param files names and contents to replace in the project, besides node_modules
+   * @param state the user's state folder
    * @throws {CliError} BP9004; the project is then as before
    */
-  async commit(project: string, files: ReadonlyMap<string, string>): Promise<void> {
+  async commit(project: string, files: ReadonlyMap<string, string>, state: string): Promise<void> {
     if (!(await exists(join(this.folder, MODULES)))) await mkdir(join(this.folder, MODULES));
     const folders = [MODULES, ...this.#locals.map((folder) => `${folder}/${MODULES}`)];
-    await swapIn(project, this.folder, { folders, files });
+    await swapIn(project, this.folder, { folders, files }, state);
     // npm does so for every program that it links; the real file was not there when it did.
     for (const path of this.#programs) {
       await chmod(path, (await stat(path)).mode | 0o111).catch(() => undefined);
     }
   }
 
-  /** Removes the private folder with everything in it. */
+  /** Removes the private folder with everything in it, unless the project's old files are still there. */
   async remove(): Promise<void> {
+    if (await isUnderWay(this.folder)) return;
     await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 }

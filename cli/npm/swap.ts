@@ -1,13 +1,21 @@
 // The one step that changes the project: folders and files made elsewhere are put into place by renames.
 // What is about to be done is written down first, so that a process that was killed between two renames
 // is undone by the next run: a project is as before or as it was to be, never something in between.
+// A repository can contain a private folder with a plan in it. So a plan counts only when the user's own
+// state folder has a record of exactly its bytes in exactly that place.
+import { createHash, randomUUID } from 'node:crypto';
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
 import { isPlainPath } from '../lockfiles/classify.ts';
 import { isThere } from '../lockfiles/load.ts';
-import { createFile } from '../../verifier/node/durable-file.ts';
+import {
+  createFile,
+  createWholeFile,
+  makePrivateFolder,
+  syncFolder,
+} from '../../verifier/node/durable-file.ts';
 
 /** The plan and what it needs to be undone, in the private folder. */
 const JOURNAL = 'journal.json';
@@ -18,7 +26,11 @@ const NEW = 'new';
 /** Written when all is in place. */
 const DONE = 'done';
 const JOURNAL_BYTES_MAX = 4 * 1024 * 1024;
-const FORMAT = 'bftpkg-swap/v1';
+const FORMAT = 'bftpkg-swap/v2';
+/** Records of plans that are under way, in the user's state folder. */
+const RECORDS = 'swaps';
+// In a container every run may have the same number.
+const THIS_RUN = randomUUID();
 /** Private folders, as `mkdtemp` names them. */
 const FOLDER_PATTERN = /^\.bftpkg-[A-Za-z0-9]{6}$/;
 // A folder without a plan may belong to a run that goes on; no run lasts that long.
@@ -32,26 +44,39 @@ export interface SwapPlan {
   readonly files: ReadonlyMap<string, string>;
 }
 
+interface JournalFile {
+  readonly path: string;
+  /** SHA-256 of the file as it was; `null` when there was none. */
+  readonly before: string | null;
+  /** SHA-256 of the file as it is to be. */
+  readonly after: string;
+  readonly mode: number;
+}
+
 interface Journal {
   readonly format: typeof FORMAT;
   readonly pid: number;
+  /** Random for each start of a process: nobody can know the record's name in advance, either. */
+  readonly run: string;
   readonly folders: readonly { readonly path: string; readonly hadOne: boolean }[];
-  readonly files: readonly {
-    readonly path: string;
-    readonly hadOne: boolean;
-    readonly mode: number;
-  }[];
+  readonly files: readonly JournalFile[];
 }
 
 /**
  * Puts a plan into effect; when a step fails, those before are undone.
  *
  * @param folder the private folder, in the project
+ * @param state the user's state folder
  * @throws {CliError} BP9004
  */
-export async function swapIn(project: string, folder: string, plan: SwapPlan): Promise<void> {
+export async function swapIn(
+  project: string,
+  folder: string,
+  plan: SwapPlan,
+  state: string,
+): Promise<void> {
   try {
-    const journal = await writeJournal(project, folder, plan);
+    const { journal, record } = await writeJournal(project, folder, plan, state);
     try {
       for (const [at, { path, hadOne }] of journal.folders.entries()) {
         if (hadOne) await rename(join(project, path), join(folder, ASIDE, `folder-${at}`));
@@ -64,8 +89,11 @@ export async function swapIn(project: string, folder: string, plan: SwapPlan): P
       await createFile(join(folder, DONE), '', 0o600);
     } catch (error) {
       await undo(project, folder, journal);
+      await forget(folder, record).catch(() => undefined);
       throw error;
     }
+    // What can't be removed now is removed by the next run.
+    await forget(folder, record).catch(() => undefined);
   } catch (error) {
     throw failure(project, error);
   }
@@ -79,27 +107,65 @@ function failure(project: string, error: unknown): CliError {
 }
 
 // Copies of the files and the plan are durable before the first rename.
-async function writeJournal(project: string, folder: string, plan: SwapPlan): Promise<Journal> {
+async function writeJournal(
+  project: string,
+  folder: string,
+  plan: SwapPlan,
+  state: string,
+): Promise<{ readonly journal: Journal; readonly record: string }> {
   await Promise.all([mkdir(join(folder, ASIDE)), mkdir(join(folder, NEW))]);
   const folders: { path: string; hadOne: boolean }[] = [];
   for (const path of plan.folders) {
     await requireInside(project, path);
     folders.push({ path, hadOne: await isThere(join(project, path)) });
   }
-  const files: { path: string; hadOne: boolean; mode: number }[] = [];
+  const files: JournalFile[] = [];
   for (const [path, content] of plan.files) {
     const place = join(project, path);
     const hadOne = await isThere(place);
     const mode = hadOne ? (await stat(place)).mode & 0o777 : 0o644;
-    if (hadOne) {
-      await createFile(join(folder, ASIDE, `file-${files.length}`), await readFile(place), 0o600);
+    const old = hadOne ? await readFile(place) : undefined;
+    if (old !== undefined) {
+      await createFile(join(folder, ASIDE, `file-${files.length}`), old, 0o600);
     }
     await createFile(join(folder, NEW, `file-${files.length}`), content, mode);
-    files.push({ path, hadOne, mode });
+    const before = old === undefined ? null : digest(old);
+    files.push({ path, before, after: digest(content), mode });
   }
-  const journal: Journal = { format: FORMAT, pid: process.pid, folders, files };
-  await createFile(join(folder, JOURNAL), JSON.stringify(journal), 0o600);
-  return journal;
+  const journal: Journal = { format: FORMAT, pid: process.pid, run: THIS_RUN, folders, files };
+  const text = JSON.stringify(journal);
+  const record = await recordPath(state, folder, text);
+  await makePrivateFolder(dirname(record));
+  await syncFolder(state);
+  await createWholeFile(record, '', 0o600);
+  await createWholeFile(join(folder, JOURNAL), text, 0o600);
+  return { journal, record };
+}
+
+/**
+ * Where the user's state folder says that this machine made a plan. The name binds its bytes and its place:
+ * a plan that was committed and cloned elsewhere has no record there.
+ *
+ * @param text the plan's file
+ */
+export async function recordPath(state: string, folder: string, text: string): Promise<string> {
+  return join(state, RECORDS, digest(JSON.stringify([await realpath(folder), text])));
+}
+
+function digest(content: string | Uint8Array): string {
+  return createHash('sha256').update(content).digest('hex');
+}
+
+// The plan goes first, and all at once: a folder that is removed file by file is no plan any more.
+async function forget(folder: string, record: string): Promise<void> {
+  await rm(join(folder, JOURNAL), { force: true });
+  await syncFolder(folder);
+  await rm(record, { force: true });
+}
+
+/** Whether a private folder still has what is needed to undo a plan, so that it must not be removed. */
+export async function isUnderWay(folder: string): Promise<boolean> {
+  return await isThere(join(folder, JOURNAL));
 }
 
 // A link on the way would make the renames replace folders of somebody else.
@@ -118,18 +184,19 @@ async function requireInside(project: string, path: string): Promise<void> {
 
 // Each step looks at what is there, so that it can be stopped at any point and begun again.
 async function undo(project: string, folder: string, journal: Journal): Promise<void> {
-  for (const [at, { path, hadOne, mode }] of journal.files.entries()) {
-    const [place, before] = [join(project, path), join(folder, ASIDE, `file-${at}`)];
-    if (!hadOne) await rm(place, { force: true });
-    else if (await isFile(before)) {
-      const copy = join(folder, NEW, `undo-${at}`);
-      await rm(copy, { force: true });
-      await createFile(copy, await readFile(before), mode);
-      await rename(copy, place);
-    }
-  }
-  for (const [at, { path, hadOne }] of journal.folders.entries()) {
+  await requireRealFolders(folder, ASIDE);
+  await requireRealFolders(folder, NEW);
+  for (const { path } of journal.folders) {
     await requireInside(project, path);
+    await requireRealFolders(folder, dirname(path));
+  }
+  // All are looked at before the first is touched.
+  const changed: number[] = [];
+  for (const [at, file] of journal.files.entries()) {
+    if (await isToUndo(project, folder, file, at)) changed.push(at);
+  }
+  for (const at of changed) await undoFile(project, folder, journal.files[at], at);
+  for (const [at, { path, hadOne }] of journal.folders.entries()) {
     const [place, made] = [join(project, path), join(folder, path)];
     const aside = join(folder, ASIDE, `folder-${at}`);
     const isMoved = hadOne ? await isThere(aside) : !(await isThere(made));
@@ -139,19 +206,78 @@ async function undo(project: string, folder: string, journal: Journal): Promise<
   }
 }
 
-async function isFile(path: string): Promise<boolean> {
-  return (await isThere(path)) && (await lstat(path)).isFile();
+// Whoever has changed a file since the run that was killed would lose that work.
+async function isToUndo(
+  project: string,
+  folder: string,
+  { path, before, after }: JournalFile,
+  at: number,
+): Promise<boolean> {
+  const place = join(project, path);
+  if (!(await isThere(place))) return before !== null;
+  const now = digest(await readFile(place));
+  if (now === before) return false;
+  if (now === after) return true;
+  const old = before === null ? 'there was none before' : `as it was: ${asideFile(folder, at)}`;
+  throw new CliError('BP9004', `${place}: changed since an install that was interrupted; ${old}`, {
+    hints: [`to keep it as it is now, remove ${folder} and install again`],
+  });
+}
+
+async function undoFile(
+  project: string,
+  folder: string,
+  file: JournalFile | undefined,
+  at: number,
+): Promise<void> {
+  if (file === undefined) return;
+  const place = join(project, file.path);
+  if (file.before === null) return await rm(place, { force: true });
+  const kept = asideFile(folder, at);
+  const facts = await lstat(kept);
+  const content = facts.isFile() && facts.nlink === 1 ? await readFile(kept) : '';
+  if (digest(content) !== file.before) {
+    throw new CliError('BP9004', `${kept}: not what was put there before an install`);
+  }
+  const copy = join(folder, NEW, `undo-${at}`);
+  await rm(copy, { force: true });
+  await createFile(copy, content, file.mode);
+  await rename(copy, place);
+}
+
+function asideFile(folder: string, at: number): string {
+  return join(folder, ASIDE, `file-${at}`);
+}
+
+// A link in the private folder would have things moved, or written, where it leads.
+async function requireRealFolders(folder: string, path: string): Promise<void> {
+  let place = folder;
+  for (const part of ['.', ...path.split('/')]) {
+    place = join(place, part);
+    try {
+      if ((await lstat(place)).isDirectory()) continue;
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return;
+      throw error;
+    }
+    throw new CliError('BP9004', `${place}: not a folder, and an install was interrupted`);
+  }
 }
 
 /**
  * Undoes what runs that were killed have left half done in a project, and removes their folders. Those
- * of runs that still go on are left alone.
+ * of runs that still go on are left alone, and so are plans of which the state folder has no record.
  *
- * @returns how many were undone
+ * @param state the user's state folder
+ * @returns how many were undone, and the folders of those without a record
  * @throws {CliError} BP9004
  */
-export async function recoverSwaps(project: string): Promise<number> {
+export async function recoverSwaps(
+  project: string,
+  state: string,
+): Promise<{ readonly undone: number; readonly strange: readonly string[] }> {
   let undone = 0;
+  const strange: string[] = [];
   try {
     for (const name of await namesIn(project)) {
       if (!FOLDER_PATTERN.test(name)) continue;
@@ -159,24 +285,30 @@ export async function recoverSwaps(project: string): Promise<number> {
       const facts = await lstat(folder);
       // A repository may contain such a name: a link out of it is followed by nobody.
       if (!facts.isDirectory()) continue;
-      const journal = await readJournal(folder);
       const isOld = Date.now() - facts.mtimeMs > STALE_AFTER_MS;
-      if (journal === undefined) {
+      if (!(await namesIn(folder)).includes(JOURNAL)) {
         if (isOld) await remove(folder);
         continue;
       }
+      const found = await readJournal(folder, state);
+      if (found === undefined) {
+        strange.push(folder);
+        continue;
+      }
+      const { journal, record } = found;
       // The number of a process that is gone may have been given to another one since.
-      if (isAlive(journal.pid) && !isOld) continue;
+      if (isAlive(journal) && !isOld) continue;
       if (!(await isThere(join(folder, DONE)))) {
         await undo(project, folder, journal);
         undone++;
       }
+      await forget(folder, record);
       await remove(folder);
     }
   } catch (error) {
     throw failure(project, error);
   }
-  return undone;
+  return { undone, strange };
 }
 
 async function namesIn(project: string): Promise<readonly string[]> {
@@ -193,23 +325,45 @@ async function remove(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 3 });
 }
 
-// Somebody may have put a folder with such a name into a repository. A plan from there can't do more
-// than its author could do by committing the result: places stay in the project, and in node_modules.
-async function readJournal(folder: string): Promise<Journal | undefined> {
+// A repository may contain a folder with such a name, with links in it and a plan that uses them. Without a
+// record in the state folder nothing of it is followed.
+async function readJournal(
+  folder: string,
+  state: string,
+): Promise<{ readonly journal: Journal; readonly record: string } | undefined> {
   const path = join(folder, JOURNAL);
   try {
-    if ((await lstat(path)).size > JOURNAL_BYTES_MAX) return undefined;
-    const journal = JSON.parse(await readFile(path, 'utf8')) as Journal;
-    const isOurs =
-      journal.format === FORMAT &&
-      Number.isSafeInteger(journal.pid) &&
-      journal.pid > 0 &&
-      journal.folders.every(({ path: each }) => isModulesFolder(each)) &&
-      journal.files.every(({ path: each }) => FILES.has(each));
-    return isOurs ? journal : undefined;
+    const facts = await lstat(path);
+    if (!facts.isFile() || facts.size > JOURNAL_BYTES_MAX) return undefined;
+    const text = await readFile(path, 'utf8');
+    const record = await recordPath(state, folder, text);
+    if (!(await lstat(record)).isFile()) return undefined;
+    const journal = JSON.parse(text) as Journal;
+    return isSound(journal) ? { journal, record } : undefined;
   } catch {
     return undefined;
   }
+}
+
+const DIGEST_PATTERN = /^[0-9a-f]{64}$/;
+
+function isSound({ format, pid, run, folders, files }: Journal): boolean {
+  return (
+    format === FORMAT &&
+    Number.isSafeInteger(pid) &&
+    pid > 0 &&
+    typeof run === 'string' &&
+    folders.every(({ path, hadOne }) => isModulesFolder(path) && typeof hadOne === 'boolean') &&
+    files.every(
+      ({ path, before, after, mode }) =>
+        FILES.has(path) &&
+        (before === null || DIGEST_PATTERN.test(before)) &&
+        DIGEST_PATTERN.test(after) &&
+        Number.isSafeInteger(mode) &&
+        mode >= 0 &&
+        mode <= 0o777,
+    )
+  );
 }
 
 const FILES: ReadonlySet<string> = new Set([
@@ -224,8 +378,8 @@ function isModulesFolder(path: unknown): path is string {
   return typeof path === 'string' && isPlainPath(path) && /^(?:.*\/)?node_modules$/.test(path);
 }
 
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return true;
+function isAlive({ pid, run }: Journal): boolean {
+  if (pid === process.pid) return run === THIS_RUN;
   try {
     process.kill(pid, 0);
     return true;
