@@ -213,6 +213,10 @@ describe('variables', () => {
         }
       }
       assert.equal(variables['npm_config_@acme:registry'], REGISTRY);
+      // Where they are not set, a project's `.env` sets them for bun.
+      for (const name of ['NO_PROXY', 'no_proxy']) {
+        assert.equal(variables[name], 'nobody.invalid', name);
+      }
       const forNpm = await managerVariables(addresses, folder, [], '/usr/bin/npm');
       assert.equal(forNpm['npm_config_store_dir'], undefined);
     } finally {

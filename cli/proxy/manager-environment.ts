@@ -52,6 +52,10 @@ export async function managerVariables(
   ];
   return {
     ...Object.fromEntries(proxies.map((name) => [name, forward])),
+    // Said outright, not just left out: bun takes what is not set from the project's `.env`, and
+    // `NO_PROXY=*` there would have it fetch round the proxy.
+    NO_PROXY: NOBODY,
+    no_proxy: NOBODY,
     // Whoever clones does so past every check, over whatever protocol.
     GIT_ALLOW_PROTOCOL: NO_PROTOCOL,
     GIT_TERMINAL_PROMPT: '0',
