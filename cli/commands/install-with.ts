@@ -7,8 +7,10 @@ import { dirname, join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
+import { asTable } from '../lockfiles/classify.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
+import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
 import { fromProxy, toProxy } from '../managers/lock-addresses.ts';
 import {
   findManager,
@@ -140,8 +142,9 @@ async function prepare(
   const hasWorkspaces = /^[ \t]*- *(?!["']?\.["']?[ \t]*$)\S/m.test(
     members.split(/^[^\s#-]/m)[0] ?? '',
   );
-  const document = parsePackageJson(packageJson).value as { readonly workspaces?: unknown };
-  if (before === undefined && (hasWorkspaces || document.workspaces !== undefined)) {
+  const document = asTable(parsePackageJson(packageJson).value) ?? {};
+  requirePlainWorkspaces(document['workspaces'], join(project, 'package.json'));
+  if (before === undefined && (hasWorkspaces || document['workspaces'] !== undefined)) {
     throw new CliError('BP9005', 'workspaces without a lockfile: which folders are meant?', {
       hints: [`make the lockfile first: bftpkg proxy -- ${manager.name} install`],
     });
@@ -150,6 +153,12 @@ async function prepare(
     project,
     locals.filter((folder) => folder !== ''),
   );
+  // Berry asks each member for workspaces of its own.
+  for (const folder of locals) {
+    const text = await readIfThere(join(staging.folder, folder, 'package.json'));
+    const member = asTable(text === undefined ? undefined : parsePackageJson(text).value);
+    requirePlainWorkspaces(member?.['workspaces'], join(project, folder, 'package.json'));
+  }
   files.set('package.json', withoutScripts(packageJson));
   if (lockText !== undefined) {
     files.set(manager.lockfile, toProxy(manager.kind, lockText, registry));

@@ -2,13 +2,45 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { systemCode } from '../errors.ts';
+import { quote } from '../../verifier/errors.ts';
+import type { JsonValue } from '../../verifier/json.ts';
+import { CliError, systemCode } from '../errors.ts';
 import { asStrings, asTable, isPlainPath, type Table } from './classify.ts';
 import { globMatcher } from './glob.ts';
 
 // Deeper than any monorepo is laid out; `**` would walk everything otherwise.
 const DEPTH_MAX = 8;
 const WORKSPACES_MAX = 10_000;
+
+// Alternatives of plain names. Others could spell `..` or the root: `{.,}./`, `{,a}/etc`.
+const ALTERNATIVES = /\{[\w@*-]+(?:,[\w@*-]+)*\}|[!@+?*]?\([\w@*-]+(?:\|[\w@*-]+)*\)/g;
+
+/**
+ * Refuses patterns of workspaces that could mean a folder outside of the project. Package managers follow
+ * `../../*` to wherever it leads, and write there: a repository must not name its neighbours.
+ *
+ * @param field `workspaces` of a package.json, or `packages` of a pnpm-workspace.yaml
+ * @param path for messages
+ * @throws {CliError} BP9005
+ */
+export function requirePlainWorkspaces(field: JsonValue | undefined, path: string): void {
+  const table = asTable(field);
+  const patterns = (table === undefined ? field : table['packages']) ?? [];
+  for (const pattern of Array.isArray(patterns) ? (patterns as readonly JsonValue[]) : [patterns]) {
+    if (typeof pattern === 'string' && staysInside(pattern)) continue;
+    const shown = quote(typeof pattern === 'string' ? pattern : JSON.stringify(pattern));
+    throw new CliError('BP9005', `${path}: workspaces may lie outside of the project: ${shown}`, {
+      hints: ['name folders of the project, such as packages/*'],
+    });
+  }
+}
+
+function staysInside(pattern: string): boolean {
+  const plain = pattern.replace(/^(?:!|\.\/)+/, '').replaceAll(ALTERNATIVES, 'x');
+  if (/^\.?\/?$/.test(plain)) return pattern.startsWith('.');
+  const isLiteral = !/[[\]{}()|]|\.\./.test(plain);
+  return isLiteral && isPlainPath(plain.replace(/\/+$/, ''));
+}
 
 /** Folders that the `workspaces` of a package.json may mean, relative to it; not all have a package. */
 export async function findWorkspaces(root: string, document: Table): Promise<readonly string[]> {

@@ -7,6 +7,8 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import { CliError } from '../errors.ts';
+import type { JsonValue } from '../../verifier/json.ts';
+import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
 import { keptVariables, managerVariables } from '../proxy/manager-environment.ts';
 import { fromProxy, toProxy } from './lock-addresses.ts';
 import { wordsFor, type Manager, type ManagerKind, type ManagerTask } from './manager.ts';
@@ -97,6 +99,59 @@ describe('addresses in lockfiles', () => {
   });
 });
 
+function isUnsupported(error: unknown): boolean {
+  return error instanceof CliError && error.diagnostic.code === 'BP9005';
+}
+
+describe('requirePlainWorkspaces', () => {
+  const taken: readonly JsonValue[] = [
+    ['packages/*', './apps/**', 'docs/', '!**/test/**', '.', './'],
+    { packages: ['{apps,libs}/*', '@(a|b)/*', '@scope/*'], nohoist: ['**/../x'] },
+    ['.config', '*'],
+    'packages/*',
+    [],
+    null,
+  ];
+  for (const field of taken) {
+    it(`takes ${JSON.stringify(field)}`, () => requirePlainWorkspaces(field, 'x'));
+  }
+
+  const refused: readonly (readonly [string, string])[] = [
+    ['folders beside the project', '../../*'],
+    ['the folder above', '..'],
+    ['a way out further on', 'a/../../x'],
+    ['a way out behind ./', './../x'],
+    ['a way out behind !', '!../x'],
+    ['a way out behind both', '!./!../x'],
+    ['the root', '/etc/*'],
+    ['the root behind ./', './/etc'],
+    ['a drive', 'C:/x'],
+    ['a drive without a slash', 'C:x'],
+    ['backslashes', '..\\x'],
+    ['alternatives of dots', '{.,}./{.,}./*'],
+    ['alternatives with a way out', '{../x,a}/*'],
+    ['an alternative that leaves the root', '{,a}/etc/*'],
+    ['alternatives in alternatives', '{{.,},a}./x'],
+    ['classes of dots', '[.][.]/x'],
+    ['patterns of dots', '@(.).@(/x)'],
+    ['nothing, which is the root once a slash is added', ''],
+    ['the same behind !', '!'],
+  ];
+  for (const [why, pattern] of refused) {
+    it(`refuses ${why}: ${pattern}`, () => {
+      for (const field of [[pattern], ['a/*', pattern], { packages: [pattern] }, pattern]) {
+        assert.throws(() => requirePlainWorkspaces(field, 'x'), isUnsupported);
+      }
+    });
+  }
+
+  it('refuses what is no pattern', () => {
+    for (const field of [[['../x']], [{ a: '../x' }], [1], 1]) {
+      assert.throws(() => requirePlainWorkspaces(field, 'x'), isUnsupported);
+    }
+  });
+});
+
 describe('stagedSettings', () => {
   let folder = '';
   before(async () => {
@@ -108,11 +163,13 @@ describe('stagedSettings', () => {
 
   async function staged(kind: ManagerKind, name: string, text: string): Promise<string> {
     await writeFile(join(folder, name), text);
-    const { files, rcName } = await stagedSettings(manager(kind), folder);
-    await rm(join(folder, name));
-    return [...files]
-      .map(([file, content]) => `${file === rcName ? 'RC' : file}: ${content}`)
-      .join('\n');
+    try {
+      const { files, rcName } = await stagedSettings(manager(kind), folder);
+      const named = [...files].map(([file, content]) => [file === rcName ? 'RC' : file, content]);
+      return named.map(([file, content]) => `${file}: ${content}`).join('\n');
+    } finally {
+      await rm(join(folder, name));
+    }
   }
 
   it('keeps what decides about the tree, and drops what runs', async () => {
@@ -143,6 +200,41 @@ describe('stagedSettings', () => {
     assert.match(found, /\.npmrc: auto-install-peers=false\n$/);
   });
 
+  // pnpm would take the folders beside the project for its own.
+  for (const text of [
+    'packages:\n  - ../../*\n',
+    'packages: ["packages/*", "../x"] # ours\n',
+    'packages:\n  - packages/*\noverrides: {\npackages: ["../x"]}\n',
+    '"packages":\n- \'!../x\' # why\n',
+  ]) {
+    it(`refuses workspaces outside of the project: ${JSON.stringify(text)}`, async () => {
+      await assert.rejects(staged('pnpm', 'pnpm-workspace.yaml', text), isUnsupported);
+    });
+  }
+
+  it('takes remarks behind values', async () => {
+    const text = [
+      'packages: # ours',
+      "  - 'a/*' # one",
+      '  - b # two',
+      'overrides:',
+      `  'c#': "1" # don't`,
+      'catalog: {"d": "1"} # three',
+      '',
+    ].join('\n');
+    assert.ok((await staged('pnpm', 'pnpm-workspace.yaml', text)).includes(text), 'as it is');
+  });
+
+  // What looks like a remark may stand in quotes.
+  for (const text of [
+    `overrides:\n  it's: 'a # b'\npackages: ["../x"]\n`,
+    `packages: ["a # b", "../x"]\n`,
+  ]) {
+    it(`reads on behind quotes: ${JSON.stringify(text)}`, async () => {
+      await assert.rejects(staged('pnpm', 'pnpm-workspace.yaml', text), isUnsupported);
+    });
+  }
+
   it('gives Yarn Berry a file of its own', async () => {
     const text = 'nodeLinker: node-modules\nyarnPath: ./evil.cjs\nplugins:\n  - ./evil.cjs\n';
     const found = await staged('yarn-berry', '.yarnrc.yml', text);
@@ -172,10 +264,7 @@ describe('stagedSettings', () => {
 
   for (const text of ['', 'nodeLinker: pnp\n', 'plugins: []\n']) {
     it(`refuses a program that Yarn writes as an installation: ${JSON.stringify(text)}`, async () => {
-      const isRefused = (error: unknown): boolean =>
-        error instanceof CliError && error.diagnostic.code === 'BP9005';
-      await assert.rejects(staged('yarn-berry', '.yarnrc.yml', text), isRefused);
-      await rm(join(folder, '.yarnrc.yml'), { force: true });
+      await assert.rejects(staged('yarn-berry', '.yarnrc.yml', text), isUnsupported);
     });
   }
 });

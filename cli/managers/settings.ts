@@ -3,6 +3,9 @@
 import { join } from 'node:path';
 
 import { CliError } from '../errors.ts';
+import { asTable } from '../lockfiles/classify.ts';
+import { parsePlainYaml } from '../lockfiles/plain-yaml.ts';
+import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
 import { readNpmrcLines } from '../npm/npmrc.ts';
 import { readSettingsFile, topLevelKeys } from '../proxy/project-settings.ts';
 import { unguessableRcName, type Manager } from './manager.ts';
@@ -68,7 +71,11 @@ export interface StagedSettings {
   readonly rcName: string;
 }
 
-/** The settings for a private folder, with a name for Yarn Berry's that no other run has. */
+/**
+ * The settings for a private folder, with a name for Yarn Berry's that no other run has.
+ *
+ * @throws {CliError} BP9005 for settings that can't be followed in a private folder
+ */
 export async function stagedSettings({ kind }: Manager, project: string): Promise<StagedSettings> {
   const rcName = unguessableRcName();
   switch (kind) {
@@ -84,7 +91,11 @@ export async function stagedSettings({ kind }: Manager, project: string): Promis
 
 // A workspace file is written in any case: pnpm would look for one in the folders above.
 async function pnpmSettings(project: string): Promise<ReadonlyMap<string, string>> {
-  const workspace = await keptBlocks(join(project, PNPM_WORKSPACE), PNPM_KEPT);
+  const path = join(project, PNPM_WORKSPACE);
+  const workspace = await keptBlocks(path, PNPM_KEPT);
+  // Of all that is kept, not of the line that looks like the key: only so it is what pnpm reads.
+  const { value } = parsePlainYaml(withoutRemarks(workspace), path);
+  requirePlainWorkspaces(asTable(value)?.['packages'], path);
   const npmrc = readNpmrcLines((await readSettingsFile(join(project, '.npmrc'))) ?? '');
   const kept = npmrc.filter(({ key, value }) => {
     return PNPM_KEPT.has(camelCase(key)) && PLAIN_VALUE.test(value.trim());
@@ -109,6 +120,18 @@ async function berrySettings(
     });
   }
   return new Map([[rcName, `${text}enableScripts: false\n`]]);
+}
+
+// A line up to a remark behind a value. Were one cut within quotes, their end would be missing, which the
+// reader refuses.
+const BEFORE_REMARK = /^((?:[^'"#]|'[^']*'|"[^"\\]*"|(?<=[^ \t])#)*?)[ \t]#.*$/;
+
+// The reader takes no remarks behind values; pnpm does.
+function withoutRemarks(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => line.replace(BEFORE_REMARK, '$1'))
+    .join('\n');
 }
 
 /** The blocks of a YAML file whose keys are kept, as they are written. */
