@@ -1,9 +1,16 @@
 // One entry of a log with its inclusion proof, from tiles. The server may lie about all of them: what
 // counts is that they lead to a root that a quorum cosigned.
 import { assert } from '../../verifier/errors.ts';
+import { checkConsistency } from '../../verifier/merkle/consistency.ts';
 import { HASH_LENGTH, leafHash, type Hash } from '../../verifier/merkle/hash.ts';
 import { checkInclusion } from '../../verifier/merkle/inclusion.ts';
-import { inclusionRanges, rangeNodes, rangeRoot } from '../../verifier/merkle/ranges.ts';
+import {
+  consistencyRanges,
+  inclusionRanges,
+  rangeNodes,
+  rangeRoot,
+  type LeafRange,
+} from '../../verifier/merkle/ranges.ts';
 import {
   TILE_WIDTH,
   nodeFromTile,
@@ -11,6 +18,7 @@ import {
   tileLevelCount,
   type TileSlice,
 } from '../../verifier/merkle/tile.ts';
+import type { LogHead } from '../../verifier/statements/observed.ts';
 import type { LogView } from './log-view.ts';
 import type { TileClient } from './tile-client.ts';
 
@@ -44,18 +52,37 @@ export async function fetchEntry(
   const data = entries[index % TILE_WIDTH];
   assert(data !== undefined, 'a bundle has as many entries as were asked for');
   const leaf = leafHash(data);
-  const hashes = await proofHashes(tiles, index, size, signal);
+  const hashes = await rangeRoots(tiles, inclusionRanges(index, size), size, signal);
   checkInclusion(leaf, index, size, hashes, root);
   return { view, index, data, leaf, hashes };
 }
 
-async function proofHashes(
+/**
+ * The root that the log had at an earlier size, proven by consistency with a later one.
+ *
+ * @param size 0 < size < head.size
+ * @param head verified
+ * @throws {VerifyError} `CONSISTENCY_PROOF_INVALID`, `TILE_MALFORMED`; {TransportError}
+ */
+export async function provenRoot(
   tiles: TileClient,
-  index: number,
+  size: number,
+  head: LogHead,
+  signal: AbortSignal,
+): Promise<Hash> {
+  const ranges = [{ start: 0, end: size }, ...consistencyRanges(size, head.size)];
+  const [root, ...proof] = await rangeRoots(tiles, ranges, head.size, signal);
+  assert(root !== undefined, 'a range has a root');
+  checkConsistency(size, root, head.size, head.root, proof);
+  return root;
+}
+
+async function rangeRoots(
+  tiles: TileClient,
+  ranges: readonly LeafRange[],
   size: number,
   signal: AbortSignal,
 ): Promise<readonly Hash[]> {
-  const ranges = inclusionRanges(index, size);
   const nodes = ranges.flatMap(({ start, end }) => rangeNodes(start, end));
   // A path of at most 53 hashes crosses at most two tiles of each of the seven levels.
   const slices = nodes.map(({ level, index: at }) => sliceOfNode(level, at));

@@ -27,7 +27,8 @@ import {
   signersAmong,
   type Draft,
 } from '../release/draft.ts';
-import { lookUpPackage } from '../session/look-up.ts';
+import { requireObserved } from '../release/observed.ts';
+import { lookUpPackage, type SeenHead } from '../session/look-up.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { readFaulty, readMaintainer } from './maintainer-fields.ts';
 import { confirm, signWith, type SignOptions } from './sign.ts';
@@ -102,7 +103,8 @@ export async function packageApprove(
   const set = setOf(draft, file);
   const { name } = parsePurl(set.package);
   return await withSession(invocation, {}, async (session) => {
-    const found = await requireNext(session, name, set);
+    const { found, head } = await requireNext(session, name, set);
+    await requireObserved(session, set.observed, head, context.signal);
     const lines = [...changeLines(found, draft), ...describeDraft(draft)];
     await confirm(invocation, draft, lines, options.expectDigest);
     const signed = await signWith(invocation, draft, options.key);
@@ -136,7 +138,7 @@ export async function requireChangeSigned(session: LogSession, draft: Draft): Pr
   const { found } = await lookUpPackage(session, name);
   // Submitting again what is in force is success.
   if (found?.setHash === draftId(draft)) return;
-  const { set: before } = await requireNext(session, name, set);
+  const { set: before } = (await requireNext(session, name, set)).found;
   const missing = missingFor(before, draft);
   if (missing.length === 0) return;
   throw new CliError('BP2001', `${name}: the change is not signed by all who have to`, {
@@ -193,10 +195,10 @@ async function requireNext(
   session: LogSession,
   name: string,
   set: MaintainerSet,
-): Promise<VerifiedPackage> {
-  const { found } = await lookUpPackage(session, name);
+): Promise<{ readonly found: VerifiedPackage; readonly head: SeenHead }> {
+  const { found, head } = await lookUpPackage(session, name);
   if (found === undefined) throw notRegistered(name);
-  if (set.sequence === found.sequence + 1 && set.previous === found.setHash) return found;
+  if (set.sequence === found.sequence + 1 && set.previous === found.setHash) return { found, head };
   throw new CliError(
     'BP5004',
     `${name}: the draft is sequence ${set.sequence} after another set than the one in force, ` +

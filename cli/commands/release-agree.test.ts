@@ -320,24 +320,87 @@ describe('agreement on a release', () => {
     assert.equal(lines(id), 1);
   });
 
-  const heads: readonly (readonly [string, RegExp, string, number, RegExp])[] = [
-    ['of a fork', /"root":"[0-9a-f]{64}"/, `"root":"${'5'.repeat(64)}"`, 17, /another log of size/],
-    ['beyond the log', /"size":[0-9]+(?=\},|\}\})/, '"size":99999', 3, /size 99999 of the log/],
+  /** A draft of alice's, in bob's checkout, with another word about the log than the program's. */
+  async function forge(file: string, edit: (observed: string) => string): Promise<void> {
+    const text = await readFile(join(folderOf('alice'), file), 'utf8');
+    const draft = JSON.parse(text) as Record<string, string>;
+    const payload = Buffer.from(draft['payload'] ?? '', 'base64').toString('utf8');
+    const at = payload.indexOf('"observed"');
+    const changed = payload.slice(0, at) + payload.slice(at).replace(HEAD, edit);
+    assert.notEqual(changed, payload);
+    const forged = { ...draft, payload: Buffer.from(changed).toString('base64') };
+    await writeFile(join(folderOf('bob'), file), `${canonicalJson(forged)}\n`);
+  }
+  const HEAD = /"root":"[0-9a-f]{64}","size":[0-9]+\}/;
+  const FALSE_ROOT = '5'.repeat(64);
+  const older = (root: string, size: number) => (): string => `"root":"${root}","size":${size}}`;
+
+  const heads: readonly (readonly [string, (head: string) => string, number, RegExp])[] = [
+    [
+      'of a fork',
+      (head) => head.replace(/[0-9a-f]{64}/, FALSE_ROOT),
+      EXIT.proof,
+      /another log of size/,
+    ],
+    ['of a fork of long ago', older(FALSE_ROOT, 1), EXIT.proof, /another log of size 1/],
+    ['of a log that began otherwise', older(FALSE_ROOT, 0), EXIT.proof, /another log of size 0/],
+    [
+      'beyond the log',
+      (head) => head.replace(/[0-9]+\}$/, '99999}'),
+      EXIT.inconclusive,
+      /size 99999 of the log/,
+    ],
+    [
+      'of another log',
+      (head) => `${head},"zoo.example/log":{"root":"${FALSE_ROOT}","size":1}`,
+      EXIT.policy,
+      /zoo\.example\/log, which cannot be checked here/,
+    ],
   ];
-  for (const [why, field, other, code, expected] of heads) {
-    it(`does not say to have seen a head ${why}`, async () => {
-      await as('alice', ['release', 'prepare']);
-      const path = join(folderOf('alice'), 'release.json');
-      const draft = JSON.parse(await readFile(path, 'utf8')) as Record<string, string>;
-      const payload = Buffer.from(draft['payload'] ?? '', 'base64').toString('utf8');
-      const at = payload.indexOf('"observed"');
-      const changed = payload.slice(0, at) + payload.slice(at).replace(field, other);
-      assert.notEqual(changed, payload);
-      const forged = { ...draft, payload: Buffer.from(changed).toString('base64') };
-      await writeFile(join(folderOf('bob'), 'release.json'), `${canonicalJson(forged)}\n`);
-      const refused = await as('bob', ['release', 'sign', 'release.json', '--key', 'bob'], yes);
-      assert.equal(refused.code, code, refused.stderr);
-      assert.match(refused.stderr, expected);
+  const NEXT = ['propose-change', 'left-pad', '--remove', 'carol', '--out', 'next.json'];
+  const FIRST = ['register', 'new-pad', '--maintainer', 'alice', '--out', 'first.json'];
+  // What alice makes, and what bob is to sign it with.
+  const drafts: readonly (readonly [string, readonly string[], readonly string[]])[] = [
+    ['release.json', ['release', 'prepare'], ['release', 'sign']],
+    ['next.json', ['package', ...NEXT], ['package', 'approve']],
+    ['first.json', ['package', ...FIRST], ['package', 'sign']],
+  ];
+  for (const [file, make, sign] of drafts) {
+    for (const [why, edit, code, expected] of heads) {
+      it(`does not say to have seen a head ${why}: ${sign.join(' ')}`, async () => {
+        const made = await as('alice', make);
+        assert.equal(made.code, EXIT.verified, made.stderr);
+        await forge(file, edit);
+        const before = await readFile(join(folderOf('bob'), file), 'utf8');
+        const refused = await as('bob', [...sign, file, '--key', 'bob'], yes);
+        assert.equal(refused.code, code, refused.stdout + refused.stderr);
+        assert.match(refused.stderr, expected);
+        assert.equal(await readFile(join(folderOf('bob'), file), 'utf8'), before);
+      });
+    }
+
+    it(`says to have seen an older head that is proven, and no other: ${sign.join(' ')}`, async () => {
+      assert.equal((await as('alice', make)).code, EXIT.verified);
+      const size = 1;
+      await forge(file, older(Buffer.from(fake.log.root(size)).toString('hex'), size));
+      for (const replica of fake.replicas) {
+        // Whoever holds the tiles back must not get a signature for it.
+        replica.misbehave = ({ path }, response) => {
+          if (!path.startsWith('/tile/')) return false;
+          response.writeHead(404).end();
+          return true;
+        };
+      }
+      const unproven = await as('bob', [...sign, file, '--key', 'bob'], yes);
+      assert.equal(unproven.code, EXIT.inconclusive, unproven.stdout);
+      assert.match(unproven.stderr, /could not check that the log ever had the head of size 1/);
+      // One honest replica is enough.
+      const [, , , honest] = fake.replicas;
+      assert.ok(honest !== undefined, 'there are four replicas');
+      honest.misbehave = undefined;
+      const signed = await as('bob', [...sign, file, '--key', 'bob'], yes);
+      assert.equal(signed.code, EXIT.verified, signed.stdout + signed.stderr);
+      assert.match(signed.stdout, /observed  .*: size 1, root [0-9a-f]{16}…/);
     });
   }
 

@@ -8,13 +8,13 @@ import { doneReport, type Report } from '../output/report.ts';
 import { artifactsAtHand, keysToSign, share, type Shared } from '../release/agree.ts';
 import { withWorkspace, type Artifact } from '../release/artifact.ts';
 import { loadDraft, saveDraft } from '../release/draft.ts';
+import { requireObserved } from '../release/observed.ts';
 import { waitingFor } from '../release/prepare.ts';
 import {
   findProposal,
   isComplete,
   namesOf,
   openProposal,
-  requireObserved,
   tallyLines,
   type Proposal,
 } from '../release/proposals.ts';
@@ -45,7 +45,8 @@ export async function releaseSign(
   return await withWorkspace((workspace) =>
     withSession(invocation, {}, async (session) => {
       const proposal = await findProposal(invocation, session, what);
-      requireObserved(proposal);
+      const { release, head } = proposal;
+      await requireObserved(session, release.observed, head, invocation.context.signal);
       requireConfirmable(invocation, proposal.draft, options.expectDigest);
       const artifacts =
         options.expectDigest === undefined || options.from.length > 0

@@ -3,6 +3,7 @@
 import { resolve } from 'node:path';
 
 import { formatSri } from '../../verifier/npm/integrity.ts';
+import { parsePurl } from '../../verifier/npm/purl.ts';
 import { CliError, usageError } from '../errors.ts';
 import type { Invocation, Terminal } from '../context.ts';
 import { openSigner } from '../keys/open-key.ts';
@@ -16,7 +17,10 @@ import {
   signDraft,
   type Draft,
 } from '../release/draft.ts';
+import { requireObserved } from '../release/observed.ts';
 import { noteSigning } from '../release/signed-before.ts';
+import { withSession, type LogSession } from '../session/log-session.ts';
+import { lookUpPackage } from '../session/look-up.ts';
 import { stateFolder } from '../trust/folders.ts';
 
 /** Options of `sign`. */
@@ -44,6 +48,7 @@ export async function sign(
       'bftpkg release sign',
     );
   }
+  await withSession(invocation, {}, (session) => requireSeen(session, draft, context.signal));
   const lines = [...describeDraft(draft)];
   await confirm(invocation, draft, lines, options.expectDigest);
   const signed = await signWith(invocation, draft, options.key);
@@ -54,6 +59,15 @@ export async function sign(
     data: { file: out, statement: draftId(signed), signatures: keyIds },
     lines: [...lines, `${keyIds.length} signature(s) in ${out}`],
   });
+}
+
+// A set or a withdrawal says what its signers have seen of the log, just as a release does.
+async function requireSeen(session: LogSession, draft: Draft, signal: AbortSignal): Promise<void> {
+  const { statement } = draft;
+  if (statement.kind === 'release') throw new CliError('BP9004', 'a release is signed elsewhere');
+  const stated = statement.kind === 'maintainers' ? statement.set : statement.withdrawal;
+  const { head } = await lookUpPackage(session, parsePurl(stated.package).name);
+  await requireObserved(session, stated.observed, head, signal);
 }
 
 /** Adds a signature by each of the named keys. */

@@ -14,7 +14,7 @@ import {
   type EnvelopeSignature,
 } from '../../verifier/dsse.ts';
 import { keyId, publicKeyHex, SIGNATURE_LENGTH, type PublicKey } from '../../verifier/ed25519.ts';
-import { encodeBase64 } from '../../verifier/encoding.ts';
+import { encodeBase64, encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import {
   canonicalJson,
@@ -29,6 +29,7 @@ import {
   parseMaintainerSet,
   type MaintainerSet,
 } from '../../verifier/statements/maintainers.ts';
+import type { Observed } from '../../verifier/statements/observed.ts';
 import {
   parseRelease,
   RELEASE_PAYLOAD_TYPE,
@@ -220,6 +221,14 @@ export function envelopeOf(draft: Draft): { readonly text: string; readonly enve
   return { envelope, text: formatEnvelope(envelope) };
 }
 
+/** The heads that signers say to have seen. */
+export function observedLines(observed: Observed): readonly string[] {
+  return [...observed].map(
+    ([origin, { size, root }]) =>
+      `  observed  ${origin}: size ${size}, root ${encodeHex(root).slice(0, 16)}…`,
+  );
+}
+
 /** The draft as lines for the person who is about to sign it: everything that it states. */
 export function describeDraft(draft: Draft): readonly string[] {
   const { statement } = draft;
@@ -229,6 +238,8 @@ export function describeDraft(draft: Draft): readonly string[] {
       `maintainer set of ${set.package}, sequence ${set.sequence}`,
       `  signatures needed for a release: ${set.faulty + 1} of ${set.maintainers.length}`,
       ...set.maintainers.map(({ name, key }) => `  maintainer ${name}  ${publicKeyHex(key)}`),
+      `  previous  ${set.previous === null ? 'none: the first set' : `statement ${set.previous}`}`,
+      ...observedLines(set.observed),
       `  statement ${draftId(draft)}`,
     ];
   }
@@ -240,6 +251,7 @@ export function describeDraft(draft: Draft): readonly string[] {
       `  reason    ${withdrawal.reason}`,
       `  text      ${withdrawal.text}`,
       `  release   statement ${withdrawal.release}`,
+      ...observedLines(withdrawal.observed),
       `  statement ${draftId(draft)}`,
     ];
   }

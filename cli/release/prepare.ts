@@ -15,6 +15,7 @@ import type { LogSession } from '../session/log-session.ts';
 import { lookUpRelease, type SeenHead } from '../session/look-up.ts';
 import { prepareArtifact, type Artifact } from './artifact.ts';
 import { makeDraft, type Draft } from './draft.ts';
+import { requireObserved } from './observed.ts';
 import { openProposal, openProposals, type Proposal } from './proposals.ts';
 
 /** A prepared release, or the finding that all of it is in the log already. */
@@ -98,13 +99,36 @@ async function withOthers(
   const own = await openProposal(session, draft);
   const waiting = await allWaiting(invocation, session, own);
   // It may be this very statement: at a log that stands still everybody makes the same one.
-  const same = waiting.find((other) => bytesOf(other) === bytesOf(own));
+  const { signal } = invocation.context;
+  let same: Proposal | undefined;
+  for (const other of waiting) {
+    if (bytesOf(other) !== bytesOf(own)) continue;
+    // One that says what this signer cannot say (a head that the log never had) is not joined, and does
+    // not keep anybody from an own one.
+    if (!(await isSeenHere(session, other, signal))) continue;
+    same = other;
+    break;
+  }
   const others = waiting.filter(({ id }) => id !== own.id);
   if (same === undefined)
     return { kind: 'draft', proposal: own, artifacts, others, isJoined: false };
   const joined = { ...same, draft: { ...same.draft, artifacts: inOrderOf(same, artifacts) } };
   const rest = others.filter((other) => other !== same);
   return { kind: 'draft', proposal: joined, artifacts, others: rest, isJoined: true };
+}
+
+async function isSeenHere(
+  session: LogSession,
+  { release, head }: Proposal,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    await requireObserved(session, release.observed, head, signal);
+    return true;
+  } catch (error) {
+    if (error instanceof CliError) return false;
+    throw error;
+  }
 }
 
 /** What waits for signatures of the maintainers of a proposal's packages, itself left out. */

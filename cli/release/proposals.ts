@@ -3,8 +3,6 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
-import { equalBytes } from '../../verifier/bytes.ts';
-import { encodeHex } from '../../verifier/encoding.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import type { VerifiedPackage } from '../../verifier/evidence/subject.ts';
 import type { JsonObject } from '../../verifier/json.ts';
@@ -251,38 +249,6 @@ async function isFile(path: string): Promise<boolean> {
   return await stat(path).then(
     (facts) => facts.isFile(),
     () => false,
-  );
-}
-
-/**
- * Requires that what the proposal says its signers have seen can be what this signer sees: who signs it says
- * so too, and the replicas keep a head that their log never had as evidence against somebody.
- *
- * @throws {CliError} BP4005 for another log of the same size, BP7001 for a longer one than is seen here
- */
-export function requireObserved({ release, head }: Proposal): void {
-  const seen = release.observed.get(head.origin);
-  if (seen === undefined) {
-    throw new CliError('BP5004', `the proposal does not say which head of ${head.origin} was seen`);
-  }
-  if (seen.size > head.size) {
-    throw new CliError(
-      'BP7001',
-      `the proposal was made at size ${seen.size} of the log, and size ${head.size} is what is seen here`,
-      { hints: ['try again in a moment'] },
-    );
-  }
-  if (seen.size < head.size || equalBytes(seen.root, head.root)) return;
-  throw new CliError(
-    'BP4005',
-    `the proposal names another log of size ${seen.size} than is seen here`,
-    {
-      details: [
-        ['proposal', encodeHex(seen.root)],
-        ['seen here', encodeHex(head.root)],
-      ],
-      hints: ['keep the proposal: it may prove a fork (bftpkg evidence list)'],
-    },
   );
 }
 

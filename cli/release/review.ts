@@ -1,7 +1,6 @@
 // What a signer should see: everything that the statement says, and what the tarball changes compared with
 // the last release, which everybody uses today.
 import type { ArchiveListing } from '../../verifier/archive/tarball.ts';
-import { encodeHex } from '../../verifier/encoding.ts';
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
@@ -11,7 +10,7 @@ import { CliError, UnreachableError } from '../errors.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { describeArtifact, type Artifact } from './artifact.ts';
 import { compareFiles, compareManifests, fileLine } from './compare.ts';
-import { describeDraft } from './draft.ts';
+import { describeDraft, observedLines } from './draft.ts';
 import { fetchListings } from './fetch.ts';
 import { rivalsOf, tallyLines, type Proposal } from './proposals.ts';
 
@@ -49,9 +48,7 @@ export async function review(
   const { draft, release } = proposal;
   const lines = [...describeDraft(draft)];
   const changes: Changes[] = [];
-  for (const [origin, { size, root }] of release.observed) {
-    lines.push(`  observed  ${origin}: size ${size}, root ${encodeHex(root).slice(0, 16)}…`);
-  }
+  lines.push(...observedLines(release.observed));
   for (const [i, subject] of release.subjects.entries()) {
     const artifact = artifacts[i];
     if (artifact === undefined) {
