@@ -1,5 +1,6 @@
 // Which files a project gets for its package managers, and whether they are as they should be.
-import { mkdir, readFile, rm, rmdir } from 'node:fs/promises';
+import type { Stats } from 'node:fs';
+import { lstat, mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
@@ -21,6 +22,9 @@ import {
 } from './edits.ts';
 import { pluginText, runnerText, scannerText } from './texts.ts';
 import type { Manager } from './timing.ts';
+
+/** For everybody who works on the project, as git checks files out. */
+const NEW_FILE_MODE = 0o644;
 
 /** What a project is to be set up for. */
 export interface HookPlan {
@@ -81,7 +85,11 @@ export async function managersOf(project: string): Promise<readonly Manager[]> {
   return [...found];
 }
 
-/** What a plan would change; files that are as they should be are not among them. */
+/**
+ * What a plan would change; files that are as they should be are not among them.
+ *
+ * @throws {CliError} BP9004 for what cannot be read, and for links
+ */
 export async function plannedChanges(
   project: string,
   plan: HookPlan,
@@ -89,7 +97,7 @@ export async function plannedChanges(
   return await changesBy(project, editsOf(plan), (edit, text) => edit.apply(text));
 }
 
-/** What taking everything out would change. */
+/** What taking everything out would change. @throws {CliError} BP9004 as {@link plannedChanges} */
 export async function removals(project: string): Promise<readonly FileChange[]> {
   return await changesBy(project, allEdits(), (edit, text) =>
     text === undefined ? undefined : edit.remove(text),
@@ -106,22 +114,27 @@ async function changesBy(
   for (const edit of edits) {
     const { path } = edit;
     const known = changes.get(path);
-    const before = known === undefined ? await readIfThere(join(project, path)) : known.before;
+    const before = known === undefined ? await readOwn(project, path) : known.before;
     const now = known === undefined ? before : known.after;
     changes.set(path, { path, before, after: change(edit, now) });
   }
   return [...changes.values()].filter(({ before, after }) => before !== after);
 }
 
-/** Writes changes. Each file is whole at any time. @throws {CliError} BP9004 */
+/**
+ * Writes changes. Each file is whole at any time; one that was there keeps its permissions.
+ *
+ * @throws {CliError} BP9004 for what cannot be written, and for links
+ */
 export async function writeChanges(project: string, changes: readonly FileChange[]): Promise<void> {
   for (const { path, after } of changes) {
     const place = join(project, path);
+    const mode = await modeOf(project, path);
     try {
       if (after === undefined) await rm(place, { force: true });
       else {
         await mkdir(dirname(place), { recursive: true });
-        await replaceFile(place, after, 0o644);
+        await replaceFile(place, after, mode ?? NEW_FILE_MODE);
       }
     } catch (error) {
       throw new CliError('BP9004', `${place}: ${systemCode(error) ?? 'cannot be written'}`);
@@ -129,6 +142,42 @@ export async function writeChanges(project: string, changes: readonly FileChange
   }
   // Only when nothing of somebody else is in it.
   await rmdir(join(project, HOOK_FOLDER)).catch(() => undefined);
+}
+
+async function readOwn(project: string, path: string): Promise<string | undefined> {
+  const mode = await modeOf(project, path);
+  return mode === undefined ? undefined : await readIfThere(join(project, path));
+}
+
+// The project's own files, and none that a link in a cloned project leads to: `.bftpkg -> ../other` would
+// have us write to, and delete from, a folder of the user's, and a file's link would be replaced by a copy of
+// what lies behind it.
+async function modeOf(project: string, path: string): Promise<number | undefined> {
+  const folder = dirname(path);
+  if (folder !== '.') {
+    const above = await lookAt(join(project, folder));
+    if (above === undefined) return undefined;
+    if (!above.isDirectory()) throw notOwn(join(project, folder), 'folder');
+  }
+  const found = await lookAt(join(project, path));
+  if (found === undefined) return undefined;
+  if (!found.isFile()) throw notOwn(join(project, path), 'file');
+  return found.mode & 0o777;
+}
+
+async function lookAt(place: string): Promise<Stats | undefined> {
+  try {
+    return await lstat(place);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined;
+    throw new CliError('BP9004', `${place}: ${systemCode(error) ?? 'cannot be read'}`);
+  }
+}
+
+function notOwn(place: string, kind: 'file' | 'folder'): CliError {
+  return new CliError('BP9004', `${place}: a link or something else, not a ${kind}`, {
+    hints: [`look at where it leads; put a ${kind} in its place, or remove it`],
+  });
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {
