@@ -1,11 +1,13 @@
 // The package managers other than npm that bftpkg can drive: which of them is there, and with which words it
 // installs without running anything. All words were tried; what a manager does by itself is in NPM.md.
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { runChild } from '../npm/child.ts';
+import { runChild, type ChildResult } from '../npm/child.ts';
 
 /** What a user names. */
 export const MANAGER_NAMES = ['pnpm', 'yarn', 'bun'] as const;
@@ -64,9 +66,7 @@ export function unguessableRcName(): string {
  * @throws {CliError} BP9004 when there is none, or one that is too old
  */
 export async function findManager(context: Context, name: ManagerName): Promise<Manager> {
-  // Neither what a folder above names as its own Yarn, nor one that would be downloaded for it.
-  const env = { HOME: tmpdir(), YARN_IGNORE_PATH: '1', COREPACK_ENABLE_NETWORK: '0' };
-  const { code, stdout } = await runChild(name, ['--version'], { cwd: tmpdir(), context, env });
+  const { code, stdout } = await askVersion(context, name);
   const version = stdout.trim();
   const [, major = '0', minor = '0'] = /^([0-9]{1,4})\.([0-9]{1,4})\./.exec(version) ?? [];
   const isClassic = major === '0' || major === '1';
@@ -78,6 +78,27 @@ export async function findManager(context: Context, name: ManagerName): Promise<
     throw new CliError('BP9004', `${name} ${found}: ${majorMin}.${minorMin} or later is needed`);
   }
   return { kind, name, version, lockfile: LOCKFILES[name] };
+}
+
+// In a folder of our own, which is its home as well: the system's folder for temporary files is everybody's, and
+// another user of the machine could have put a `.yarnrc.yml` with plugins there. Package managers look in the
+// folders above, too: hence a name that nobody else knows, and files at which they stop.
+async function askVersion(context: Context, name: ManagerName): Promise<ChildResult> {
+  const cwd = await mkdtemp(join(tmpdir(), 'bftpkg-version-'));
+  try {
+    await writeFile(join(cwd, 'package.json'), '{}');
+    await writeFile(join(cwd, 'pnpm-workspace.yaml'), "packages:\n  - '.'\n");
+    // Neither what a folder above names as its own Yarn, nor one that would be downloaded for it.
+    const env = {
+      HOME: cwd,
+      YARN_IGNORE_PATH: '1',
+      YARN_RC_FILENAME: unguessableRcName(),
+      COREPACK_ENABLE_NETWORK: '0',
+    };
+    return await runChild(name, ['--version'], { cwd, context, env });
+  } finally {
+    await rm(cwd, { recursive: true, force: true, maxRetries: 3 });
+  }
 }
 
 /** The words for a task. */

@@ -1,17 +1,26 @@
 // What other managers are told, and what of a project they get to see. That it has the effect it should is
 // shown with the real ones (fixtures/e2e/managers.test.ts).
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
+import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import type { JsonValue } from '../../verifier/json.ts';
 import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
 import { keptVariables, managerVariables } from '../proxy/manager-environment.ts';
+import { readRegistries } from '../npm/registries.ts';
 import { fromProxy, toProxy } from './lock-addresses.ts';
-import { wordsFor, type Manager, type ManagerKind, type ManagerTask } from './manager.ts';
+import {
+  findManager,
+  wordsFor,
+  type Manager,
+  type ManagerKind,
+  type ManagerTask,
+} from './manager.ts';
 import { stagedSettings } from './settings.ts';
 
 const REGISTRY = 'http://127.0.0.1:4873/0123456789abcdef0123456789abcdef/';
@@ -20,6 +29,69 @@ function manager(kind: ManagerKind): Manager {
   const name = kind === 'yarn-classic' || kind === 'yarn-berry' ? 'yarn' : kind;
   return { kind, name, version: '1.0.0', lockfile: '' };
 }
+
+// The folder for temporary files is everybody's: another user could have put settings there.
+describe('questions to package managers', { skip: process.platform === 'win32' }, () => {
+  let folder = '';
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'bftpkg-questions-'));
+  });
+  after(async () => {
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  /** A program that notes where it was started and how, and answers. */
+  async function context(program: string, answer: string): Promise<Context> {
+    const path = join(folder, program);
+    const note = `printf '%s\\n' "$PWD" "$HOME" "$YARN_RC_FILENAME" "$*" "$(ls -A)" > ${path}.note`;
+    await writeFile(path, `#!/bin/sh\n${note}\necho ${answer}\n`);
+    await chmod(path, 0o700);
+    return {
+      cwd: folder,
+      env: { PATH: `${folder}:${process.env['PATH'] ?? ''}`, HOME: folder },
+      terminal: {
+        writeOut: () => undefined,
+        writeErr: () => undefined,
+        outIsTty: false,
+        errIsTty: false,
+        ask: undefined,
+      },
+      nowMs: Date.now,
+      signal: new AbortController().signal,
+    };
+  }
+
+  async function noted(program: string): Promise<readonly string[]> {
+    return (await readFile(join(folder, `${program}.note`), 'utf8')).split('\n');
+  }
+
+  it('about their version are asked in a private folder that is gone afterwards', async () => {
+    const asked = await context('yarn', '4.1.0');
+    const names: (string | undefined)[] = [];
+    for (const _ of [1, 2]) {
+      assert.equal((await findManager(asked, 'yarn')).kind, 'yarn-berry');
+      const [cwd = '', home, rcName, , ...files] = await noted('yarn');
+      assert.match(cwd, /\/bftpkg-version-[^/]+$/);
+      assert.equal(home, cwd);
+      assert.match(rcName ?? '', /^\.[0-9a-f]{32}\.yml$/);
+      assert.ok(files.includes('package.json'), files.join(' '));
+      assert.equal(existsSync(cwd), false);
+      names.push(cwd, rcName);
+    }
+    assert.equal(new Set(names).size, 4);
+  });
+
+  it('about the registry are asked in a private folder that is gone afterwards', async () => {
+    const asked = await context('npm', 'https://one.example/');
+    const { registryOf } = await readRegistries(asked, folder, undefined);
+    assert.equal(registryOf('a'), 'https://one.example/');
+    const [cwd = '', , , words, ...files] = await noted('npm');
+    assert.match(cwd, /\/bftpkg-registry-[^/]+$/);
+    assert.match(words ?? '', /--no-workspaces/);
+    assert.ok(files.includes('package.json'), files.join(' '));
+    assert.equal(existsSync(cwd), false);
+  });
+});
 
 describe('wordsFor', () => {
   const KINDS = ['pnpm', 'yarn-classic', 'yarn-berry', 'bun'] as const;

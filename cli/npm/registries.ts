@@ -3,7 +3,7 @@
 //
 // A project may name registries. Tokens are the user's alone: in a project's file `${NPM_TOKEN}` behind a
 // stranger's host would send the user's token there with the next install.
-import { readFile, stat } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -60,13 +60,21 @@ export async function readRegistries(
   };
 }
 
-// What npm itself falls back to.
+// What npm itself falls back to. In a folder of our own: in the system's folder for temporary files another user
+// of the machine could have put an `.npmrc` with a registry of theirs. npm looks in the folders above for a
+// package.json, and for one that has this folder as a workspace.
 async function npmDefault(context: Context): Promise<string> {
   const { HOME = '' } = context.env;
-  const options = { cwd: tmpdir(), context, env: { HOME } };
-  const result = await runChild('npm', ['config', 'get', 'registry'], options);
-  if (result.code !== 0) throw npmFailed('npm config get registry', result);
-  return result.stdout.trim();
+  const cwd = await mkdtemp(join(tmpdir(), 'bftpkg-registry-'));
+  try {
+    await writeFile(join(cwd, 'package.json'), '{}');
+    const args = ['config', 'get', 'registry', '--no-workspaces'];
+    const result = await runChild('npm', args, { cwd, context, env: { HOME } });
+    if (result.code !== 0) throw npmFailed('npm config get registry', result);
+    return result.stdout.trim();
+  } finally {
+    await rm(cwd, { recursive: true, force: true, maxRetries: 3 });
+  }
 }
 
 function registryAddress(text: string): string {
