@@ -17,11 +17,11 @@ const PATIENCE = 6 + 1 + 2;
 
 const sized = (id: string, bytes: number): Request => ({ id, bytes: new Uint8Array(bytes) });
 
-/** With a leader that has taken one request already. */
-function served(): Exposures {
+/** With a leader that has emptied its lane of whatever it got before, by this height. */
+function drained(height = PATIENCE): Exposures {
   const exposures = new Exposures(LIMITS);
-  exposures.add(sized('first', 1), 0);
-  exposures.commit('first');
+  exposures.pass({ height: height - PATIENCE, isFull: true });
+  exposures.drain(height, 4);
   return exposures;
 }
 
@@ -36,7 +36,7 @@ describe('Exposures.hasRoomFor', () => {
   ];
   for (const [why, given, bytes, expected] of cases) {
     it(why, () => {
-      const exposures = served();
+      const exposures = drained();
       for (const [i, size] of given.entries()) exposures.add(sized(`r${i}`, size), 0);
       assert.equal(exposures.hasRoomFor(sized('next', bytes)), expected);
     });
@@ -50,7 +50,10 @@ describe('Exposures.hasRoomFor', () => {
     assert.equal(exposures.hasRoomFor(sized('a', 100_000)), false);
     for (let i = 1; i < 10; i++) exposures.add(sized(`r${i}`, 1), 0);
     assert.equal(exposures.hasRoomFor(sized('a', 1)), false);
-    exposures.commit('r0');
+    // That one is committed proves nothing: another lane may have had it too.
+    exposures.delete('r0');
+    assert.equal(exposures.hasRoomFor(sized('a', 100_001)), false);
+    exposures.drain(fairBatches(limits, 4), 4);
     assert.equal(exposures.hasRoomFor(sized('a', 100_001)), true);
   });
 
@@ -69,7 +72,7 @@ describe('Exposures.hasRoomFor', () => {
 describe('Exposures.starved', () => {
   /** Batches after which a request that was given away at height 10 is starved, full ones or not. */
   function batchesUntilStarved(isFull: (height: number) => boolean, patience = 1): number {
-    const exposures = served();
+    const exposures = drained();
     exposures.add(sized('a', 1), 10);
     exposures.add(sized('b', 1), 12);
     for (let height = 11; height < 100; height++) {
@@ -93,19 +96,35 @@ describe('Exposures.starved', () => {
     it(why, () => assert.equal(batchesUntilStarved(isFull, patience), expected));
   }
 
-  it('waits twice as long for a leader whose lane may be full of what it got before', () => {
+  it('counts full batches from when the lane is drained of what the leader got before', () => {
     const exposures = new Exposures(LIMITS);
     exposures.add(sized('a', 1), 10);
+    exposures.add(sized('b', 1), 10);
     exposures.delete('b');
-    assert.equal(exposures.starved(10 + 2 * PATIENCE - 1, 4, 1), undefined);
+    for (let height = 11; height < 10 + 2 * PATIENCE; height++) {
+      exposures.pass({ height, isFull: true });
+      exposures.drain(height, 4);
+      assert.equal(exposures.starved(height, 4, 1), undefined, `height ${height}`);
+    }
     assert.equal(exposures.starved(10 + 2 * PATIENCE, 4, 1), 'a');
   });
 
+  it('does not wait for that when batches have room', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 1), 10);
+    for (let i = 1; i <= ROOMY_BATCHES_MAX; i++) {
+      assert.equal(exposures.starved(10 + i - 1, 4, 1), undefined);
+      exposures.pass({ height: 10 + i, isFull: false });
+    }
+    assert.equal(exposures.starved(10 + ROOMY_BATCHES_MAX, 4, 1), 'a');
+  });
+
   it('knows nothing of the next leader', () => {
-    const exposures = served();
+    const exposures = drained();
     exposures.clear();
     exposures.add(sized('a', 1), 10);
-    assert.equal(exposures.starved(10 + PATIENCE, 4, 1), undefined);
+    exposures.drain(10 + PATIENCE - 1, 4);
+    assert.equal(exposures.starved(10 + 2 * PATIENCE, 4, 1), undefined);
   });
 
   it('counts batches that had room, not how long ago the first of them was', () => {
@@ -129,13 +148,15 @@ describe('Exposures.starved', () => {
   });
 
   it('counts anew after a restart, and never back', () => {
-    const exposures = served();
+    const exposures = drained();
     exposures.add(sized('a', 1), 10);
     for (let height = 11; height <= 14; height++) exposures.pass({ height, isFull: false });
     exposures.restart(14);
     exposures.restart(3);
-    assert.equal(exposures.starved(14 + PATIENCE - 1, 4, 1), undefined);
-    assert.equal(exposures.starved(14 + PATIENCE, 4, 1), 'a');
+    assert.deepEqual(exposures.drain(14 + PATIENCE - 1, 4), []);
+    assert.deepEqual(exposures.drain(14 + PATIENCE, 4), ['a']);
+    assert.equal(exposures.starved(14 + 2 * PATIENCE - 1, 4, 1), undefined);
+    assert.equal(exposures.starved(14 + 2 * PATIENCE, 4, 1), 'a');
   });
 
   it('suspects nobody when nothing is with the leader', () => {
@@ -143,6 +164,37 @@ describe('Exposures.starved', () => {
     exposures.add(sized('a', 1), 0);
     exposures.clear();
     assert.equal(exposures.starved(1_000, 4, 1), undefined);
+  });
+});
+
+describe('Exposures.drain', () => {
+  it('names everything with the leader, once, when the lane must be drained', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.pass({ height: 10, isFull: true });
+    for (const id of ['a', 'b', 'c']) exposures.add(sized(id, 1), 14);
+    exposures.delete('b');
+    assert.deepEqual(exposures.drain(10 + PATIENCE - 1, 4), []);
+    assert.deepEqual(exposures.drain(10 + PATIENCE, 4), ['a', 'c']);
+    assert.deepEqual(exposures.drain(10 + PATIENCE + 1, 4), []);
+  });
+
+  it('forgives no batch that had room', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 1), 10);
+    for (let i = 1; i < ROOMY_BATCHES_MAX; i++) exposures.pass({ height: 10 + i, isFull: false });
+    exposures.drain(10 + PATIENCE, 4);
+    assert.equal(exposures.starved(10 + PATIENCE, 4, 1), undefined);
+    exposures.pass({ height: 10 + PATIENCE + 1, isFull: false });
+    assert.equal(exposures.starved(10 + PATIENCE + 1, 4, 1), 'a');
+  });
+
+  it('begins again with the next leader', () => {
+    const exposures = drained(30);
+    exposures.clear();
+    assert.deepEqual(exposures.drain(100, 4), [], 'nobody has begun');
+    exposures.add(sized('a', 1), 100);
+    assert.deepEqual(exposures.drain(100 + PATIENCE - 1, 4), []);
+    assert.deepEqual(exposures.drain(100 + PATIENCE, 4), ['a']);
   });
 });
 

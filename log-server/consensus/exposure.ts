@@ -10,10 +10,6 @@ export const ROOMY_BATCHES_MAX = 8;
 // The largest entry. A batch with less room than that may have had none for the next request.
 const ENTRY_BYTES_MAX = 0xffff;
 
-// Until the leader has taken one of them, its lane for us may be full of what it got before: from a life
-// of this process that a crash has ended, or in a view before.
-const UNSERVED_PATIENCE = 2;
-
 interface Exposure {
   /** Height of the log when the leader got it. */
   since: number;
@@ -34,8 +30,9 @@ export class Exposures {
   readonly #limits: Limits;
   readonly #byId = new Map<Digest, Exposure>();
   #bytes = 0;
-  /** Whether the leader has taken one of these. */
-  #isServed = false;
+  /** Height from which on the leader empties its lane of what it got before; undefined: not begun yet. */
+  #drainsFrom: number | undefined;
+  #isDrained = false;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -50,28 +47,25 @@ export class Exposures {
   }
 
   /**
-   * Whether the leader's lane for us has room for one more, by number and by bytes. Before it has taken
-   * anything the lane may be full of what it got before; then there is room for a batch (`Pool`).
+   * Whether the leader's lane for us has room for one more, by number and by bytes. At first it may be
+   * full of what it got before; as long as that may be, no more than a batch goes there (`drain`).
    */
   hasRoomFor(request: Request): boolean {
     // Whatever its size: one that never fitted would keep all others behind it waiting.
     if (this.size === 0) return true;
     const { laneRequestsMax, laneBytesMax, batchRequestsMax, batchBytesMax } = this.#limits;
-    const countMax = this.#isServed ? laneRequestsMax : Math.min(laneRequestsMax, batchRequestsMax);
-    const bytesMax = this.#isServed ? laneBytesMax : Math.min(laneBytesMax, batchBytesMax);
+    const countMax = this.#isDrained
+      ? laneRequestsMax
+      : Math.min(laneRequestsMax, batchRequestsMax);
+    const bytesMax = this.#isDrained ? laneBytesMax : Math.min(laneBytesMax, batchBytesMax);
     return this.size < countMax && this.#bytes + request.bytes.length <= bytesMax;
   }
 
   /** @param since height of the log now; batches up to there do not count */
   add({ id, bytes }: Request, since: number): void {
+    this.#drainsFrom ??= since;
     this.#byId.set(id, { since, bytes: bytes.length, roomy: 0 });
     this.#bytes += bytes.length;
-  }
-
-  /** The request is committed. */
-  commit(id: Digest): void {
-    this.#isServed ||= this.#byId.has(id);
-    this.delete(id);
   }
 
   delete(id: Digest): void {
@@ -85,11 +79,13 @@ export class Exposures {
   clear(): void {
     this.#byId.clear();
     this.#bytes = 0;
-    this.#isServed = false;
+    this.#drainsFrom = undefined;
+    this.#isDrained = false;
   }
 
   /** Counts a batch for all that were not in it. */
   pass({ height, isFull }: PassingBatch): void {
+    this.#drainsFrom ??= height;
     if (isFull) return;
     for (const exposure of this.#byId.values()) {
       if (height > exposure.since) exposure.roomy += 1;
@@ -98,6 +94,8 @@ export class Exposures {
 
   /** Begins to count anew at this height. */
   restart(height: number): void {
+    this.#drainsFrom = Math.max(this.#drainsFrom ?? 0, height);
+    this.#isDrained = false;
     for (const exposure of this.#byId.values()) {
       exposure.since = Math.max(exposure.since, height);
       exposure.roomy = 0;
@@ -105,17 +103,35 @@ export class Exposures {
   }
 
   /**
+   * What the leader got before, from a life of this process that a crash has ended or in a view before,
+   * may fill its lane for us, and then it drops what we send. That one of these requests was committed
+   * tells nothing: other lanes may have had it too. But a leader that serves all lanes in turn has taken
+   * everything out that was in one within the batches of `fairBatches`. What was dropped until then
+   * has to be sent again, and full batches count from there. Those with room always do: with room to
+   * spare the leader has emptied its lanes.
+   *
+   * @returns the requests to send to the leader once more: all of them, once
+   */
+  drain(height: number, members: number): readonly Digest[] {
+    if (this.#isDrained || this.#drainsFrom === undefined) return [];
+    if (height - this.#drainsFrom < fairBatches(this.#limits, members)) return [];
+    this.#isDrained = true;
+    for (const exposure of this.#byId.values()) exposure.since = Math.max(exposure.since, height);
+    return [...this.#byId.keys()];
+  }
+
+  /**
    * The request that has been with the leader for longest, if that was too long; the others wait less.
+   * Full batches count when the lane is drained, and not before.
    *
    * @param members number of lanes that the leader serves in turn
    * @param patience factor by which the bounds are stretched, at least 1
    */
   starved(height: number, members: number, patience: number): Digest | undefined {
-    const factor = patience * (this.#isServed ? 1 : UNSERVED_PATIENCE);
+    const fullMax = fairBatches(this.#limits, members) * patience;
     for (const [id, { since, roomy }] of this.#byId) {
       const isStarved =
-        height - since >= fairBatches(this.#limits, members) * factor ||
-        roomy >= ROOMY_BATCHES_MAX * patience;
+        (this.#isDrained && height - since >= fullMax) || roomy >= ROOMY_BATCHES_MAX * patience;
       return isStarved ? id : undefined;
     }
     return undefined;

@@ -86,6 +86,39 @@ describe('requests on their way to the leader', () => {
   });
 });
 
+describe('a leader whose lane is full of what it got before', () => {
+  /** Eight batches for the lanes by number, one by bytes, and two. */
+  const DRAINED = 8 + 1 + 2;
+  const limits = { batchRequestsMax: 2, laneRequestsMax: 2, laneBytesMax: 1_000 };
+  const timing = { relayTicks: 10_000, viewTicks: 10_000 };
+
+  /** The log goes on with full batches, while this many requests of replica 3 find no room. */
+  function wishesAfter(dropsMax: number): { readonly cluster: Cluster; readonly wish: number } {
+    const cluster = new Cluster(FOUR, { limits, timing });
+    let drops = 0;
+    cluster.submit(3, 'dropped');
+    for (let i = 0; i < 3 * DRAINED; i++) {
+      for (const name of ['x', 'y', 'z']) cluster.submit(0, `${name} ${i}`);
+      cluster.run(1, ({ from, to, message }) => {
+        const isHers = from === 3 && to === 0 && message.kind === 'forward';
+        if (isHers) drops += 1;
+        return !isHers || drops > dropsMax;
+      });
+    }
+    return { cluster, wish: wishes(cluster)[3] ?? 0 };
+  }
+
+  it('gets what it dropped once more when it has room, and is not suspected', () => {
+    const { cluster, wish } = wishesAfter(1);
+    assert.equal(wish, 0);
+    assert.ok(cluster.node(0).ledger.committedIds.has(request('dropped').id), 'it was sent again');
+  });
+
+  it('is suspected when it leaves that out, too', () => {
+    assert.equal(wishesAfter(1_000).wish, 1);
+  });
+});
+
 describe('a replica that was away', () => {
   /** Replica 3 is away, a client comes to it as soon as it is back, and the log never rests. */
   function comeBack(cluster: Cluster, away: () => void, back: () => void): void {

@@ -77,7 +77,6 @@ export function onAdmitted(core: Core, answer: AdmitAnswer): void {
 export function forwardToLeader(core: Core): void {
   if (core.members.self === undefined || !core.isActive || core.isLeader) return;
   const requests: Request[] = [];
-  let bytes = 0;
   let since: number | undefined;
   for (;;) {
     const request = core.pool.nextToForward((next) => core.exposed.hasRoomFor(next));
@@ -86,13 +85,23 @@ export function forwardToLeader(core: Core): void {
     since ??= knownHeight(core);
     core.exposed.add(request, since);
     requests.push(request);
-    bytes += request.bytes.length;
-    if (requests.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX) {
-      sendForward(core, [core.leaderPeer], requests.splice(0));
-      bytes = 0;
-    }
   }
-  sendForward(core, [core.leaderPeer], requests);
+  handToLeader(core, requests);
+}
+
+/** Sends requests to the leader, as many messages as that takes. */
+function handToLeader(core: Core, requests: readonly Request[]): void {
+  let part: Request[] = [];
+  let bytes = 0;
+  for (const request of requests) {
+    part.push(request);
+    bytes += request.bytes.length;
+    if (part.length < FORWARD_COUNT_MAX && bytes < FORWARD_BYTES_MAX) continue;
+    sendForward(core, [core.leaderPeer], part);
+    part = [];
+    bytes = 0;
+  }
+  sendForward(core, [core.leaderPeer], part);
 }
 
 /**
@@ -185,7 +194,6 @@ export function forgetRequests(core: Core, ids: readonly Digest[]): void {
 
 /** Q5, Q6: after a commit. */
 export function onCommittedRequests(core: Core, ids: readonly Digest[], batch: PassingBatch): void {
-  for (const id of ids) core.exposed.commit(id);
   forgetRequests(core, ids);
   if (core.starvationWitness !== undefined && ids.includes(core.starvationWitness)) {
     core.starvationWitness = undefined;
@@ -193,7 +201,18 @@ export function onCommittedRequests(core: Core, ids: readonly Digest[], batch: P
   }
   core.exposed.pass(batch);
   noticeLag(core);
+  sendDropped(core);
   suspectStarvation(core);
+}
+
+/** The leader has room for what is with it now: what it dropped for want of room goes there again. */
+function sendDropped(core: Core): void {
+  if (!core.isActive || core.isLeader) return;
+  const ids = core.exposed.drain(core.committedHeight, core.members.count);
+  handToLeader(
+    core,
+    ids.flatMap((id) => core.pool.find(id) ?? []),
+  );
 }
 
 /** The request that has been with the leader for longest tells for all. */

@@ -27,7 +27,7 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'clock-unchecked': { behaviours: ['time-liar'] },
   'starvation-blind': { family: 'chaos', members: 4, weighted: false, world: censoredWorld },
   'relay-missing': { scripted: true },
-  'old-batches-counted': { family: 'restarts' },
+  'old-batches-counted': { family: 'restarts', seed: 5 },
   'accused-again': { family: 'chaos', behaviours: ['equivocating-leader', 'double-voter'] },
   'lanes-ignored': { family: 'crowded' },
   'early-proposal-dropped': { family: 'calm' },

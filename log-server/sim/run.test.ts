@@ -72,6 +72,7 @@ describe('runSeed', () => {
     ['a gateway switched on again held old batches against the leader', gateways(2)],
     ['and ran after a log that moved on between two STATUS messages', gateways(6)],
     ['and was a few batches behind only', gateways(12)],
+    ['what a gateway had sent before its crash left its lane no room', { seed: 70256 }],
   ];
   for (const [why, wishes] of red) {
     it(`suspects no leader: ${why}`, async () => {
