@@ -12,7 +12,7 @@ import { SigningKey } from '../verifier/node/signing-key.ts';
 import { KEY_TYPE_COSIGNATURE, formatVerifierKey, makeVerifierKey } from '../verifier/vkey.ts';
 import type { VerifierKey } from '../verifier/vkey.ts';
 import { ConfigError } from './config.ts';
-import { createFile, replaceFile } from '../verifier/node/durable-file.ts';
+import { createFile, replaceOwnFile } from '../verifier/node/durable-file.ts';
 import { readSmallFile } from './files.ts';
 
 const FORMAT = 'bftpkg-replica-key/v1';
@@ -59,7 +59,7 @@ export async function bindKeyFile(
     throw new ConfigError(path, [`bound to the database ${keys.databaseGeneration} already`]);
   }
   const bound = { ...keys, databaseGeneration: generation };
-  await replaceFile(path, formatKeyFile(bound), MODE);
+  await replaceOwnFile(path, formatKeyFile(bound), MODE);
   return bound;
 }
 

@@ -6,7 +6,7 @@ import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { ROSTER_PAYLOAD_TYPE, parseRoster, type Roster } from '../../verifier/roster.ts';
 import { runPlan } from '../../verifier/signatures.ts';
 import { ConfigError } from '../config.ts';
-import { replaceFile } from '../../verifier/node/durable-file.ts';
+import { replaceOwnFile } from '../../verifier/node/durable-file.ts';
 import { readSmallFile } from '../files.ts';
 import { describeChange, planSigningState, type SigningState } from '../roster-change.ts';
 import { fetchRosterChain, type RosterChain } from '../roster-source.ts';
@@ -38,7 +38,7 @@ export async function readDraft(file: string): Promise<Draft> {
 
 /** Replaces a draft's file. It holds nothing secret. */
 export async function writeDraft(file: string, envelope: Envelope): Promise<void> {
-  await replaceFile(file, `${formatEnvelope(envelope)}\n`, 0o644);
+  await replaceOwnFile(file, `${formatEnvelope(envelope)}\n`, 0o644);
 }
 
 /**

@@ -38,7 +38,7 @@ import { runPlan, runPlans, type SignatureVerifier } from '../../verifier/signat
 import { maintainerKeys, maintainerThreshold } from '../../verifier/statements/maintainers.ts';
 import type { LogHead } from '../../verifier/statements/observed.ts';
 import type { VerifierKey } from '../../verifier/vkey.ts';
-import { replaceFile } from '../../verifier/node/durable-file.ts';
+import { replaceOwnFile } from '../../verifier/node/durable-file.ts';
 import type { ContradictionSummary, HeadReport } from '../http/face.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
@@ -328,7 +328,7 @@ export class ContradictionKeeper {
     const file = this.#path(id);
     try {
       await mkdir(folder, { recursive: true, mode: 0o700 });
-      await replaceFile(file, text, 0o644);
+      await replaceOwnFile(file, text, 0o644);
       log.error('head_contradicted', { id, file });
       return true;
     } catch (error) {

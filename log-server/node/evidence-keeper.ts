@@ -12,7 +12,7 @@ import {
   parseMisbehaviour,
 } from '../../verifier/replication/report.ts';
 import type { Certificate, CertifiedHeader, Header, Misbehaviour } from '../consensus/types.ts';
-import { replaceFile } from '../../verifier/node/durable-file.ts';
+import { replaceOwnFile } from '../../verifier/node/durable-file.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 
@@ -71,7 +71,7 @@ export class EvidenceKeeper {
       if (kept.length >= FILES_MAX || kept.some((each) => each.id === id)) return;
       const rosters = await this.#chain.rosterEnvelopes();
       const epochStart = await this.#epochStart(epoch, startHeight);
-      await replaceFile(file, formatMisbehaviour({ rosters, epochStart, report }), 0o644);
+      await replaceOwnFile(file, formatMisbehaviour({ rosters, epochStart, report }), 0o644);
     } catch (error) {
       this.#log.warn('misbehaviour', { file, error: describeError(error) });
     }

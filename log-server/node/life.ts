@@ -21,7 +21,7 @@ import { decodeAll, headerDigest, readCertifiedHeader } from '../../verifier/rep
 import { ConfigError } from '../config.ts';
 import { decodeKeptNewView, decodePromise } from '../consensus/records.ts';
 import type { DurableState } from '../consensus/types.ts';
-import { replaceFile } from '../../verifier/node/durable-file.ts';
+import { replaceOwnFile } from '../../verifier/node/durable-file.ts';
 import { readSmallFile } from '../files.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
@@ -106,7 +106,7 @@ export class LifeFile {
   }
 
   async #write(life: Remembered): Promise<void> {
-    await replaceFile(this.#path, `${canonicalJson({ format: FORMAT, ...life })}\n`, MODE);
+    await replaceOwnFile(this.#path, `${canonicalJson({ format: FORMAT, ...life })}\n`, MODE);
   }
 }
 

@@ -5,7 +5,8 @@ import { dirname } from 'node:path';
 
 /**
  * Replaces a file as a whole: written beside it, made durable, renamed over it, and the folder made
- * durable. A crash leaves the old file or the new one (and perhaps a `.tmp` that nobody reads).
+ * durable. A crash leaves the old file or the new one (and perhaps a `.tmp` that nobody reads). Runs at the
+ * same time don't get in each other's way: the last one stays.
  *
  * @param mode permissions of the new file
  */
@@ -14,7 +15,29 @@ export async function replaceFile(
   content: string | Uint8Array,
   mode: number = 0o600,
 ): Promise<void> {
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  await replaceThrough(`${path}.${randomBytes(6).toString('hex')}.tmp`, path, content, mode);
+}
+
+/**
+ * Does the same for a file that one process at a time writes. What a crash leaves has a fixed name
+ * (`.new`) and goes with the next call, so that no copies of a key pile up.
+ */
+export async function replaceOwnFile(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+): Promise<void> {
+  const temporary = `${path}.new`;
+  await rm(temporary, { force: true });
+  await replaceThrough(temporary, path, content, mode);
+}
+
+async function replaceThrough(
+  temporary: string,
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+): Promise<void> {
   try {
     const file = await open(temporary, 'wx', mode);
     try {
