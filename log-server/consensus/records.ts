@@ -161,10 +161,13 @@ export function restoreVoter(
       : committed,
     committedDigest: headerDigest(committed.header),
   };
-  const promise = readRecord(records, 'promise', decodePromise);
-  if (promise === undefined || promise.epoch < members.epoch) {
-    return { voter: fresh, opening: undefined, newViewSignature: undefined };
-  }
+  const stored = readRecord(records, 'promise', decodePromise);
+  // Whoever got the others' certificate before it voted itself has signed a COMMIT in view 0 and promised
+  // nothing yet: what it prepared counts all the same (P6), or its next VIEW-CHANGE would hide it.
+  const promise =
+    stored === undefined || stored.epoch < members.epoch
+      ? { epoch: members.epoch, view: 0, vote: undefined }
+      : stored;
   assert(promise.epoch === members.epoch, 'no promise is from a later epoch than the roster');
   const height = committed.header.height + 1;
   const prepared = readRecord(records, 'prepared', (bytes) =>

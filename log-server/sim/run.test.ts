@@ -73,6 +73,7 @@ describe('runSeed', () => {
     ['and ran after a log that moved on between two STATUS messages', gateways(6)],
     ['and was a few batches behind only', gateways(12)],
     ['what a gateway had sent before its crash left its lane no room', { seed: 70256 }],
+    ['a COMMIT without a PREPARE before it was forgotten in a crash', { seed: 605 }],
   ];
   for (const [why, wishes] of red) {
     it(`suspects no leader: ${why}`, async () => {
