@@ -187,12 +187,11 @@ export class Life {
 export function positionOf({ roster, committed, records }: DurableState): Position {
   const { epoch } = roster;
   const { height } = committed.header;
-  const nothing = { epoch, view: 0, height, opened: null, voted: null, prepared: null };
   const bytes = records.get('promise');
-  const promise = bytes === undefined ? undefined : decodePromise(bytes);
-  // Records of an epoch that is over say nothing, as in `restoreVoter`; nor do votes for what is decided.
-  if (promise?.epoch !== epoch) return nothing;
-  const { view, vote } = promise;
+  const stored = bytes === undefined ? undefined : decodePromise(bytes);
+  // Records of an epoch that is over say nothing; nor do votes for what is decided. A COMMIT can be there
+  // without any promise, as in `restoreVoter`.
+  const { view, vote } = stored?.epoch === epoch ? stored : { view: 0, vote: undefined };
   const newView = records.get('new-view');
   const kept = newView && decodeKeptNewView(newView).content;
   const certified = records.get('prepared');
