@@ -15,6 +15,7 @@ import {
   ENTRY_BYTES_MAX,
   ENTRY_TIME_MAX,
   STATEMENT_PAYLOAD_TYPES,
+  envelopeFinder,
   formatEntry,
   parseEntry,
   statementKindOf,
@@ -220,4 +221,77 @@ describe('statementKindOf', () => {
       assert.equal(statementKindOf(type), undefined, type);
     }
   });
+});
+
+describe('envelopeFinder', () => {
+  const TIME = 1_800_000_000;
+
+  /** What `parseEntry` says of a statement entry of that time, found out by its parts. */
+  function byParts(data: Uint8Array, time: number): Entry | undefined {
+    const place = envelopeFinder(time)(data);
+    if (place === undefined) return undefined;
+    const { kind, text } = place;
+    let envelope: Envelope | undefined;
+    if (refusalOf(() => (envelope = parseEnvelope(text))) !== undefined) return undefined;
+    if (envelope?.payloadType !== STATEMENT_PAYLOAD_TYPES[kind]) return undefined;
+    return { kind, time, envelope };
+  }
+
+  function whole(data: Uint8Array, time: number): Entry | undefined {
+    let entry: Entry | undefined;
+    if (refusalOf(() => (entry = parseEntry(data))) !== undefined) return undefined;
+    return entry?.kind === 'commit' || entry?.time !== time ? undefined : entry;
+  }
+
+  for (const kind of KINDS) {
+    const data = formatEntry(statement({ kind, envelope: envelopeFor(kind, '{"a":1}') }));
+
+    it(`takes the same ${kind} entries apart as are read, whichever bit is flipped`, () => {
+      assert.deepEqual(byParts(data, TIME), parseEntry(data));
+      let read = 0;
+      for (let bit = 0; bit < 8 * data.length; bit++) {
+        const flipped = Uint8Array.from(data);
+        flipped[bit >> 3] = (flipped[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+        const entry = byParts(flipped, TIME);
+        assert.deepEqual(entry, whole(flipped, TIME), `bit ${bit}`);
+        if (entry !== undefined) read++;
+      }
+      assert.ok(read > 0, 'a flipped signature is another one');
+    });
+
+    for (const other of KINDS.filter((one) => one !== kind)) {
+      it(`does not take a ${kind} for a ${other}`, () => {
+        const renamed = utf8(decodeUtf8(data).replace(`"kind":"${kind}"`, `"kind":"${other}"`));
+        assert.equal(byParts(renamed, TIME), undefined);
+      });
+    }
+  }
+
+  const text = decodeUtf8(formatEntry(statement()));
+  const rows: readonly [why: string, data: string, time: number][] = [
+    ['another time', text, TIME + 1],
+    ['a time with a leading zero', text.replace('"time":', '"time":0'), TIME],
+    ['a second time', text.replace('"time"', '"time":5,"time"'), TIME],
+    ['a field more', text.replace(']},"format"', '],"x":1},"format"'), TIME],
+    [
+      'an envelope that ends the entry itself',
+      text.replace('{"envelope":', '{"envelope":1,"x":'),
+      TIME,
+    ],
+    ['white space around the envelope', text.replace('{"envelope":', '{"envelope": '), TIME],
+    ['a prefix', text.slice(0, -1), TIME],
+    ['no envelope', text.slice(text.indexOf(',"format"')), TIME],
+    ['nothing', '', TIME],
+    ['a commit entry', decodeUtf8(formatEntry(commit())), TIME],
+    ['the year 10000', text.replace(String(TIME), String(ENTRY_TIME_MAX + 1)), ENTRY_TIME_MAX + 1],
+    ['a time before 1970', text.replace(String(TIME), '-1'), -1],
+    ['half a second', text.replace(String(TIME), '0.5'), 0.5],
+    ['minus zero', text.replace(String(TIME), '-0'), -0],
+  ];
+  for (const [why, data, time] of rows) {
+    it(`finds nothing to take in ${why}`, () => {
+      assert.equal(byParts(utf8(data), time), undefined);
+      assert.equal(whole(utf8(data), time), undefined, 'nor is it read');
+    });
+  }
 });

@@ -135,15 +135,61 @@ export function formatEntry(entry: Entry): Uint8Array {
   return data;
 }
 
+/** Where the envelope is in the bytes of a statement entry. */
+export interface EnvelopePlace {
+  readonly kind: StatementKind;
+  /** What should be the envelope's canonical text: a view into the entry's bytes, not read yet. */
+  readonly text: Uint8Array;
+}
+
+/**
+ * Finds the envelopes in entries of one time without reading either: for whoever has read these envelopes
+ * already, by their bytes.
+ *
+ * When `text` is a canonical envelope whose payload type is that of `kind`, the bytes are exactly the entry
+ * that `formatEntry` makes of it, and so what `parseEntry` accepts.
+ *
+ * @param time of all these entries, Unix seconds
+ * @returns for an entry's bytes the place; `undefined` for what does not look like such an entry, of which
+ *          `parseEntry` says why
+ */
+export function envelopeFinder(time: number): (data: Uint8Array) => EnvelopePlace | undefined {
+  if (!isEntryTime(time)) return () => undefined;
+  const tails = STATEMENT_KINDS.map((kind) => ({ kind, tail: utf8(tailOf(kind, time)) }));
+  return (data) => {
+    if (data.length > ENTRY_BYTES_MAX || !isAt(data, ENTRY_HEAD, 0)) return undefined;
+    for (const { kind, tail } of tails) {
+      const end = data.length - tail.length;
+      if (end < ENTRY_HEAD.length || !isAt(data, tail, end)) continue;
+      return { kind, text: data.subarray(ENTRY_HEAD.length, end) };
+    }
+    return undefined;
+  };
+}
+
+const HEAD_TEXT = '{"envelope":';
+const ENTRY_HEAD: Uint8Array = utf8(HEAD_TEXT);
+
+function tailOf(kind: StatementKind, time: number): string {
+  return `,"format":"${ENTRY_FORMAT}","kind":"${kind}","time":${time}}`;
+}
+
+function isEntryTime(time: number): boolean {
+  return Number.isSafeInteger(time) && time >= 0 && time <= ENTRY_TIME_MAX;
+}
+
+function isAt(data: Uint8Array, part: Uint8Array, start: number): boolean {
+  for (let i = 0; i < part.length; i++) if (data[start + i] !== part[i]) return false;
+  return true;
+}
+
 // Of an envelope that was read: around its text there is nothing that could be wrong but this.
 function formatRead({ kind, time, envelope }: StatementEntry, text: string): Uint8Array {
-  if (!Number.isSafeInteger(time) || time < 0 || time > ENTRY_TIME_MAX) {
+  if (!isEntryTime(time)) {
     throw malformed(`time is not an integer from 0 to ${ENTRY_TIME_MAX}`);
   }
   requireKind(kind, envelope);
-  const data = utf8(
-    `{"envelope":${text},"format":"${ENTRY_FORMAT}","kind":"${kind}","time":${time}}`,
-  );
+  const data = utf8(`${HEAD_TEXT}${text}${tailOf(kind, time)}`);
   if (data.length > ENTRY_BYTES_MAX) throw malformed(`longer than ${ENTRY_BYTES_MAX}`);
   return data;
 }

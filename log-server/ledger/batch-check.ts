@@ -3,9 +3,15 @@
 import { createHash } from 'node:crypto';
 
 import { equalBytes } from '../../verifier/bytes.ts';
-import type { Envelope } from '../../verifier/dsse.ts';
+import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
-import { parseEntry } from '../../verifier/entry.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import {
+  STATEMENT_PAYLOAD_TYPES,
+  envelopeFinder,
+  parseEntry,
+  type EnvelopePlace,
+} from '../../verifier/entry.ts';
 import type { BatchExecution, BatchInput } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
@@ -38,10 +44,15 @@ export function requireHeader(header: Header, body: Body, state: LedgerState): v
 /**
  * Takes a body apart: its statements, to be executed.
  *
+ * @param readEnvelope as `parseEnvelope`, which it is unless given: of what a client or a peer sent before
  * @throws {LedgerError} `BATCH_MALFORMED`
  * @throws {VerifyError} `ENTRY_MALFORMED`, `FORMAT_UNSUPPORTED`
  */
-export function openBody(header: Header, body: Body): BatchInput {
+export function openBody(
+  header: Header,
+  body: Body,
+  readEnvelope: (bytes: Uint8Array) => Envelope = parseEnvelope,
+): BatchInput {
   const timeSeconds = Math.floor(header.timestampMs / 1000);
   const statements = body.slice(0, -1);
   const last = body.at(-1);
@@ -49,13 +60,34 @@ export function openBody(header: Header, body: Body): BatchInput {
     last !== undefined && parseEntry(last).kind === 'commit',
     'the last entry is not a commit entry',
   );
-  const envelopes = statements.map((data): Envelope => {
-    const entry = parseEntry(data);
-    if (entry.kind === 'commit') throw malformed('a commit entry before the end');
-    requireThat(entry.time === timeSeconds, 'an entry of another time');
-    return entry.envelope;
-  });
+  const find = envelopeFinder(timeSeconds);
+  const envelopes = statements.map(
+    (data) => knownEnvelope(find(data), readEnvelope) ?? readEntry(data, timeSeconds),
+  );
   return { height: header.height, timeSeconds, envelopes, entries: statements };
+}
+
+// An entry is its envelope's text with a little around it: what was read when it came in is not read again.
+function knownEnvelope(
+  place: EnvelopePlace | undefined,
+  readEnvelope: (bytes: Uint8Array) => Envelope,
+): Envelope | undefined {
+  if (place === undefined) return undefined;
+  try {
+    const envelope = readEnvelope(place.text);
+    return envelope.payloadType === STATEMENT_PAYLOAD_TYPES[place.kind] ? envelope : undefined;
+  } catch (error) {
+    // Reading the whole entry says what is wrong with it.
+    if (error instanceof VerifyError) return undefined;
+    throw error;
+  }
+}
+
+function readEntry(data: Uint8Array, timeSeconds: number): Envelope {
+  const entry = parseEntry(data);
+  if (entry.kind === 'commit') throw malformed('a commit entry before the end');
+  requireThat(entry.time === timeSeconds, 'an entry of another time');
+  return entry.envelope;
 }
 
 /**

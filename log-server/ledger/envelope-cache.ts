@@ -1,8 +1,7 @@
 // Envelopes that were read a moment ago, by their bytes. A submission is read when it comes in, when a peer
 // relays it, and when a batch is built of it; reading is most of what that costs beside its signatures.
-import { createHash } from 'node:crypto';
-
 import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
+import { sha256Hex } from '../../verifier/sha256.ts';
 import { LruMap } from '../store/lru.ts';
 
 /** Envelopes remembered: four full batches. With what they say, about 10 kB each, most of them less. */
@@ -23,7 +22,7 @@ export class EnvelopeCache {
   read(bytes: Uint8Array): Envelope {
     if (bytes.length > CACHED_BYTES_MAX) return parseEnvelope(bytes);
     // By a hash that nobody can make collide: other bytes are never taken for these.
-    const key = createHash('sha256').update(bytes).digest('base64');
+    const key = sha256Hex(bytes);
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const envelope = parseEnvelope(bytes);

@@ -29,6 +29,7 @@ import { executeBatch } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { leafHash } from '../../verifier/merkle/hash.ts';
 import type { CompactRange } from '../../verifier/merkle/compact-range.ts';
+import { decodeUtf8 } from '../../verifier/text.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Body, Header } from '../consensus/types.ts';
@@ -387,6 +388,22 @@ describe('LedgerApplication.validate', () => {
       'ENTRY_MALFORMED',
     ],
     ['an entry of another time', entryWith(0, { time: 5 }), 'BATCH_MALFORMED'],
+    [
+      'an entry of another kind than its statement',
+      bodyWith(([first, ...others]) => [
+        utf8(decodeUtf8(first ?? utf8('')).replace('"kind":"maintainers"', '"kind":"release"')),
+        ...others,
+      ]),
+      'ENTRY_MALFORMED',
+    ],
+    [
+      'an entry with white space around what was read before',
+      bodyWith(([first, ...others]) => [
+        utf8(decodeUtf8(first ?? utf8('')).replace('{"envelope":', '{"envelope": ')),
+        ...others,
+      ]),
+      'ENTRY_MALFORMED',
+    ],
     ['a commit of another map', entryWith(2, { map: new Uint8Array(32) }), 'BATCH_MALFORMED'],
     ['a commit of another height', entryWith(2, { height: 7 }), 'BATCH_MALFORMED'],
     [

@@ -168,7 +168,7 @@ export class LedgerApplication implements Application {
     const known = this.#executions.get(digest);
     // The digest covers the body's hash, which was just compared: the same batch.
     if (known !== undefined) return known;
-    const input = openBody(header, body);
+    const input = openBody(header, body, (bytes) => this.#envelopes.read(bytes));
     const execution = await executeBatch(this.#state, input, limits, this.#verifier);
     requireOutcome(header, body, execution);
     this.#executions.put(digest, execution);

@@ -1,8 +1,8 @@
 // Remembers good signatures: a submission's are verified when it comes in, and again when the batch it
 // is in is checked. The second time is a hash look-up (CONSENSUS 4.4, rule 1).
-import { createHash } from 'node:crypto';
-
+import { concat } from '../../verifier/bytes.ts';
 import { assert } from '../../verifier/errors.ts';
+import { sha256Hex } from '../../verifier/sha256.ts';
 import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
 import { LruMap } from '../store/lru.ts';
 
@@ -52,5 +52,5 @@ const SIGNATURE_LENGTH = 64;
  */
 function keyOf({ publicKey, signature, message }: SignatureJob): string | undefined {
   if (signature.length !== SIGNATURE_LENGTH) return undefined;
-  return createHash('sha256').update(publicKey).update(signature).update(message).digest('base64');
+  return sha256Hex(concat(publicKey, signature, message));
 }
