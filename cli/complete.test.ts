@@ -11,7 +11,7 @@ import { projectRoot } from '../fixtures/tree.ts';
 import { completionScript } from './commands/completion.ts';
 import { complete, formatCompletion, type CompletionSources } from './complete.ts';
 import { SHELLS } from './output/formats.ts';
-import { buildProgram } from './program.ts';
+import { buildProgram } from './program/program.ts';
 
 const program = buildProgram('1.2.3', () => undefined);
 const sources: CompletionSources = {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { allSettings, commandTree, unknownVariables, variableOf } from './environment.ts';
 import { runCli } from './run.ts';
-import { buildProgram } from './program.ts';
+import { buildProgram } from './program/program.ts';
 
 const program = buildProgram('1.2.3', () => undefined);
 

@@ -10,7 +10,7 @@ import { EXIT, type ExitCode } from './output/exit-codes.ts';
 import type { Report } from './output/report.ts';
 import { printable } from './output/sanitize.ts';
 import { behindProgress, chooseProgress, Progress } from './output/progress.ts';
-import { buildProgram } from './program.ts';
+import { buildProgram } from './program/program.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
 type Action = (invocation: Invocation) => Promise<Report>;

@@ -1,11 +1,10 @@
 // The part of the command tree about hooks.
 import { Command } from 'commander';
 
-import type { HookOptions } from './commands/hook.ts';
-import type { HookRunOptions } from './commands/hook-run.ts';
-import type { Run } from './program-run.ts';
-
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+import type { HookOptions } from '../commands/hook.ts';
+import type { HookRunOptions } from '../commands/hook-run.ts';
+import { collect } from './flags.ts';
+import type { Run } from './run.ts';
 
 /** Adds `hook`. */
 export function addHook(program: Command, version: string, run: Run): void {
@@ -20,7 +19,7 @@ export function addHook(program: Command, version: string, run: Run): void {
     .option('--dry-run', 'show what would be written')
     .action((options: HookOptions) =>
       run('hook install', async (invocation) => {
-        const { hookInstall } = await import('./commands/hook.ts');
+        const { hookInstall } = await import('../commands/hook.ts');
         return await hookInstall(invocation, options, version);
       }),
     );
@@ -28,7 +27,7 @@ export function addHook(program: Command, version: string, run: Run): void {
     parent.command('check').description('are they in place, unchanged, and do they find bftpkg?'),
   ).action((options: HookOptions) =>
     run('hook check', async (invocation) => {
-      const { hookCheck } = await import('./commands/hook.ts');
+      const { hookCheck } = await import('../commands/hook.ts');
       return await hookCheck(invocation, options, version);
     }),
   );
@@ -38,7 +37,7 @@ export function addHook(program: Command, version: string, run: Run): void {
     .option('--dry-run', 'show what would be written')
     .action((options: Pick<HookOptions, 'dryRun'>) =>
       run('hook remove', async (invocation) => {
-        const { hookRemove } = await import('./commands/hook.ts');
+        const { hookRemove } = await import('../commands/hook.ts');
         return await hookRemove(invocation, options);
       }),
     );
@@ -50,7 +49,7 @@ export function addHook(program: Command, version: string, run: Run): void {
     .option('--needed <version>', 'version of bftpkg that the project needs')
     .action((words: string[], options: HookRunOptions) =>
       run('hook run', async (invocation) => {
-        const { hookRun } = await import('./commands/hook-run.ts');
+        const { hookRun } = await import('../commands/hook-run.ts');
         return await hookRun(invocation, words, options, version);
       }),
     );

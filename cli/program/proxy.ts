@@ -1,7 +1,7 @@
 // The part of the command tree for package managers other than bftpkg itself.
 import type { Command } from 'commander';
 
-import type { Run } from './program-run.ts';
+import type { Run } from './run.ts';
 
 // A large installation takes minutes; without a command the proxy runs until it is stopped.
 const COMMAND_TIMEOUT = '2h';
@@ -29,7 +29,7 @@ export function addProxy(program: Command, run: Run): void {
         run(
           'proxy',
           async (invocation) => {
-            const { proxy } = await import('./commands/proxy.ts');
+            const { proxy } = await import('../commands/proxy.ts');
             return await proxy(invocation, command, options);
           },
           command.length > 0 ? COMMAND_TIMEOUT : SERVING_TIMEOUT,

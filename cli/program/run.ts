@@ -1,6 +1,6 @@
 // What the command tree asks of whoever runs it.
-import type { Invocation } from './context.ts';
-import type { Report } from './output/report.ts';
+import type { Invocation } from '../context.ts';
+import type { Report } from '../output/report.ts';
 
 /**
  * Runs a command with its flags read, and reports.

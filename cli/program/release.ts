@@ -1,8 +1,8 @@
 // `bftpkg release …`: the commands of maintainers who publish together.
 import { Option, type Command } from 'commander';
 
-import { collect, keyOption, type SigningFlags } from './program-options.ts';
-import type { Run } from './program-run.ts';
+import { collect, keyOption, type SigningFlags } from './flags.ts';
+import type { Run } from './run.ts';
 
 // Packing, uploading, npm, and a registry that shows a new version after some seconds.
 const PUBLISH_TIMEOUT = '10m';
@@ -60,7 +60,7 @@ function addMaking(parent: Command, run: Run): void {
     .option(...NO_POST)
     .action((targets: string[], options: PrepareFlags) =>
       run('release prepare', async (invocation) => {
-        const { releasePrepare } = await import('./commands/release-prepare.ts');
+        const { releasePrepare } = await import('../commands/release-prepare.ts');
         return await releasePrepare(invocation, targets, options);
       }),
     );
@@ -83,7 +83,7 @@ function addMaking(parent: Command, run: Run): void {
     .option(...NO_POST)
     .action((what: string | undefined, options: SignFlags) =>
       run('release sign', async (invocation) => {
-        const { releaseSign } = await import('./commands/release-sign.ts');
+        const { releaseSign } = await import('../commands/release-sign.ts');
         return await releaseSign(invocation, what, options);
       }),
     );
@@ -104,7 +104,7 @@ function addMaking(parent: Command, run: Run): void {
       run(
         'release publish',
         async (invocation) => {
-          const { releasePublish } = await import('./commands/release-publish.ts');
+          const { releasePublish } = await import('../commands/release-publish.ts');
           return await releasePublish(invocation, targets, options);
         },
         PUBLISH_TIMEOUT,
@@ -120,7 +120,7 @@ function addFollowing(parent: Command, run: Run): void {
     )
     .action((what: string | undefined) =>
       run('release status', async (invocation) => {
-        const { releaseStatus } = await import('./commands/release-status.ts');
+        const { releaseStatus } = await import('../commands/release-status.ts');
         return await releaseStatus(invocation, what);
       }),
     );
@@ -130,7 +130,7 @@ function addFollowing(parent: Command, run: Run): void {
     .option('--out <file>', 'the draft (default: the one that is named)')
     .action((what: string, files: string[], options: { out?: string }) =>
       run('release collect', async (invocation) => {
-        const { releaseCollect } = await import('./commands/release-status.ts');
+        const { releaseCollect } = await import('../commands/release-status.ts');
         return await releaseCollect(invocation, what, files, options);
       }),
     );
@@ -139,7 +139,7 @@ function addFollowing(parent: Command, run: Run): void {
     .description('bring a signed release into the log, and verify that it is there')
     .action((what: string | undefined) =>
       run('release submit', async (invocation) => {
-        const { releaseSubmit } = await import('./commands/release-submit.ts');
+        const { releaseSubmit } = await import('../commands/release-submit.ts');
         return await releaseSubmit(invocation, what);
       }),
     );
@@ -150,7 +150,7 @@ function addFollowing(parent: Command, run: Run): void {
       run(
         'release wait',
         async (invocation) => {
-          const { releaseWait } = await import('./commands/release-status.ts');
+          const { releaseWait } = await import('../commands/release-status.ts');
           return await releaseWait(invocation, what);
         },
         WAIT_TIMEOUT,
@@ -161,8 +161,36 @@ function addFollowing(parent: Command, run: Run): void {
     .description('check that the npm registry serves the bytes that are in the log')
     .action((specs: string[]) =>
       run('release verify', async (invocation) => {
-        const { releaseVerify } = await import('./commands/release-verify.ts');
+        const { releaseVerify } = await import('../commands/release-verify.ts');
         return await releaseVerify(invocation, specs);
       }),
     );
+}
+
+/** Adds what takes a release out of use. */
+export function addWithdraw(program: Command, run: Run): void {
+  const commands = [
+    ['revoke', 'revoked', 'stop a release for ever, for reasons of security'],
+    ['yank', 'yanked', 'keep a release from new installs; can be taken back'],
+    ['unyank', 'unyanked', 'take a yank back'],
+  ] as const;
+  for (const [name, kind, description] of commands) {
+    program
+      .command(`${name} <name@version>`)
+      .description(description)
+      .option('--reason <reason>', 'malicious-code, vulnerability, key-compromise, broken, …')
+      .option('--text <text>', 'why, for people')
+      .addOption(keyOption())
+      .option('--out <file>', 'write a draft for the others to sign, instead of submitting')
+      .action(
+        (
+          target: string,
+          options: { reason?: string; text?: string; key: string[]; out?: string },
+        ) =>
+          run(name, async (invocation) => {
+            const { withdraw } = await import('../commands/withdraw.ts');
+            return await withdraw(invocation, kind, target, options);
+          }),
+      );
+  }
 }

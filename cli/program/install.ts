@@ -1,8 +1,8 @@
 // The part of the command tree that installs.
 import { Command, Option } from 'commander';
 
-import type { InstallOptions } from './commands/install-verified.ts';
-import type { Run } from './program-run.ts';
+import type { InstallOptions } from '../commands/install-verified.ts';
+import type { Run } from './run.ts';
 
 // A thousand packages take seconds, their install scripts may compile for minutes.
 const INSTALL_TIMEOUT = '15m';
@@ -32,18 +32,18 @@ export function addInstall(program: Command, run: Run): void {
       'install',
       async (invocation) => {
         if (options.into !== undefined) {
-          const { installInto } = await import('./commands/install-into.ts');
+          const { installInto } = await import('../commands/install-into.ts');
           return await installInto(invocation, packages, options.into);
         }
         if (options.with !== undefined) {
-          const { installWith } = await import('./commands/install-with.ts');
+          const { installWith } = await import('../commands/install-with.ts');
           return await installWith(invocation, options.with, packages, options);
         }
-        const { installLocked, isLocked } = await import('./commands/install.ts');
+        const { installLocked, isLocked } = await import('../commands/install.ts');
         if (packages.length === 0 && (await isLocked(invocation.globals.project))) {
           return await installLocked(invocation, 'install', options);
         }
-        const { installNamed } = await import('./commands/install-named.ts');
+        const { installNamed } = await import('../commands/install-named.ts');
         return await installNamed(invocation, packages, options);
       },
       INSTALL_TIMEOUT,
@@ -57,7 +57,7 @@ export function addInstall(program: Command, run: Run): void {
     run(
       'update',
       async (invocation) => {
-        const { updateNamed } = await import('./commands/install-named.ts');
+        const { updateNamed } = await import('../commands/install-named.ts');
         return await updateNamed(invocation, packages, options);
       },
       INSTALL_TIMEOUT,
@@ -69,7 +69,7 @@ export function addInstall(program: Command, run: Run): void {
     run(
       'ci',
       async (invocation) => {
-        const { installLocked } = await import('./commands/install.ts');
+        const { installLocked } = await import('../commands/install.ts');
         return await installLocked(invocation, 'ci', options);
       },
       INSTALL_TIMEOUT,

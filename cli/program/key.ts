@@ -1,7 +1,7 @@
 // The `key` commands of the tree.
 import { Option, type Command } from 'commander';
 
-import type { Run } from './program-run.ts';
+import type { Run } from './run.ts';
 
 // A person who looks for a passphrase, or a key in hardware that waits for a touch.
 const PATIENCE = '10m';
@@ -21,7 +21,7 @@ export function addKey(program: Command, run: Run): void {
       run(
         'key generate',
         async (invocation) => {
-          const { keyGenerate } = await import('./commands/key.ts');
+          const { keyGenerate } = await import('../commands/key.ts');
           return await keyGenerate(invocation, name, options);
         },
         PATIENCE,
@@ -32,7 +32,7 @@ export function addKey(program: Command, run: Run): void {
     .description('show the public half of a key')
     .action((what: string) =>
       run('key show', async (invocation) => {
-        const { keyShow } = await import('./commands/key.ts');
+        const { keyShow } = await import('../commands/key.ts');
         return await keyShow(invocation, what);
       }),
     );
@@ -42,7 +42,7 @@ export function addKey(program: Command, run: Run): void {
     .option('--agent', 'those that your ssh-agent holds')
     .action((options: { agent?: boolean }) =>
       run('key list', async (invocation) => {
-        const { keyList } = await import('./commands/key.ts');
+        const { keyList } = await import('../commands/key.ts');
         return await keyList(invocation, options);
       }),
     );
@@ -61,7 +61,7 @@ function addTransfer(parent: Command, run: Run): void {
       run(
         'key export',
         async (invocation) => {
-          const { keyExport } = await import('./commands/key-transfer.ts');
+          const { keyExport } = await import('../commands/key-transfer.ts');
           return await keyExport(invocation, what, options);
         },
         PATIENCE,
@@ -78,7 +78,7 @@ function addTransfer(parent: Command, run: Run): void {
         run(
           'key import',
           async (invocation) => {
-            const { keyImport } = await import('./commands/key-transfer.ts');
+            const { keyImport } = await import('../commands/key-transfer.ts');
             return await keyImport(invocation, file, options);
           },
           PATIENCE,
@@ -95,7 +95,7 @@ function addChange(parent: Command, run: Run): void {
       run(
         'key passwd',
         async (invocation) => {
-          const { keyPasswd } = await import('./commands/key.ts');
+          const { keyPasswd } = await import('../commands/key.ts');
           return await keyPasswd(invocation, what, options);
         },
         PATIENCE,
@@ -128,7 +128,7 @@ function addRotate(parent: Command, run: Run): void {
       run(
         'key rotate',
         async (invocation) => {
-          const { keyRotate } = await import('./commands/key-rotate.ts');
+          const { keyRotate } = await import('../commands/key-rotate.ts');
           return await keyRotate(invocation, what, options);
         },
         PATIENCE,
@@ -160,7 +160,7 @@ function addBackup(parent: Command, run: Run): void {
         run(
           'key backup',
           async (invocation) => {
-            const { keyBackup } = await import('./commands/key-backup.ts');
+            const { keyBackup } = await import('../commands/key-backup.ts');
             return await keyBackup(invocation, what, options);
           },
           PATIENCE,
@@ -178,7 +178,7 @@ function addBackup(parent: Command, run: Run): void {
       run(
         'key recover',
         async (invocation) => {
-          const { keyRecover } = await import('./commands/key-backup.ts');
+          const { keyRecover } = await import('../commands/key-backup.ts');
           return await keyRecover(invocation, files, options);
         },
         PATIENCE,

@@ -1,7 +1,7 @@
 // The commands that look at things: at what this machine trusts, at releases, at the machine itself.
 import type { Command } from 'commander';
 
-import type { Run } from './program-run.ts';
+import type { Run } from './run.ts';
 
 /** Adds the commands for users. */
 export function addInspecting(program: Command, run: Run): void {
@@ -15,7 +15,7 @@ export function addInspecting(program: Command, run: Run): void {
     .option('--raw', 'with the manifest and the entries as they are in the log')
     .action((target: string, options: { raw?: boolean; proof?: boolean }) =>
       run('inspect', async (invocation) => {
-        const { inspect } = await import('./commands/inspect.ts');
+        const { inspect } = await import('../commands/inspect.ts');
         return await inspect(invocation, target, options);
       }),
     );
@@ -25,7 +25,7 @@ export function addInspecting(program: Command, run: Run): void {
     .option('--lockfile <file>', 'lockfile (default: the nearest one)')
     .action((target: string, options: { lockfile?: string }) =>
       run('why', async (invocation) => {
-        const { why } = await import('./commands/why.ts');
+        const { why } = await import('../commands/why.ts');
         return await why(invocation, target, options);
       }),
     );
@@ -34,7 +34,7 @@ export function addInspecting(program: Command, run: Run): void {
     .description('compare two releases: signers, files, dependencies, scripts')
     .action((from: string, to: string) =>
       run('diff', async (invocation) => {
-        const { diff } = await import('./commands/diff.ts');
+        const { diff } = await import('../commands/diff.ts');
         return await diff(invocation, from, to);
       }),
     );
@@ -43,58 +43,12 @@ export function addInspecting(program: Command, run: Run): void {
     .description('check this machine, this project and the replicas, and say what to do')
     .action(() =>
       run('doctor', async (invocation) => {
-        const { doctor } = await import('./commands/doctor.ts');
+        const { doctor } = await import('../commands/doctor.ts');
         return await doctor(invocation);
       }),
     );
   addTrust(program, run);
   addCache(program, run);
-}
-
-// A monitor runs until it is stopped.
-const MONITOR_TIMEOUT = '3650d';
-
-/** Adds the commands for auditors that follow a log. */
-export function addMonitor(program: Command, run: Run): void {
-  const parent = program
-    .command('monitor')
-    .description('follow a log, check every step of it, and tell what you asked to be told');
-  parent
-    .command('run')
-    .description('watch what --config <monitor.json> names, until it is stopped')
-    .option('--once', 'make one round')
-    .option('--interval <duration>', 'pause between two rounds', '1m')
-    .option('--state <folder>', 'where it keeps how far it got (default: your state folder)')
-    .option('--webhook <url>', 'post notices there as well')
-    .option('--metrics <file>', 'write metrics there after each round (Prometheus text format)')
-    .option('--from-start', 'tell about what is in the log at the first round, too')
-    .action(
-      (options: {
-        once?: boolean;
-        interval: string;
-        state?: string;
-        webhook?: string;
-        metrics?: string;
-        fromStart?: boolean;
-      }) =>
-        run(
-          'monitor run',
-          async (invocation) => {
-            const { monitorRun } = await import('./commands/monitor.ts');
-            return await monitorRun(invocation, options);
-          },
-          options.once === true ? undefined : MONITOR_TIMEOUT,
-        ),
-    );
-  parent
-    .command('check-config')
-    .description('read --config <monitor.json>, and say what is wrong with it')
-    .action(() =>
-      run('monitor check-config', async (invocation) => {
-        const { monitorCheckConfig } = await import('./commands/monitor.ts');
-        return await monitorCheckConfig(invocation);
-      }),
-    );
 }
 
 function addTrust(program: Command, run: Run): void {
@@ -104,7 +58,7 @@ function addTrust(program: Command, run: Run): void {
     .description('show the pin and the newest checkpoint that was accepted')
     .action(() =>
       run('trust show', async (invocation) => {
-        const { trustShow } = await import('./commands/trust.ts');
+        const { trustShow } = await import('../commands/trust.ts');
         return await trustShow(invocation);
       }),
     );
@@ -113,7 +67,7 @@ function addTrust(program: Command, run: Run): void {
     .description('move on to the newest checkpoint, proven to continue the accepted one')
     .action(() =>
       run('trust update', async (invocation) => {
-        const { trustUpdate } = await import('./commands/trust.ts');
+        const { trustUpdate } = await import('../commands/trust.ts');
         return await trustUpdate(invocation);
       }),
     );
@@ -122,7 +76,7 @@ function addTrust(program: Command, run: Run): void {
     .description('show the rosters from the pinned one to the newest')
     .action(() =>
       run('trust history', async (invocation) => {
-        const { trustHistory } = await import('./commands/trust.ts');
+        const { trustHistory } = await import('../commands/trust.ts');
         return await trustHistory(invocation);
       }),
     );
@@ -131,7 +85,7 @@ function addTrust(program: Command, run: Run): void {
     .description('pin a later roster, to which the pinned one leads')
     .action((hash: string) =>
       run('trust pin', async (invocation) => {
-        const { trustPin } = await import('./commands/trust.ts');
+        const { trustPin } = await import('../commands/trust.ts');
         return await trustPin(invocation, hash);
       }),
     );
@@ -144,7 +98,7 @@ function addCache(program: Command, run: Run): void {
     .description('show where they are and how many')
     .action(() =>
       run('cache info', async (invocation) => {
-        const { cacheInfo } = await import('./commands/cache.ts');
+        const { cacheInfo } = await import('../commands/cache.ts');
         return await cacheInfo(invocation);
       }),
     );
@@ -153,7 +107,7 @@ function addCache(program: Command, run: Run): void {
     .description('hash every file again, and remove what is damaged')
     .action(() =>
       run('cache verify', async (invocation) => {
-        const { cacheVerify } = await import('./commands/cache.ts');
+        const { cacheVerify } = await import('../commands/cache.ts');
         return await cacheVerify(invocation);
       }),
     );
@@ -163,7 +117,7 @@ function addCache(program: Command, run: Run): void {
     .option('--older <duration>', 'how long', '30d')
     .action((options: { older: string }) =>
       run('cache prune', async (invocation) => {
-        const { cachePrune } = await import('./commands/cache.ts');
+        const { cachePrune } = await import('../commands/cache.ts');
         return await cachePrune(invocation, options);
       }),
     );
@@ -172,7 +126,7 @@ function addCache(program: Command, run: Run): void {
     .description('remove all of them')
     .action(() =>
       run('cache clear', async (invocation) => {
-        const { cacheClear } = await import('./commands/cache.ts');
+        const { cacheClear } = await import('../commands/cache.ts');
         return await cacheClear(invocation);
       }),
     );
