@@ -86,7 +86,7 @@ describe('askUntilGood', () => {
       'passes a silent one over, for the first that is alive',
       { c: 'good' },
       { c: 'well', d: 'well' },
-      'ac',
+      'c',
     ],
     [
       'leaves those for last that are known to be unwell',
@@ -98,13 +98,13 @@ describe('askUntilGood', () => {
       'asks the unwell too when nobody else is left',
       { a: 'bad', b: 'good', c: 'bad', d: 'bad' },
       { a: 'unwell', b: 'unwell', c: 'unwell', d: 'well' },
-      'adb',
+      'dab',
     ],
     [
       'passes over as many as are silent, one after the other',
       { a: 'hang', b: 'bad', d: 'good' },
       { b: 'well', d: 'well' },
-      'abd',
+      'bd',
     ],
   ];
   for (const [why, script, life, asked] of lives) {

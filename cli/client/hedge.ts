@@ -1,22 +1,25 @@
 // Asks several servers for one thing, of which any may lie or hang: the first is asked, after a while
 // or after a failure the next one too, and the first *good* answer wins. What is good is decided by
 // the question itself, which throws when the answer is not.
+//
+// Where each server was sent a small question at the same time, the first that answers it is the first to be
+// asked: dead and silent ones then cost nothing at all, however many there are and wherever they stand in
+// the list, and of servers near and far the nearest one is asked. It costs everybody one short exchange,
+// which opens the connection that the question then takes.
 import type { ReplicaFailure } from '../errors.ts';
 import { UnreachableError } from '../errors.ts';
+import { machineClock, type WaitClock } from './clock.ts';
 
 /** How long one server may think before another one is asked as well, milliseconds. */
 export const HEDGE_DELAY_MS = 1_500;
-// A server that was sent a small question together with another one, which has answered it since, gets
-// as long again (up to a bound) and a bit more before it is taken for silent: less than anybody notices.
-// Taken for silent wrongly, it costs one question more, to a server that was faster.
-const SILENCE_AGAIN_MS_MAX = 30;
-const SILENCE_MARGIN_MS = 10;
 
 /** A good answer, whose it is, and who failed before. */
 export interface Hedged<T> {
   readonly value: T;
   readonly url: string;
   readonly failures: readonly ReplicaFailure[];
+  /** Servers that were asked before, and have not answered. */
+  readonly overtaken: readonly string[];
 }
 
 /** How to ask. */
@@ -24,13 +27,16 @@ export interface HedgeOptions {
   readonly signal: AbortSignal;
   readonly delayMs?: number;
   /**
-   * A small question that each server was sent at the same time: whoever has answered it is asked
-   * sooner, and one that has not while others have is not waited for. Without it, a dead server at
-   * the front of the list would cost every run its delay.
+   * A small question that each server was sent at the same time: whoever answers it first is asked first, and
+   * who fails it last. While nobody has answered it, nobody is asked, up to `delayMs`.
    */
   readonly signOfLife?: (url: string) => Promise<unknown>;
+  /** Servers that have cost time before: they are asked when nobody else is left. */
+  readonly wasteful?: ReadonlySet<string>;
   /** Failures after which nobody else is asked, because they are proof or a ruling. */
   readonly isFinal?: (error: unknown) => boolean;
+  /** The machine's, unless a test says what time is. */
+  readonly clock?: WaitClock;
 }
 
 /**
@@ -52,10 +58,11 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   ask: Ask<S, T>,
   options: HedgeOptions,
 ): Promise<Hedged<T>> {
+  const { clock = machineClock, delayMs = HEDGE_DELAY_MS } = options;
   const done = new AbortController();
   const signal = AbortSignal.any([options.signal, done.signal]);
   const failures: ReplicaFailure[] = [];
-  const waiting = new WaitingList(servers, options.signOfLife, signal);
+  const waiting = new WaitingList(servers, options, signal);
   const running = new Map<Promise<Outcome<T>>, string>();
   /** Servers whose answers are being judged. */
   const judged = new Set<string>();
@@ -77,14 +84,17 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   };
 
   try {
+    // Nobody at all may be alive; whoever is asked then fails, and says why.
+    await Promise.race([waiting.isKnown, clock.pause(delayMs, signal), whenAborted(signal)]);
     start();
     while (running.size > 0) {
-      const next = await Promise.race([
-        ...running.keys(),
-        ...(judged.size > 0
-          ? []
-          : hedgeTimers(waiting, [...running.values()], signal, options.delayMs)),
-      ]);
+      const isLate = judged.size === 0 && waiting.size > 0;
+      const pause = new AbortController();
+      const later = clock
+        .pause(delayMs, AbortSignal.any([signal, pause.signal]))
+        .then(() => 'later' as const);
+      const next = await Promise.race([...running.keys(), ...(isLate ? [later] : [])]);
+      pause.abort();
       if (next === 'later') {
         // The answer may have come while this timer was waiting.
         if (judged.size === 0) start();
@@ -92,7 +102,9 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
       }
       running.delete(next.promise);
       judged.delete(next.url);
-      if (next.kind === 'good') return { value: next.value, url: next.url, failures };
+      if (next.kind === 'good') {
+        return { value: next.value, url: next.url, failures, overtaken: [...running.values()] };
+      }
       if (options.isFinal?.(next.error) === true) throw next.error;
       failures.push({ url: next.url, error: next.error });
       if (options.signal.aborted) {
@@ -108,48 +120,61 @@ export async function askUntilGood<S extends { readonly url: string }, T>(
   throw new UnreachableError(`none of ${servers.length} replicas gave a usable answer`, failures);
 }
 
-// Who is still to be asked: in the order given, but those that have shown a sign of life first and those
-// that are known to be unwell last.
+// Who is still to be asked.
 class WaitingList<S extends { readonly url: string }> {
   readonly #waiting: S[];
-  readonly #health = new Map<string, 'well' | 'unwell'>();
-  /** Resolves when the first server has shown a sign of life, with the milliseconds that it took. */
-  readonly firstSign: Promise<number>;
+  readonly #wasteful: ReadonlySet<string>;
+  /** Those that have shown a sign of life, in that order. */
+  readonly #well: string[] = [];
+  readonly #unwell = new Set<string>();
+  /** Resolves when it is known whom to ask first. */
+  readonly isKnown: Promise<void>;
 
-  constructor(servers: readonly S[], signOfLife: HedgeOptions['signOfLife'], signal: AbortSignal) {
+  constructor(servers: readonly S[], options: HedgeOptions, signal: AbortSignal) {
+    const { signOfLife, wasteful = new Set() } = options;
     this.#waiting = [...servers];
-    const start = performance.now();
-    this.firstSign = new Promise((resolve) => {
-      if (signOfLife === undefined) return;
-      for (const { url } of servers) {
-        signOfLife(url).then(
-          () => {
-            this.#health.set(url, 'well');
-            resolve(performance.now() - start);
-          },
-          () => {
-            if (!signal.aborted) this.#health.set(url, 'unwell');
-          },
-        );
-      }
-    });
+    this.#wasteful = wasteful;
+    this.isKnown =
+      signOfLife === undefined ? Promise.resolve() : this.#watch(servers, signOfLife, signal);
   }
 
   get size(): number {
     return this.#waiting.length;
   }
 
-  isWell(url: string): boolean {
-    return this.#health.get(url) === 'well';
-  }
-
-  get hasWell(): boolean {
-    return this.#waiting.some(({ url }) => this.isWell(url));
+  async #watch(
+    servers: readonly S[],
+    signOfLife: (url: string) => Promise<unknown>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const hopeful = new Set(
+      servers.map(({ url }) => url).filter((url) => !this.#wasteful.has(url)),
+    );
+    await new Promise<void>((resolve) => {
+      if (hopeful.size === 0) resolve();
+      for (const { url } of servers) {
+        signOfLife(url).then(
+          () => {
+            this.#well.push(url);
+            if (hopeful.has(url)) resolve();
+          },
+          () => {
+            if (!signal.aborted) this.#unwell.add(url);
+            hopeful.delete(url);
+            if (hopeful.size === 0) resolve();
+          },
+        );
+      }
+    });
   }
 
   take(): S | undefined {
-    const rank = ({ url }: S): number =>
-      ({ well: 0, unknown: 1, unwell: 2 })[this.#health.get(url) ?? 'unknown'];
+    const rank = ({ url }: S): number => {
+      const place = this.#well.indexOf(url);
+      const isWasteful = this.#wasteful.has(url) ? 3 : 0;
+      if (place >= 0) return isWasteful + place / (this.#well.length + 1);
+      return isWasteful + (this.#unwell.has(url) ? 2 : 1);
+    };
     const best = this.#waiting.toSorted((a, b) => rank(a) - rank(b))[0];
     if (best !== undefined) this.#waiting.splice(this.#waiting.indexOf(best), 1);
     return best;
@@ -164,29 +189,10 @@ type Outcome<T> = {
   | { readonly kind: 'bad'; readonly error: Error }
 );
 
-// Each of these says when to ask the next server as well.
-function hedgeTimers(
-  waiting: WaitingList<{ readonly url: string }>,
-  running: readonly string[],
-  signal: AbortSignal,
-  delayMs: number = HEDGE_DELAY_MS,
-): readonly Promise<'later'>[] {
-  if (waiting.size === 0) return [];
-  const whenSilent = async (): Promise<'later'> => {
-    const tookMs = await waiting.firstSign;
-    await pause(Math.min(tookMs, SILENCE_AGAIN_MS_MAX) + SILENCE_MARGIN_MS, signal);
-    const isSilent = waiting.hasWell && !running.some((url) => waiting.isWell(url));
-    return isSilent ? 'later' : await new Promise(() => undefined);
-  };
-  return [pause(delayMs, signal).then(() => 'later' as const), whenSilent()];
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
+function whenAborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    // The process must not be kept waiting for a question that is no longer asked.
-    timer.unref();
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true });
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
   });
 }
 

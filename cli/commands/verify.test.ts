@@ -11,6 +11,7 @@ import { EXIT } from '../output/exit-codes.ts';
 let fake: FakeLog;
 let alpha: Uint8Array;
 let beta: Uint8Array;
+let hiddenSize = 0;
 
 before(async () => {
   fake = await FakeLog.start();
@@ -19,6 +20,8 @@ before(async () => {
   await fake.publish({ name: 'gamma', version: '1.0.0' });
   fake.log.withdraw('gamma', '1.0.0', 'revoked', 'stolen laptop');
   await fake.publish({ name: 'delta', version: '1.0.0' });
+  // The batch in which gamma is withdrawn.
+  hiddenSize = fake.log.size;
   fake.log.withdraw('delta', '1.0.0', 'yanked', 'wrong main');
   // What only colluding replicas would log: a release that one of two needed maintainers signed.
   await fake.publish({ name: 'lonely', version: '1.0.0' }, ['alice']);
@@ -100,8 +103,8 @@ describe('verify', () => {
     ['one replica hangs', 1, (r) => (r.misbehave = hang), 0, null],
     ['one replica leaves an entry out', 1, dropEntry, 0, null],
     ['one replica shows a checkpoint of two', 1, (r) => (r.note = { cosigners: [0, 1] }), 0, null],
-    ['two fail, which leaves no quorum', 2, (r) => (r.misbehave = answer(500, '')), 3, 'BP7001'],
-    ['two hang, which leaves no quorum', 2, (r) => (r.misbehave = hang), 3, 'BP7001'],
+    ['two fail, and f+1 agree', 2, (r) => (r.misbehave = answer(500, '')), 0, null],
+    ['two hang, and f+1 agree', 2, (r) => (r.misbehave = hang), 0, null],
     ['three replicas fail', 3, (r) => (r.misbehave = answer(500, 'x')), 3, 'BP7001'],
     ['three replicas hang', 3, (r) => (r.misbehave = hang), 3, 'BP7001'],
     [
@@ -138,6 +141,22 @@ describe('verify', () => {
       [liar.url],
     );
     assert.match(report.replicas[0]?.problem ?? '', /bad answer/);
+  });
+
+  it('is not shown the time before a revocation by one replica that hides it', async () => {
+    const [liar] = fake.replicas;
+    assert.ok(liar !== undefined);
+    // Everything that it shows is genuine, and cosigned a moment ago.
+    const before = fake.log.snapshots.findIndex(({ size }) => size === hiddenSize) - 1;
+    liar.note = { size: fake.log.snapshots[before]?.size ?? 0, time: fake.log.time };
+    for (const replica of fake.replicas.slice(1)) replica.misbehave = lateCheckpoint;
+    const report = await verifyJson(['gamma@1.0.0']);
+    assert.equal(report.exit.reason, 'BP5001', JSON.stringify(report, null, 1));
+    assert.deepEqual(
+      report.replicas.map(({ url }) => url),
+      [liar.url],
+    );
+    assert.match(report.replicas[0]?.problem ?? '', /while others have/);
   });
 
   const subjects: readonly (readonly [string, string, number, string | null, string])[] = [
@@ -322,6 +341,12 @@ const redirect: FakeReplica['misbehave'] = ({ path }, response) => {
   response.writeHead(302, { location: `${fake.replicas[1]?.url ?? ''}${path}` });
   response.end();
   return true;
+};
+
+// Late enough not to be asked first.
+const lateCheckpoint: FakeReplica['misbehave'] = async ({ path }) => {
+  if (path === '/checkpoint') await new Promise((resolve) => setTimeout(resolve, 50));
+  return false;
 };
 
 const slowCheckpoint: FakeReplica['misbehave'] = async ({ path }) => {

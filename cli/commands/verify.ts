@@ -38,6 +38,7 @@ export async function verify(
   const age = options.maxCheckpointAge;
   const overrides: SessionOptions = {
     checkpointAgeMaxSeconds: age === undefined ? undefined : parseDuration(age),
+    reach: 'current',
   };
   const signersMin = readSignersMin(options.requireMaintainers);
   const bundle = await readBundleFile(context, options.bundle);

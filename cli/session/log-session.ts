@@ -8,49 +8,33 @@ import { verifyEvidence, type VerifiedEvidence } from '../../verifier/evidence/v
 import { equalBytes } from '../../verifier/bytes.ts';
 import { statementHash } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
-import { assert, VerifyError, type VerifyErrorCode } from '../../verifier/errors.ts';
+import { assert, VerifyError } from '../../verifier/errors.ts';
 import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
 import { planRosterChain, type Roster } from '../../verifier/roster.ts';
 import { runPlan } from '../../verifier/signatures.ts';
 import type { SignedNote } from '../../verifier/note.ts';
-import { askUntilGood, HEDGE_DELAY_MS, type Ask, type Hedged } from '../client/hedge.ts';
+import { askUntilGood } from '../client/hedge.ts';
 import { HttpClient } from '../client/http.ts';
-import { Turns } from '../client/turns.ts';
-import { isNotReady, ReplicaClient } from '../client/replica.ts';
+import { isNotReady, ReplicaClient, type EvidenceQuery } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
-import { diagnoseFailures, isFinal } from '../output/diagnose.ts';
+import { diagnoseFailures } from '../output/diagnose.ts';
 import { loadConfig, type Config } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
 import { RememberedSignatures } from '../trust/remembered-signatures.ts';
 import { TrustStore } from '../trust/trust-store.ts';
+import { askForView, type View } from './ask-view.ts';
 import { describeClock, judgeClock } from './clock.ts';
 import { verifyInParts } from './in-parts.ts';
-import { requireReach, unreachableMessage, type ReachRule } from './reach.ts';
+import { unreachableMessage, type ReachRule } from './reach.ts';
 
 // Clocks that are kept by NTP agree within a second; replicas vote within tighter bounds.
 const CLOCK_SKEW_MAX_SECONDS = 60;
 // A replica that is well answers in milliseconds, on another continent in 300.
 const READY_WAIT_MS = 1_000;
-// With a small question, a server that has not answered after this long is not thinking; each subject
-// adds some to that.
-const HEDGE_BASE_MS = 300;
-const HEDGE_SUBJECT_MS = 1;
 // Another process of the same user may advance the trust state meanwhile; four in a row have to be
 // faster than us to get here.
 const ADVANCE_ATTEMPTS_MAX = 4;
-
-// Refusals that the log itself proves about a subject. Any other one says that the answer was bad, and
-// another replica may give a good one.
-const VERDICTS: ReadonlySet<VerifyErrorCode> = new Set<VerifyErrorCode>([
-  'INTEGRITY_MISMATCH',
-  'RELEASE_REVOKED',
-  'RELEASE_YANKED',
-  'NOT_IN_LOG',
-  'PACKAGE_NAME_INVALID',
-  'VERSION_INVALID',
-  'MAINTAINER_SIGNATURES_MISSING',
-]);
 
 /** The log says of itself that it has no entry and no checkpoint yet. */
 export class EmptyLogError extends CliError {
@@ -77,12 +61,6 @@ export interface Verified {
   readonly failures: readonly ReplicaFailure[];
 }
 
-interface Answer {
-  readonly evidence: Evidence;
-  readonly source: Uint8Array;
-  readonly verified: VerifiedEvidence;
-}
-
 /** What a command asks for beyond the configuration. */
 export interface SessionOptions {
   readonly checkpointAgeMaxSeconds?: number | undefined;
@@ -104,6 +82,8 @@ export class LogSession {
   /** How far this clock is ahead of each replica's, seconds. */
   readonly #clocks = new Map<string, number>();
 
+  /** Replicas that were waited for in vain. */
+  readonly #wasteful = new Set<string>();
   readonly #reach: ReachRule;
 
   private constructor(invocation: Invocation, config: Config, reach: ReachRule) {
@@ -209,40 +189,49 @@ export class LogSession {
     subjects: readonly Subject[],
     trusted: TrustState | undefined,
   ): Promise<Verified> {
-    // Asked for while the evidence is on its way.
-    const notes = new Map<string, Promise<SignedNote>>();
-    const stop = new AbortController();
-    const signal = AbortSignal.any([this.#invocation.context.signal, stop.signal]);
-    const askNote = (url: string): Promise<SignedNote> => {
-      const asked = notes.get(url) ?? this.#glance(url, signal);
-      notes.set(url, asked);
-      return asked;
+    const query = {
+      pin: this.config.pin,
+      since: trusted?.size ?? 0,
+      subjects: subjects.map(subjectId),
     };
-    for (const url of this.config.replicas) askNote(url).catch(() => undefined);
+    const view = await this.#askView(subjects, trusted, query);
+    return {
+      evidence: view.verified,
+      source: view.source,
+      documents: 1,
+      consistentWith: trusted?.size ?? null,
+      ageSeconds: this.#nowSeconds() - view.verified.checkpoint.certifiedTime,
+      isBundle: false,
+      failures: view.failures,
+    };
+  }
+
+  async #askView(
+    subjects: readonly Subject[],
+    trusted: TrustState | undefined,
+    query: EvidenceQuery,
+  ): Promise<View> {
     try {
-      const { value, failures } = await this.#askEvidence(subjects, trusted, askNote);
-      const { evidence, source, verified } = value;
-      const reach = await requireReach(
-        {
-          evidence: verified,
-          note: evidence.checkpoint,
-          rosters: evidence.rosters,
-          verifier: threadedVerifier,
+      const view = await askForView({
+        urls: this.config.replicas,
+        note: (url, signal) => this.#glance(url, signal),
+        evidence: (url, signal) => this.replica(url).evidence(query, signal),
+        check: async (source) => {
+          const evidence = parseEvidence(source);
+          return { evidence, verified: await this.#check(evidence, subjects, trusted) };
         },
-        askNote,
-        this.#reach,
-      );
-      return {
-        evidence: verified,
-        source,
-        documents: 1,
-        consistentWith: trusted?.size ?? null,
-        ageSeconds: this.#nowSeconds() - verified.checkpoint.certifiedTime,
-        isBundle: false,
-        failures: mergeFailures(failures, reach.failures),
-      };
-    } finally {
-      stop.abort();
+        subjects: subjects.length,
+        sizeMin: trusted?.size ?? 0,
+        rule: this.#reach,
+        verifier: threadedVerifier,
+        signal: this.#invocation.context.signal,
+        wasteful: this.#wasteful,
+      });
+      this.#order = [view.url, ...this.#order.filter((url) => url !== view.url)];
+      return view;
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      throw this.#allFailed(error.failures);
     }
   }
 
@@ -250,56 +239,6 @@ export class LogSession {
     const { note, dateSeconds } = await this.replica(url).glance(signal);
     if (dateSeconds !== undefined) this.#clocks.set(url, this.#nowSeconds() - dateSeconds);
     return note;
-  }
-
-  async #askEvidence(
-    subjects: readonly Subject[],
-    trusted: TrustState | undefined,
-    signOfLife: (url: string) => Promise<unknown>,
-  ): Promise<Hedged<Answer>> {
-    let doubtful: { readonly answer: Answer; readonly url: string } | undefined;
-    const query = {
-      pin: this.config.pin,
-      since: trusted?.size ?? 0,
-      subjects: subjects.map(subjectId),
-    };
-    const turns = new Turns();
-    const ask: Ask<ReplicaClient, Answer> = async (replica, signal, arrived) => {
-      const source = await replica.evidence(query, signal);
-      arrived();
-      // One document at a time: each takes memory and all cores, and the first good one is enough.
-      return await turns.take(signal, () => judge(source, replica.url));
-    };
-    const judge = async (source: Uint8Array, url: string): Promise<Answer> => {
-      const evidence = parseEvidence(source);
-      const verified = await this.#check(evidence, subjects, trusted);
-      const answer = { evidence, source, verified };
-      const bad = verified.subjects.find(
-        (result) => result.kind === 'refused' && !VERDICTS.has(result.error.code),
-      );
-      if (bad?.kind === 'refused') {
-        doubtful ??= { answer, url };
-        throw bad.error;
-      }
-      return answer;
-    };
-    try {
-      const { signal } = this.#invocation.context;
-      const thinkMs = HEDGE_BASE_MS + subjects.length * HEDGE_SUBJECT_MS;
-      const delayMs = Math.min(HEDGE_DELAY_MS, thinkMs);
-      const options = { signal, isFinal, delayMs, signOfLife };
-      const answer = await askUntilGood(this.replicas, ask, options);
-      // Who was passed over once would cost the next question the same delay.
-      this.#order = [answer.url, ...this.#order.filter((url) => url !== answer.url)];
-      return answer;
-    } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-      // One bad package never hides the others: if nobody has better evidence, this is what there is.
-      if (doubtful !== undefined) {
-        return { value: doubtful.answer, url: doubtful.url, failures: error.failures };
-      }
-      throw this.#allFailed(error.failures);
-    }
   }
 
   async #check(
@@ -447,17 +386,6 @@ function requireKnownRoster(
 // More than two thirds: a quorum of n = 3f + 1 equal replicas.
 function mostOf(total: number): number {
   return Math.floor((2 * total) / 3) + 1;
-}
-
-function mergeFailures(
-  first: readonly ReplicaFailure[],
-  second: readonly ReplicaFailure[],
-): readonly ReplicaFailure[] {
-  const byUrl = new Map<string, ReplicaFailure>();
-  for (const failure of [...first, ...second]) {
-    if (!byUrl.has(failure.url)) byUrl.set(failure.url, failure);
-  }
-  return [...byUrl.values()];
 }
 
 /** Runs `work` with a session and closes it whatever happens. */

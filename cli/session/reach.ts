@@ -3,10 +3,12 @@
 // are newer entries only the others can say. An answer isn't authenticated beyond its connection: this
 // is about availability, and what is verified never depends on it.
 //
-// Two rules. For a verdict that somebody acts on (verify, install, publish) a quorum has to answer: below
-// it the log stands still, nobody can withdraw a bad release, and "could not check" is the honest word.
-// To look something up (inspect, diff, trust update), f+1 replicas (a weak quorum of weight) that show
-// nothing newer are enough, because one of them is correct (DESIGN 7).
+// Two rules. To say what holds now (verify, inspect, diff, trust update) f+1 replicas (a weak quorum of
+// weight) that show nothing newer are enough, because one of them is correct (DESIGN 7): f dead or silent
+// ones are not waited for. To change something (install, publish) a quorum has to answer: below it the log
+// stands still, nobody can withdraw a bad release, and nothing new should come in meanwhile.
+import { setImmediate as soon } from 'node:timers/promises';
+
 import { equalBytes } from '../../verifier/bytes.ts';
 import { planCheckpoint } from '../../verifier/cosignature.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
@@ -31,6 +33,8 @@ export type ReachRule = 'current' | 'quorum';
 export interface Reach {
   /** Names of the replicas that answered. */
   readonly answered: readonly string[];
+  /** Size of the largest tree that anybody showed with a quorum's cosignatures; 0 for none. */
+  readonly newest: number;
   readonly failures: readonly ReplicaFailure[];
 }
 
@@ -60,6 +64,8 @@ export async function requireReach(
   const answered = new Set<number>();
   const confirming = new Set<number>();
   const failures: ReplicaFailure[] = [];
+  const ours = context.evidence.checkpoint.checkpoint.size;
+  let newest = 0;
   let fork: ForkError | undefined;
   const enough = (): boolean =>
     weightOf(answered, weights) >= quorum ||
@@ -70,9 +76,10 @@ export async function requireReach(
     for (const [index, { url }] of roster.replicas.entries()) {
       void checkAnswer(context, ask, url)
         .then(
-          (isNewer) => {
+          (size) => {
             answered.add(index);
-            if (!isNewer) confirming.add(index);
+            newest = Math.max(newest, size);
+            if (size <= ours) confirming.add(index);
           },
           (error: unknown) => {
             if (error instanceof ForkError) fork ??= error;
@@ -85,24 +92,26 @@ export async function requireReach(
         });
     }
   });
+  // Whoever has answered by now is heard as well: two logs of one size should not go unnoticed because
+  // enough agree about one of them.
+  await soon();
   if (fork !== undefined) throw fork;
   if (!enough()) throw unreachable(roster, answered.size, failures, rule);
   const names = roster.replicas.flatMap(({ name }, index) => (answered.has(index) ? [name] : []));
-  return { answered: names, failures: [...failures] };
+  return { answered: names, newest, failures: [...failures] };
 }
 
-// Whether a replica shows something newer than the evidence.
+// The size of the tree that a replica shows with a quorum's cosignatures.
 async function checkAnswer(
   context: ReachContext,
   ask: AskCheckpoint,
   url: string,
-): Promise<boolean> {
+): Promise<number> {
   const note = await ask(url);
   const { roster, checkpoint: ours } = context.evidence;
   const theirs = await runPlan(context.verifier, planCheckpoint(note, roster));
   const { size, root, origin } = theirs.checkpoint;
-  if (size !== ours.checkpoint.size) return size > ours.checkpoint.size;
-  if (equalBytes(root, ours.checkpoint.root)) return false;
+  if (size !== ours.checkpoint.size || equalBytes(root, ours.checkpoint.root)) return size;
   throw new ForkError(
     { origin, size, rosters: context.rosters, first: context.note, second: formatNote(note) },
     encodeHex(root),

@@ -1,0 +1,274 @@
+// What replicas that are dead, silent, behind or lying cost: counted in requests and on a simulated clock.
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { SimulatedClock } from '../../fixtures/simulated-clock.ts';
+import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
+import { assert as insist } from '../../verifier/errors.ts';
+import { formatEvidence, parseEvidence } from '../../verifier/evidence/format.ts';
+import type { Subject } from '../../verifier/evidence/subject.ts';
+import { verifyEvidence } from '../../verifier/evidence/verify.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
+import { parseNote } from '../../verifier/note.ts';
+import { CliError, UnreachableError } from '../errors.ts';
+import { askForView, type View } from './ask-view.ts';
+import type { ReachRule } from './reach.ts';
+
+/**
+ * What a replica does: answers; refuses connections; never answers; answers for the checkpoint only; shows
+ * the log as it was a batch ago; sends garbage; shows the newest checkpoint, and older evidence.
+ */
+type Conduct = 'well' | 'dead' | 'silent' | 'mute' | 'behind' | 'garbage' | 'hiding';
+
+const SUBJECTS: readonly Subject[] = [{ kind: 'release', name: 'one', version: '1.0.0' }];
+
+/** From a question to its answer. */
+const TRIP_MS = 40;
+/** Making evidence. */
+const THINK_MS = 60;
+/** What asking takes where everybody is well: a checkpoint, then evidence over the same connection. */
+const WELL_MS = TRIP_MS + TRIP_MS + THINK_MS;
+/** The hedging delay for one subject: 300 ms, and one for each subject. */
+const HEDGE_MS = 301;
+
+/** A log of two batches: in the second one the release is revoked. */
+function makeLog(count: number): SyntheticLog {
+  const log = new SyntheticLog({ weights: Array.from({ length: count }, () => 1) });
+  log.maintain('one', { maintainers: ['ada', 'ben'], faulty: 1 });
+  log.release({ name: 'one', version: '1.0.0' });
+  log.commit();
+  log.withdraw('one', '1.0.0', 'revoked', 'stolen laptop');
+  log.commit();
+  return log;
+}
+
+interface Outcome {
+  readonly tookMs: number;
+  /** Replicas that were asked for evidence, by their place, in that order. */
+  readonly asked: readonly number[];
+  /** What was found, or the code of the refusal. */
+  readonly found: string;
+  /** Replicas that are reported, by their place. */
+  readonly reported: readonly number[];
+  readonly wasteful: ReadonlySet<string>;
+}
+
+async function ask(
+  conducts: readonly Conduct[],
+  options: {
+    readonly rule?: ReachRule;
+    readonly wasteful?: Set<string>;
+    readonly tripMs?: (place: number) => number;
+  } = {},
+): Promise<Outcome> {
+  const { rule = 'current', wasteful = new Set<string>(), tripMs = () => TRIP_MS } = options;
+  const log = makeLog(conducts.length);
+  const [older, newest] = log.snapshots.map(({ size }) => size);
+  insist(older !== undefined && newest !== undefined, 'there are two batches');
+  const clock = new SimulatedClock();
+  const urls = log.roster.replicas.map(({ url }) => url);
+  const asked: number[] = [];
+  const sizeOf = (conduct: Conduct, isNote: boolean): number =>
+    conduct === 'behind' || (conduct === 'hiding' && !isNote) ? older : newest;
+  const travel = async (url: string, signal: AbortSignal, extraMs: number): Promise<Conduct> => {
+    const place = urls.indexOf(url);
+    const conduct = conducts[place] ?? 'dead';
+    const isMute = conduct === 'mute' && extraMs > 0;
+    if (conduct === 'silent' || isMute) await new Promise(() => undefined);
+    await clock.pause(tripMs(place) + extraMs, signal);
+    if (conduct === 'dead') throw new Error('ECONNREFUSED');
+    return conduct;
+  };
+  const stop = new AbortController();
+  const work = askForView({
+    urls,
+    note: async (url, signal) => {
+      const conduct = await travel(url, signal, 0);
+      return parseNote(log.note({ size: sizeOf(conduct, true), time: log.time }));
+    },
+    evidence: async (url, signal) => {
+      asked.push(urls.indexOf(url));
+      const conduct = await travel(url, signal, THINK_MS);
+      if (conduct === 'garbage') return new Uint8Array(10);
+      const size = sizeOf(conduct, false);
+      return formatEvidence(log.evidence(SUBJECTS, { size, time: log.time }));
+    },
+    check: async (source) => {
+      const evidence = parseEvidence(source);
+      const request = {
+        evidence,
+        pin: log.pin,
+        subjects: SUBJECTS,
+        nowSeconds: log.time,
+        checkpointAgeMaxSeconds: 600,
+        clockSkewMaxSeconds: 60,
+      };
+      return { evidence, verified: await verifyEvidence(request, nativeVerifier) };
+    },
+    subjects: SUBJECTS.length,
+    sizeMin: 0,
+    rule,
+    verifier: nativeVerifier,
+    signal: stop.signal,
+    wasteful,
+    clock,
+  });
+  const placeOf = ({ url }: { readonly url: string }): number => urls.indexOf(url);
+  const place = (view: View): Outcome => ({
+    tookMs: clock.nowMs(),
+    asked,
+    found: foundIn(view),
+    reported: view.failures.map(placeOf).toSorted((a, b) => a - b),
+    wasteful,
+  });
+  try {
+    return place(await clock.run(work));
+  } catch (error) {
+    const found = error instanceof CliError ? error.diagnostic.code : String(error);
+    const failures = error instanceof UnreachableError ? error.failures : [];
+    return { tookMs: clock.nowMs(), asked, found, reported: failures.map(placeOf), wasteful };
+  }
+}
+
+function foundIn({ verified }: View): string {
+  const [result] = verified.subjects;
+  return result?.kind === 'refused' ? result.error.code : (result?.kind ?? 'nothing');
+}
+
+/** The replicas at some places conduct themselves like this, the others well. */
+function among(count: number, places: readonly number[], conduct: Conduct): readonly Conduct[] {
+  return Array.from({ length: count }, (_, i) => (places.includes(i) ? conduct : 'well'));
+}
+
+/** Every choice of `size` places. */
+function choices(count: number, size: number, from = 0): readonly (readonly number[])[] {
+  if (size === 0) return [[]];
+  const all: (readonly number[])[] = [];
+  for (let i = from; i <= count - size; i++) {
+    for (const rest of choices(count, size - 1, i + 1)) all.push([i, ...rest]);
+  }
+  return all;
+}
+
+describe('askForView', () => {
+  it('takes a checkpoint and one document of evidence where everybody is well', async () => {
+    const { tookMs, asked, found, reported } = await ask(among(4, [], 'well'));
+    assert.deepEqual([tookMs, asked, found, reported], [WELL_MS, [0], 'RELEASE_REVOKED', []]);
+  });
+
+  for (const conduct of ['dead', 'silent'] as const) {
+    for (const [count, faulty] of [
+      [4, 1],
+      [7, 2],
+    ] as const) {
+      it(`takes exactly as long with any ${faulty} of ${count} ${conduct}, and asks one`, async () => {
+        let checked = 0;
+        for (const places of choices(count, faulty)) {
+          const { tookMs, asked, found } = await ask(among(count, places, conduct));
+          const why = `places ${places.join(' ')}`;
+          assert.equal(tookMs, WELL_MS, why);
+          assert.equal(asked.length, 1, why);
+          assert.ok(!places.includes(asked[0] ?? -1), why);
+          assert.equal(found, 'RELEASE_REVOKED', why);
+          checked += 1;
+        }
+        assert.equal(checked, count === 4 ? 4 : 21);
+      });
+    }
+  }
+
+  const rows: readonly (readonly [
+    why: string,
+    conducts: readonly Conduct[],
+    tookMs: number,
+    asked: readonly number[],
+    found: string,
+    reported: readonly number[],
+  ])[] = [
+    [
+      'f+1 that agree are enough, whatever the others do',
+      ['silent', 'well', 'silent', 'well'],
+      WELL_MS,
+      [1],
+      'RELEASE_REVOKED',
+      [],
+    ],
+    [
+      'one alone is not, and is told apart from a refusal',
+      ['dead', 'well', 'dead', 'dead'],
+      WELL_MS,
+      [1],
+      'BP7001',
+      [],
+    ],
+    [
+      'one that is alive and gives no evidence costs one delay',
+      ['mute', 'well', 'well', 'well'],
+      TRIP_MS + HEDGE_MS + TRIP_MS + THINK_MS,
+      [0, 1],
+      'RELEASE_REVOKED',
+      [],
+    ],
+    [
+      'a bad answer costs its time, and is reported',
+      ['garbage', 'well', 'well', 'well'],
+      WELL_MS + TRIP_MS + THINK_MS,
+      [0, 1],
+      'RELEASE_REVOKED',
+      [0],
+    ],
+    [
+      'what one hides is asked of those that show it, and the one is reported',
+      ['behind', 'well', 'well', 'well'],
+      WELL_MS + TRIP_MS + THINK_MS,
+      [0, 1],
+      'RELEASE_REVOKED',
+      [0],
+    ],
+    [
+      'the same when it shows the newest checkpoint beside older evidence',
+      ['hiding', 'well', 'well', 'well'],
+      WELL_MS + TRIP_MS + THINK_MS,
+      [0, 1],
+      'RELEASE_REVOKED',
+      [0],
+    ],
+    [
+      'a newer checkpoint without any evidence stops nobody',
+      ['behind', 'behind', 'behind', 'hiding'],
+      // Everybody is asked again, one after the other, and nobody has more.
+      WELL_MS + 4 * (TRIP_MS + THINK_MS),
+      [0, 3, 1, 2, 0],
+      'verified',
+      [0, 1, 2, 3],
+    ],
+  ];
+  for (const [why, conducts, tookMs, asked, found, reported] of rows) {
+    it(why, async () => {
+      const outcome = await ask(conducts);
+      assert.deepEqual(outcome.asked, asked);
+      assert.deepEqual([outcome.found, outcome.tookMs], [found, tookMs]);
+      assert.deepEqual(outcome.reported, reported);
+    });
+  }
+
+  it('asks the nearest', async () => {
+    const { asked, tookMs } = await ask(among(4, [], 'well'), { tripMs: (i) => 100 - 20 * i });
+    assert.deepEqual(asked, [3]);
+    assert.equal(tookMs, 40 + 40 + THINK_MS);
+  });
+
+  it('waits for nobody twice that was waited for in vain', async () => {
+    const conducts: readonly Conduct[] = ['mute', 'well', 'well', 'well'];
+    const { wasteful } = await ask(conducts);
+    assert.equal(wasteful.size, 1);
+    const again = await ask(conducts, { wasteful: new Set(wasteful) });
+    assert.deepEqual([again.tookMs, again.asked], [WELL_MS, [1]]);
+  });
+
+  it('waits for a quorum before anything is changed', async () => {
+    const two: readonly Conduct[] = ['well', 'well', 'dead', 'dead'];
+    assert.equal((await ask(two, { rule: 'quorum' })).found, 'BP7001');
+    assert.equal((await ask(two, { rule: 'current' })).found, 'RELEASE_REVOKED');
+  });
+});
