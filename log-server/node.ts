@@ -1,10 +1,13 @@
 // One replica in one process: storage, consensus core, peers, public face, and the wires between them.
+import { type Hash, createHash } from 'node:crypto';
 import { join } from 'node:path';
 
 import { gunzipNow } from '../verifier/node/gunzip.ts';
 import { SignaturePool } from '../verifier/node/signature-pool.ts';
 import { publicKeyHex } from '../verifier/ed25519.ts';
-import { assert } from '../verifier/errors.ts';
+import { VerifyError, assert } from '../verifier/errors.ts';
+import { planEvidence } from '../verifier/replication/judge.ts';
+import { runPlan } from '../verifier/signatures.ts';
 import { statementHash } from '../verifier/dsse.ts';
 import type { JsonObject } from '../verifier/json.ts';
 import { rosterWeights } from '../verifier/roster.ts';
@@ -28,7 +31,7 @@ import { serve } from './http/server.ts';
 import type { PublicServer } from './http/server.ts';
 import { loadKeyFile, type ReplicaKeys } from './key-file.ts';
 import type { BatchLimits, Refusal } from './ledger/application.ts';
-import type { Log } from './log.ts';
+import { type Log, describeError } from './log.ts';
 import { AMNESIA_HINT, claimSuffrage } from './node/amnesia.ts';
 import type { Suffrage } from './node/amnesia.ts';
 import { ArtifactFetcher } from './node/artifact-fetcher.ts';
@@ -358,6 +361,7 @@ export class ReplicaNode {
     this.#parts.storage.store.onHalted((error) => this.#halted(error));
     this.#follower.start();
     this.#scrubber.start();
+    this.#tellKept().catch((error: unknown) => this.#failed(error));
     this.#repairs = setInterval(() => this.#repairArtifacts(), REPAIR_INTERVAL_MS);
     log.info('listening', { publicUrl: this.publicUrl, peerUrl: this.peerUrl });
   }
@@ -513,7 +517,24 @@ export class ReplicaNode {
     const { epoch } = this.#roster;
     const start = this.#epochStarts[epoch - report.epoch];
     const name = this.#transport.nameOf(report.accused);
-    void this.#keeper.keep(report, name, start?.height);
+    void this.#keeper.keep(report, name, start?.height).then((isKept) => {
+      if (isKept) this.#driver.feed({ kind: 'evidence-kept', report });
+    });
+  }
+
+  /** Proofs of the present epoch from before this start: the others may lack them. */
+  async #tellKept(): Promise<void> {
+    const { core, verifier, log } = this.#parts;
+    for (const report of await this.#keeper.reports(this.#roster.epoch)) {
+      try {
+        const hash = (): Hash => createHash('sha256');
+        await runPlan(verifier, planEvidence(report, core.context, hash));
+        this.#driver.feed({ kind: 'evidence-kept', report });
+      } catch (error) {
+        if (!(error instanceof VerifyError)) throw error;
+        log.warn('misbehaviour', { rule: report.rule, error: describeError(error) });
+      }
+    }
   }
 
   async #misbehaviour(): Promise<readonly MisbehaviourSummary[]> {

@@ -86,6 +86,7 @@ function startNextEpoch(core: Core, roster: NonNullable<CheckedContent['nextRost
   core.viewChanges.clear();
   core.cosigns.clear();
   core.accused.clear();
+  core.proofs.clear();
   core.recheck = undefined;
   core.catchUp = { ...core.catchUp, queue: [] };
   core.pool.retain(new Set(members.peers));

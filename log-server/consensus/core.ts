@@ -20,6 +20,7 @@ import type {
   ViewChange,
 } from '../../verifier/replication/messages.ts';
 import { voteBytes, viewChangeBytes, newViewBytes } from '../../verifier/replication/encode.ts';
+import { proofMark } from '../../verifier/replication/misbehaviour.ts';
 import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { Effects } from './effects.ts';
 import { Exposures } from './exposure.ts';
@@ -61,6 +62,9 @@ export interface PeerInfo {
   bodyTick: number;
   /** Tick of its last cosignature that was taken. */
   cosignTick: number;
+  /** Tick of the last proof that it was sent because it lacked it, and how many those were. */
+  proofTick: number;
+  proofTurn: number;
   /** Requests of it that are with the application now. */
   admitting: number;
 }
@@ -160,7 +164,10 @@ export class Core extends Effects {
     /** Since when somebody has claimed to be ahead of the present height. */
     behindTick: number | undefined;
   } = { queue: [], asked: undefined, turn: 0, unanswered: new Set(), behindTick: undefined };
-  readonly accused: Set<string> = new Set();
+  /** Who was accused of what in this epoch, by `proofMark`. */
+  readonly accused: Set<number> = new Set();
+  /** The proofs among them that are durable here, by `proofMark`: the others are told of these. */
+  readonly proofs: Map<number, Misbehaviour> = new Map();
 
   // ---- the process
   tick: number = 0;
@@ -239,6 +246,8 @@ export class Core extends Effects {
         servedTick: NEVER,
         bodyTick: NEVER,
         cosignTick: NEVER,
+        proofTick: NEVER,
+        proofTurn: 0,
         admitting: 0,
       };
       this.peers.set(id, info);
@@ -281,13 +290,19 @@ export class Core extends Effects {
   /** Reports a proof of guilt, once per rule, member and epoch: a flood of proofs proves no more. */
   accuse(rule: Misbehaviour['rule'], signer: ReplicaIndex, messages: readonly Message[]): void {
     const accused = this.members.peers[signer];
-    if (accused === undefined || this.isAccused(rule, signer)) return;
-    this.accused.add(`${rule}/${signer}`);
-    this.report({ rule, accused, epoch: this.members.epoch, messages });
+    if (accused === undefined) return;
+    this.accuseBy({ rule, accused, epoch: this.members.epoch, messages }, signer);
+  }
+
+  /** The same with a report as it was handed on. */
+  accuseBy(report: Misbehaviour, signer: ReplicaIndex): void {
+    if (this.isAccused(report.rule, signer)) return;
+    this.accused.add(proofMark(report.rule, signer));
+    this.report(report);
   }
 
   isAccused(rule: Misbehaviour['rule'], signer: ReplicaIndex): boolean {
-    return this.accused.has(`${rule}/${signer}`) && !this.mutant('accused-again');
+    return this.accused.has(proofMark(rule, signer)) && !this.mutant('accused-again');
   }
 
   /** N12: signs nothing more, ever. */

@@ -43,7 +43,7 @@ function nameOf(message: Message): string {
 
 describe('decodeMessage', () => {
   it('knows every kind', () => {
-    assert.equal(new Set(SAMPLES.map(({ kind }) => kind)).size, 12);
+    assert.equal(new Set(SAMPLES.map(({ kind }) => kind)).size, 13);
   });
 
   for (const message of SAMPLES) {
@@ -83,7 +83,10 @@ describe('decodeMessage', () => {
   const batches = SAMPLES.find(({ kind }) => kind === 'batches');
   const refusals: readonly (readonly [string, Uint8Array])[] = [
     ['nothing', new Uint8Array(0)],
-    ['an unknown kind', Uint8Array.of(12)],
+    ['an unknown kind', Uint8Array.of(13)],
+    ['a proof inside of a proof', proofOf(1)],
+    // A stack has room for some ten thousand calls.
+    ['proofs nested as deep as a message may be long', proofOf(100_000)],
     ['a message above the limit', new Uint8Array(MESSAGE_BYTES_MAX + 1)],
     ['members that are not ascending', mutated(status, 'status', { prepares: [2, 0] })],
     ['a member twice', mutated(status, 'status', { commits: [1, 1] })],
@@ -105,6 +108,19 @@ describe('decodeMessage', () => {
     assert.throws(() => decodeCertificate(encodeCertificate(twice)), MALFORMED);
   });
 });
+
+/** EVIDENCE of nothing but EVIDENCE, so many times. */
+function proofOf(depth: number): Uint8Array {
+  // Kind, rule, accused, epoch, one message, its length.
+  const head = 1 + 1 + 32 + 8 + 1 + 4;
+  const bytes = new Uint8Array(head * depth + 1);
+  for (let i = 0; i < depth; i++) {
+    bytes[i * head] = 12;
+    bytes[i * head + 42] = 1;
+    new DataView(bytes.buffer).setUint32(i * head + 43, bytes.length - (i + 1) * head);
+  }
+  return bytes;
+}
 
 function mutated(message: Message | undefined, kind: 'status', change: object): Uint8Array {
   assert.ok(message?.kind === kind);

@@ -21,7 +21,8 @@ import {
 import { VerifyError } from '../../verifier/errors.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { nodeHash, leafHash } from '../../verifier/merkle/hash.ts';
-import { decodeEvidence, encodeEvidence, planEvidence } from '../../verifier/replication/judge.ts';
+import { decodeEvidence, encodeEvidence } from '../../verifier/replication/encode-message.ts';
+import { planEvidence } from '../../verifier/replication/judge.ts';
 import { genesisHeader, newViewDigest } from '../../verifier/replication/encode.ts';
 import { Members, NO_MUTANTS } from '../../verifier/replication/members.ts';
 import type { CosignMessage, Message } from '../../verifier/replication/messages.ts';

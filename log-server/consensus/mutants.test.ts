@@ -6,6 +6,7 @@ import { describe, it } from 'node:test';
 
 import { Cluster, type ClusterOptions, type Packet } from '../../fixtures/transcripts/cluster.ts';
 import { Liar } from '../../fixtures/transcripts/liar.ts';
+import { prePrepareOf } from '../../fixtures/transcripts/samples.ts';
 import {
   ORIGIN,
   makeBatch,
@@ -20,6 +21,7 @@ import { ZERO_DIGEST, genesisHeader } from '../../verifier/replication/encode.ts
 import { Members } from '../../verifier/replication/members.ts';
 import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
 import { Pool } from './pool.ts';
+import type { Misbehaviour } from './types.ts';
 import { grantActivation } from './voter.ts';
 import { startEpoch } from './voter-state.ts';
 
@@ -46,6 +48,22 @@ function isStuck(
   return made.heights()[node] === 0;
 }
 
+/** A member that contradicts itself towards another one, and who keeps a proof of it in the end. */
+function keepersOfWhisper(made: Cluster): readonly number[] {
+  made.inject(3, 1, voteOf(FOUR, 'prepare', 3, X.header));
+  made.inject(3, 1, voteOf(FOUR, 'prepare', 3, Y.header));
+  made.run(1);
+  return made.nodes.filter(({ evidence }) => evidence.length > 0).map(({ index }) => index);
+}
+
+/** Whether somebody is accused after member 3 has handed on this report. */
+function isBelieved(mutants: Mutants, report: Misbehaviour): boolean {
+  const made = cluster(mutants);
+  made.inject(3, 1, { kind: 'evidence', report });
+  made.run(1);
+  return made.nodes.some(({ evidence }) => evidence.length > 0);
+}
+
 const KILLS: readonly (readonly [MutantName, string, (mutants: Mutants) => boolean])[] = [
   [
     'sign-before-durable',
@@ -65,6 +83,31 @@ const KILLS: readonly (readonly [MutantName, string, (mutants: Mutants) => boole
       made.submit(0, 'a');
       made.settle(({ message }) => message.kind === 'pre-prepare');
       return made.node(1).disk.state().bodies.length === 0;
+    },
+  ],
+  [
+    'evidence-not-told',
+    'keeps it to itself that another one has two faces',
+    (mutants) => !keepersOfWhisper(cluster(mutants)).includes(2),
+  ],
+  [
+    'evidence-unchecked',
+    'believes that somebody signed what it did not sign',
+    (mutants) => {
+      const [first, second] = [X, Y].map(({ header }) => voteOf(FOUR, 'prepare', 2, header));
+      assert.ok(first !== undefined && second !== undefined, 'two votes');
+      const forged = { ...second, signature: new Uint8Array(64) };
+      const accused = peerOf('r2');
+      return isBelieved(mutants, { rule: 'X1', accused, epoch: 0, messages: [first, forged] });
+    },
+  ],
+  [
+    'hearsay-believed',
+    'takes a proposal for invalid because another one says so',
+    (mutants) => {
+      const accused = peerOf('r0');
+      const messages = [prePrepareOf(FOUR, X)];
+      return isBelieved(mutants, { rule: 'X8', accused, epoch: 0, messages });
     },
   ],
   [

@@ -450,6 +450,7 @@ describe('catching up', () => {
         commits: [],
         proposed: false,
         cosigners: [],
+        proofs: [],
       } as const;
       cluster.inject(1, 3, status);
       cluster.run(5, ({ from, message }) => !(from === 1 && message.kind === 'batches'));

@@ -26,6 +26,7 @@ import {
   relayOverdue,
   wantsForward,
 } from './fairness.ts';
+import { onEvidence, onEvidenceKept, wantsEvidence } from './evidence.ts';
 import { onBody, onChecked, onGetBody, wantsBody, wantsGetBody } from './fetching.ts';
 import { Members } from '../../verifier/replication/members.ts';
 import type { Message, PeerId, VerifiedMessage } from '../../verifier/replication/messages.ts';
@@ -171,9 +172,11 @@ function useOf(core: Core, from: PeerId, message: Message): IgnoreReason | undef
     case 'view-change':
       return wantsViewChange(core, from, message);
     case 'new-view':
+      return wantsNewView(core, message);
+    case 'evidence':
       break;
   }
-  return wantsNewView(core, message);
+  return wantsEvidence(core, from, message);
 }
 
 function handle(core: Core, input: Input): void {
@@ -201,6 +204,9 @@ function handle(core: Core, input: Input): void {
       return;
     case 'persist-failed':
       core.halt('a write could not be made durable');
+      return;
+    case 'evidence-kept':
+      onEvidenceKept(core, input.report);
       return;
     case 'signed':
     case 'cosigned':
@@ -249,6 +255,9 @@ function receive(core: Core, { from, message }: VerifiedMessage): void {
       return;
     case 'new-view':
       onNewView(core, message);
+      return;
+    case 'evidence':
+      onEvidence(core, message);
   }
 }
 

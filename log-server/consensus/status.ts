@@ -1,6 +1,7 @@
 // STATUS and re-sending (CONSENSUS.md 2.11): no link is relied on. Whoever hears where somebody stands
 // sends what is missing there; the same answer serves lost messages, restarts and late joiners.
 import type { Core } from './core.ts';
+import { evidenceFor } from './evidence.ts';
 import { noticeLag } from './fairness.ts';
 import type { Message, PeerId, StatusMessage } from '../../verifier/replication/messages.ts';
 import type { IgnoreReason } from './types.ts';
@@ -30,6 +31,7 @@ export function onStatus(core: Core, from: PeerId, status: StatusMessage): void 
     return;
   }
   for (const message of missingAt(core, status)) core.send([from], message);
+  for (const message of evidenceFor(core, from, status)) core.send([from], message);
 }
 
 /** At most two answers per peer in the time in which it sends one STATUS by itself. */

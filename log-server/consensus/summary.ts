@@ -35,6 +35,7 @@ export interface StateSummary {
     readonly relayDue: number;
     readonly queued: number;
     readonly accused: number;
+    readonly proofs: number;
   };
 }
 
@@ -76,6 +77,7 @@ export function summarize(core: Core): StateSummary {
       relayDue: core.relayDue.size,
       queued: core.catchUp.queue.length,
       accused: core.accused.size,
+      proofs: core.proofs.size,
     },
   };
 }

@@ -13,6 +13,7 @@
 //  4. build, check, admit, serve: hand to the application, step the answer. They see the state of all
 //     earlier `persist` writes: queue them behind those writes.
 //  5. committed, cosigned, evidence, events: news. `committed` appears only once it is durable.
+//     Evidence is made durable, and then stepped as `evidence-kept`: from then on the others get it.
 //
 // A message from a peer goes: decodeMessage (bounded) -> replica.wants(from, message) -> planMessage
 // and its signatures -> step `receive`. At most one verification per peer and kind is in flight.
@@ -55,6 +56,8 @@ export type Input =
   /** The writes of this token, and of every token before it, are durable. */
   | { readonly kind: 'persisted'; readonly token: number }
   | { readonly kind: 'persist-failed' }
+  /** A proof from `Ready.evidence` is durable; also, after a start, each one kept before, checked again. */
+  | { readonly kind: 'evidence-kept'; readonly report: Misbehaviour }
   | SignedInput;
 
 /** A signature that was asked for; `time` (unix seconds) only with a cosignature. */
@@ -305,6 +308,7 @@ export type IgnoreReason =
   | 'lane-full'
   | 'pool-full'
   | 'known-offender'
+  | 'hearsay'
   | 'stale-token'
   | 'malformed';
 

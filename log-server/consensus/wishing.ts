@@ -35,6 +35,7 @@ export function statusOf(core: Core): StatusMessage {
     commits: signersOf(core, 'commit'),
     proposed: core.proposals.current !== undefined || core.proposal !== undefined,
     cosigners: cosignersOf(core),
+    proofs: [...core.proofs.keys()].sort((a, b) => a - b),
   };
 }
 

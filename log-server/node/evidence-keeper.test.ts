@@ -99,6 +99,17 @@ describe('EvidenceKeeper', () => {
     const whole = await readFile(join(place, `${ID}.json`), 'utf8');
     await writeFile(join(place, `${ID}.json`), whole.slice(0, -10));
     assert.equal(await keeper.document(ID), undefined);
+    assert.deepEqual(await keeper.reports(0), []);
+  });
+
+  it('says what it keeps about an epoch, and whether a proof is on the disk', async () => {
+    const place = join(folder, 'told');
+    const keeper = new EvidenceKeeper(place, chain, silentLog);
+    assert.deepEqual(await keeper.reports(0), []);
+    assert.equal(await keeper.keep(REPORT, 'r1', 0), true);
+    assert.equal(await keeper.keep(REPORT, 'r1', 0), true, 'the first one is still there');
+    assert.deepEqual(await keeper.reports(0), [REPORT]);
+    assert.deepEqual(await keeper.reports(1), []);
   });
 
   it('keeps nothing of a later epoch whose start it can’t show', async () => {
@@ -113,7 +124,7 @@ describe('EvidenceKeeper', () => {
     const blocked = join(folder, 'a-file');
     await writeFile(blocked, '');
     const keeper = new EvidenceKeeper(join(blocked, 'evidence'), chain, silentLog);
-    await keeper.keep(REPORT, 'r1', 0);
+    assert.equal(await keeper.keep(REPORT, 'r1', 0), false);
     assert.deepEqual(await keeper.list(), []);
   });
 });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import {
+  type MisbehaviourDocument,
   REPORT_BYTES_MAX,
   formatMisbehaviour,
   parseMisbehaviour,
@@ -58,8 +59,13 @@ export class EvidenceKeeper {
    *
    * @param name the accused replica's name in the roster
    * @param startHeight height of the batch that the report's epoch started from, if it is known
+   * @returns whether a proof of this kind is on the disk now
    */
-  async keep(report: Misbehaviour, name: string, startHeight: number | undefined): Promise<void> {
+  async keep(
+    report: Misbehaviour,
+    name: string,
+    startHeight: number | undefined,
+  ): Promise<boolean> {
     const { rule, accused, epoch } = report;
     const id = `${epoch}-${rule}-${accused}`;
     const file = join(this.#folder, id + ENDING);
@@ -68,12 +74,15 @@ export class EvidenceKeeper {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       const kept = await this.list();
       // The same proof may have been kept before a restart: the first one stays.
-      if (kept.length >= FILES_MAX || kept.some((each) => each.id === id)) return;
+      if (kept.some((each) => each.id === id)) return true;
+      if (kept.length >= FILES_MAX) return false;
       const rosters = await this.#chain.rosterEnvelopes();
       const epochStart = await this.#epochStart(epoch, startHeight);
       await replaceOwnFile(file, formatMisbehaviour({ rosters, epochStart, report }), 0o644);
+      return true;
     } catch (error) {
       this.#log.warn('misbehaviour', { file, error: describeError(error) });
+      return false;
     }
   }
 
@@ -92,17 +101,33 @@ export class EvidenceKeeper {
       .sort((a, b) => a.epoch - b.epoch || (a.id < b.id ? -1 : 1));
   }
 
+  /** The proofs about an epoch, as they were written; whoever uses them checks them again. */
+  async reports(epoch: number): Promise<readonly Misbehaviour[]> {
+    const kept = (await this.list()).filter((each) => each.epoch === epoch);
+    const reports: Misbehaviour[] = [];
+    for (const { id } of kept) {
+      const document = await this.#read(id);
+      if (document !== undefined) reports.push(document.report);
+    }
+    return reports;
+  }
+
   /**
    * A document, with the roster chain as it is now: a reader may have pinned a roster that is newer
    * than the misdeed.
    */
   async document(id: string): Promise<string | undefined> {
     if (readId(id).length === 0) return undefined;
+    const kept = await this.#read(id);
+    if (kept === undefined) return undefined;
+    return formatMisbehaviour({ ...kept, rosters: await this.#chain.rosterEnvelopes() });
+  }
+
+  async #read(id: string): Promise<MisbehaviourDocument | undefined> {
     const file = join(this.#folder, id + ENDING);
     try {
       if ((await stat(file)).size > REPORT_BYTES_MAX) return undefined;
-      const kept = parseMisbehaviour(await readFile(file, 'utf8'));
-      return formatMisbehaviour({ ...kept, rosters: await this.#chain.rosterEnvelopes() });
+      return parseMisbehaviour(await readFile(file, 'utf8'));
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
       if (!(error instanceof VerifyError)) throw error;

@@ -169,6 +169,7 @@ export class Follower {
       commits: [],
       proposed: false,
       cosigners: [],
+      proofs: [],
     });
     this.#parts.deliver(peer, status);
   }

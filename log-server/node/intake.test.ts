@@ -89,8 +89,36 @@ async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
 }
 
+/** What replica 2 is said to have signed; the second vote was signed by another key. */
+function evidence(key: number): Uint8Array {
+  const other: Vote = { ...VOTE, digest: 'cd'.repeat(32) };
+  const signature = KEYS[key]?.vote.sign(voteBytes('prepare', ORIGIN, other)) ?? new Uint8Array(64);
+  const messages: readonly Message[] = [
+    prepare(2),
+    { kind: 'prepare', vote: other, signer: 2, signature },
+  ];
+  const accused = PEERS[2] ?? '';
+  return encodeMessage({ kind: 'evidence', report: { rule: 'X1', accused, epoch: 0, messages } });
+}
+
 describe('Intake', () => {
   const peer = (i: number): string => PEERS[i] ?? '';
+
+  it('checks no second proof of a peer that has handed on a false one', async () => {
+    const { inbox, intake, delivered, checked } = scene();
+    inbox.push(peer(1), [evidence(3)]);
+    intake.wake();
+    await settle();
+    assert.deepEqual(delivered, []);
+    assert.equal(intake.refusals.get(peer(1)), 1);
+    const before = checked();
+    inbox.push(peer(1), [evidence(2), evidence(3)]);
+    inbox.push(peer(3), [evidence(2)]);
+    intake.wake();
+    await settle();
+    assert.deepEqual(delivered, ['3 evidence']);
+    assert.equal(checked() - before, 2, 'two signatures, of the one that was looked at');
+  });
 
   it('delivers what is well signed', async () => {
     const { inbox, intake, delivered } = scene();

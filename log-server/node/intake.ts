@@ -39,6 +39,11 @@ export class Intake {
   readonly #heavy = new Set<PeerId>();
   /** Refusals by peer, for the status page and to log only the first of many. */
   readonly refusals: Map<PeerId, number> = new Map<PeerId, number>();
+  /**
+   * Those who handed on a proof that proves nothing, which no correct replica does: each costs us that
+   * one check, and is not listened to about others any more.
+   */
+  readonly #slanderers = new Set<PeerId>();
   #isRunning = false;
   #isAwake = false;
 
@@ -101,13 +106,24 @@ export class Intake {
   #plan(peer: PeerId, bytes: Uint8Array): Planned | undefined {
     try {
       const message = decodeMessage(bytes);
+      if (message.kind === 'evidence' && this.#slanderers.has(peer)) return undefined;
       if (!this.#core.wants(peer, message).useful) return undefined;
-      const plan = planMessage(peer, message, this.#core.context, () => createHash('sha256'));
-      return { peer, kind: message.kind, plan };
+      return this.#planned(peer, message);
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error;
       this.#refuse(peer, error);
       return undefined;
+    }
+  }
+
+  #planned(peer: PeerId, message: Message): Planned {
+    const { kind } = message;
+    try {
+      const plan = planMessage(peer, message, this.#core.context, () => createHash('sha256'));
+      return { peer, kind, plan };
+    } catch (error) {
+      if (kind === 'evidence') this.#slanderers.add(peer);
+      throw error;
     }
   }
 
@@ -118,8 +134,13 @@ export class Intake {
       planned.map(({ plan }) => plan),
     );
     for (const [i, outcome] of outcomes.entries()) {
-      if (outcome.kind === 'ok') this.#deliver(outcome.value);
-      else this.#refuse(planned[i]?.peer ?? '', outcome.error);
+      const { peer = '', kind } = planned[i] ?? {};
+      if (outcome.kind === 'ok') {
+        this.#deliver(outcome.value);
+        continue;
+      }
+      if (kind === 'evidence') this.#slanderers.add(peer);
+      this.#refuse(peer, outcome.error);
     }
   }
 

@@ -102,6 +102,7 @@ export class Adversary {
       case 'body':
       case 'get-batches':
       case 'batches':
+      case 'evidence':
     }
   }
 

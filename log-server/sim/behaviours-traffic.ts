@@ -69,6 +69,7 @@ export const flooder: Behaviour = {
           commits: [],
           proposed: false,
           cosigners: [],
+          proofs: [],
         },
         { kind: 'get-batches', fromHeight: random.between(1, height + 1) },
         { kind: 'get-body', digest: summary.vote?.digest ?? digest },

@@ -158,7 +158,8 @@ function alternative(puppet: Puppet, height: number): Batch | undefined {
   );
 }
 
-function anyDigest(puppet: Puppet): Digest {
+/** A digest that is another one's, or nobody's. */
+export function anyDigest(puppet: Puppet): Digest {
   const known = puppet.random.pick([...puppet.adversary.batches.keys()]);
   if (known !== undefined && puppet.random.chance(0.5)) return known;
   return puppet.random.uint32().toString(16).padStart(8, '0').repeat(8);

@@ -8,6 +8,7 @@ import {
   rosterLiar,
   timeLiar,
 } from './behaviours-batches.ts';
+import { slanderer, whisperer } from './behaviours-evidence.ts';
 import {
   amnesiac,
   censor,
@@ -59,6 +60,8 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   flooder,
   withholder,
   amnesiac,
+  whisperer,
+  slanderer,
 ];
 
 /** The behaviour of this name; undefined when there is none. */

@@ -10,6 +10,7 @@ import type {
   Digest,
   DurableState,
   Header,
+  Misbehaviour,
   RecordName,
   Write,
 } from '../consensus/types.ts';
@@ -23,6 +24,7 @@ export class Disk {
   #digests: Digest[] = [];
   #rosters: Roster[];
   #transcripts: Uint8Array[] = [];
+  #proofs = new Map<string, Misbehaviour>();
   #epochStart: Header;
   #ledger: SimLedger;
   readonly #genesis: { readonly roster: Roster; readonly ledger: SimLedger };
@@ -41,6 +43,20 @@ export class Disk {
   /** NEW-VIEWs of the views that it was in, as the core has them kept (`decodeKeptNewView`). */
   get transcripts(): readonly Uint8Array[] {
     return this.#transcripts;
+  }
+
+  /** Proofs of misbehaviour that were kept. */
+  get proofs(): readonly Misbehaviour[] {
+    return [...this.#proofs.values()];
+  }
+
+  hasProof(report: Misbehaviour): boolean {
+    return this.#proofs.has(proofName(report));
+  }
+
+  /** A proof becomes durable; the first one of its kind stays. */
+  keepProof(report: Misbehaviour): void {
+    if (!this.hasProof(report)) this.#proofs.set(proofName(report), report);
   }
 
   get height(): number {
@@ -134,6 +150,7 @@ export class Disk {
     copy.#digests = [...this.#digests];
     copy.#rosters = [...this.#rosters];
     copy.#transcripts = [...this.#transcripts];
+    copy.#proofs = new Map(this.#proofs);
     copy.#epochStart = this.#epochStart;
     return copy;
   }
@@ -142,4 +159,9 @@ export class Disk {
   emptied(): Disk {
     return new Disk(this.#genesis.roster, this.#genesis.ledger.copy());
   }
+}
+
+/** One proof is kept of each kind: by whom which rule was broken in which epoch. */
+export function proofName({ rule, accused, epoch }: Misbehaviour): string {
+  return `${epoch}/${rule}/${accused}`;
 }

@@ -169,6 +169,11 @@ export class Monitor implements ProcessMonitor {
       }
       this.cosignedHeight = Math.max(this.cosignedHeight, cosigned.height);
     }
+    for (const { message } of ready.send) {
+      if (message.kind === 'evidence' && !process.disk.hasProof(message.report)) {
+        throw new Violation('I10', `${message.report.rule} is handed on before it is durable`);
+      }
+    }
     for (const { rule, accused } of ready.evidence) {
       this.counters.evidence += 1;
       if (!this.#isTraitor(accused)) {
@@ -200,6 +205,8 @@ export class Monitor implements ProcessMonitor {
       relayDue: 2 * (poolRequestsMax + members * laneRequestsMax),
       queued: 64,
       accused: 8 * members,
+      // X8 is not handed on.
+      proofs: 7 * members,
     };
     for (const [name, bound] of Object.entries(bounds)) {
       const size = summary.sizes[name as keyof StateSummary['sizes']];

@@ -208,6 +208,7 @@ function phaseOf(message: Message): string | undefined {
     case 'cosign':
     case 'batches':
     case 'body':
+    case 'evidence':
       return message.kind;
     case 'status':
     case 'forward':

@@ -18,6 +18,7 @@ import type {
   Input,
   Limits,
   Message,
+  Misbehaviour,
   PeerId,
   PersistRequest,
   Ready,
@@ -57,6 +58,7 @@ const REPLAYED: ReadonlySet<Message['kind']> = new Set([
   'new-view',
   'body',
   'batches',
+  'evidence',
 ] as const);
 
 /** How fast a machine is; delays in units, drawn evenly from 0 to these. */
@@ -194,6 +196,9 @@ export class Process {
     this.#replica = this.#restore(config);
     this.#world.monitor.started(this);
     this.#scheduleTick(this.#world.random.below(TICK_UNITS));
+    this.#later(0, () => {
+      for (const report of this.disk.proofs) this.step({ kind: 'evidence-kept', report });
+    });
   }
 
   /** C5: a replica that can't read its own promises must not vote; a correct one always can. */
@@ -359,6 +364,16 @@ export class Process {
     for (const request of ready.check) this.#check(request);
     for (const request of ready.admit) this.#admit(request);
     for (const request of ready.serve) this.#serve(request);
+    for (const report of ready.evidence) this.#keep(report);
+  }
+
+  /** Proofs are files of their own: they wait for the disk like everything else, and for nothing else. */
+  #keep(report: Misbehaviour): void {
+    this.#queue('disk', () => {
+      if (this.diskFails || this.#failed) return;
+      this.disk.keepProof(report);
+      this.step({ kind: 'evidence-kept', report });
+    });
   }
 
   #persist(request: PersistRequest): void {

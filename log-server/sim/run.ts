@@ -1,6 +1,7 @@
 // One run: a time of faults, then an end of all faults but the traitors, and the demand that everything
 // comes to its end (I13). The same seed always gives the same run (I15).
 import { without } from './faults.ts';
+import { lackedProof } from './evidence-checker.ts';
 import { Nemesis } from './nemesis.ts';
 import { TICK_UNITS } from './process.ts';
 import { type Wishes, type WorldOptions, drawWorld } from './swarm.ts';
@@ -175,9 +176,10 @@ class Run {
       (process) =>
         !adversary.isTraitor(process.node.peer) && process.disk.height < (this.#target ?? 0),
     );
-    return behind === undefined
-      ? ''
-      : `${behind.node.name} is behind at ${behind.disk.height} of ${this.#target}`;
+    if (behind !== undefined) {
+      return `${behind.node.name} is behind at ${behind.disk.height} of ${this.#target}`;
+    }
+    return lackedProof(this.#world) ?? '';
   }
 
   /** The height with which all requests were committed. */

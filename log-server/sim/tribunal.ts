@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import { blame, type Testimony } from '../../verifier/replication/blame.ts';
-import { encodeEvidence, decodeEvidence, planEvidence } from '../../verifier/replication/judge.ts';
+import { decodeEvidence, encodeEvidence } from '../../verifier/replication/encode-message.ts';
+import { planEvidence } from '../../verifier/replication/judge.ts';
 import { newViewBytes } from '../../verifier/replication/encode.ts';
 import { Members, NO_MUTANTS } from '../../verifier/replication/members.ts';
 import type { EpochContext } from '../../verifier/replication/validate.ts';

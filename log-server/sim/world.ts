@@ -9,7 +9,7 @@ import { behaviourNamed } from './behaviours.ts';
 import { Disk } from './disk.ts';
 import { type Action, EventQueue } from './event-queue.ts';
 import type { SimLedger } from './ledger.ts';
-import { Monitor, peersOf } from './monitor.ts';
+import { Monitor, nameOf, peersOf } from './monitor.ts';
 import { Network } from './network.ts';
 import { simNode, simRoster } from './nodes.ts';
 import { Process, type Surroundings, TICK_UNITS } from './process.ts';
@@ -36,6 +36,7 @@ const MESSAGE_CODES: { readonly [K in Message['kind']]: number } = {
   batches: 10,
   'view-change': 11,
   'new-view': 12,
+  evidence: 13,
 };
 
 /** A message on its way. */
@@ -326,5 +327,7 @@ function describe(message: Message): string {
       return `GET body ${message.digest.slice(0, 6)}`;
     case 'body':
       return `body of height ${message.batch.header.height}`;
+    case 'evidence':
+      return `EVIDENCE ${message.report.rule} against ${nameOf(message.report.accused)}`;
   }
 }

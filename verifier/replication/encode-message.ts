@@ -18,15 +18,18 @@ import {
   writeViewChange,
   writeVote,
 } from './encode.ts';
+import { readEvidence, writeEvidence } from './encode-evidence.ts';
 import type {
   Batch,
   CommittedRecord,
   Message,
+  Misbehaviour,
   ReplicaIndex,
   Request,
   PrepareMessage,
   StatusMessage,
 } from './messages.ts';
+import { MISBEHAVIOUR_RULES } from './misbehaviour.ts';
 import { type Reader, Writer, malformed } from './wire.ts';
 
 /**
@@ -54,7 +57,11 @@ const KINDS: readonly Message['kind'][] = [
   'batches',
   'view-change',
   'new-view',
+  'evidence',
 ];
+
+/** Most proofs that STATUS names: one for each rule and member. */
+const PROOFS_MAX: number = MISBEHAVIOUR_RULES.length * REPLICA_COUNT_MAX;
 
 /** The bytes of a message. */
 export function encodeMessage(message: Message): Uint8Array {
@@ -69,12 +76,37 @@ export function encodeMessage(message: Message): Uint8Array {
  * @throws {VerifyError} `MESSAGE_MALFORMED`
  */
 export function decodeMessage(bytes: Uint8Array): Message {
+  return decodeKind(bytes, KINDS);
+}
+
+/** A message inside of a proof. */
+function decodeProven(bytes: Uint8Array): Message {
+  // Nested as deep as eight megabytes allow, proofs in proofs would overflow the stack.
+  return decodeKind(
+    bytes,
+    KINDS.filter((kind) => kind !== 'evidence'),
+  );
+}
+
+function decodeKind(bytes: Uint8Array, kinds: readonly Message['kind'][]): Message {
   if (bytes.length > MESSAGE_BYTES_MAX) throw malformed(`${bytes.length} bytes`);
   return decodeAll(bytes, (reader) => {
-    const kind = KINDS[reader.uint8()];
+    const kind = kinds[reader.uint8()];
     if (kind === undefined) throw malformed('unknown kind');
     return READERS[kind](reader);
   });
+}
+
+/** A report as bytes, to be kept and handed on. */
+export function encodeEvidence(report: Misbehaviour): Uint8Array {
+  const writer = new Writer();
+  writeEvidence(writer, report, encodeMessage);
+  return writer.finish();
+}
+
+/** @throws {VerifyError} `MESSAGE_MALFORMED` */
+export function decodeEvidence(bytes: Uint8Array): Misbehaviour {
+  return decodeAll(bytes, (reader) => readEvidence(reader, decodeProven));
 }
 
 function writeFields(writer: Writer, message: Message): void {
@@ -122,6 +154,9 @@ function writeFields(writer: Writer, message: Message): void {
       return;
     case 'new-view':
       writeNewView(writer, message.newView);
+      return;
+    case 'evidence':
+      writeEvidence(writer, message.report, encodeMessage);
   }
 }
 
@@ -167,6 +202,7 @@ const READERS: {
   }),
   'view-change': (reader) => ({ kind: 'view-change', viewChange: readViewChange(reader) }),
   'new-view': (reader) => ({ kind: 'new-view', newView: readNewView(reader) }),
+  evidence: (reader) => ({ kind: 'evidence', report: readEvidence(reader, decodeProven) }),
 };
 
 function readSignedVote(reader: Reader): Omit<PrepareMessage, 'kind'> {
@@ -180,6 +216,8 @@ function writeStatus(writer: Writer, status: StatusMessage): void {
   writeMembers(writer, status.commits);
   writer.flag(status.proposed);
   writeMembers(writer, status.cosigners);
+  writer.uint16(status.proofs.length);
+  for (const mark of status.proofs) writer.uint16(mark);
 }
 
 function readStatus(reader: Reader): StatusMessage {
@@ -195,6 +233,10 @@ function readStatus(reader: Reader): StatusMessage {
     commits: readMembers(reader),
     proposed: reader.flag(),
     cosigners: readMembers(reader),
+    proofs: ascending(
+      reader.list(reader.uint16(), PROOFS_MAX, () => reader.uint16()),
+      (mark) => mark,
+    ),
   };
 }
 

@@ -4,19 +4,12 @@ import { decodeHex } from '../encoding.ts';
 import { VerifyError } from '../errors.ts';
 import { checkConsistency } from '../merkle/consistency.ts';
 import type { SignaturePlan } from '../signatures.ts';
-import { type IncrementalHash, decodeAll, newViewDigest, voteOfProposal } from './encode.ts';
-import { decodeMessage, encodeMessage } from './encode-message.ts';
-import type {
-  CosignMessage,
-  Digest,
-  Message,
-  PeerId,
-  ReplicaIndex,
-  VerifiedMessage,
-  Vote,
-} from './messages.ts';
+import { type IncrementalHash, newViewDigest, voteOfProposal } from './encode.ts';
+import { EVIDENCE_MESSAGES_MAX } from './encode-evidence.ts';
+import { encodeMessage } from './encode-message.ts';
+import { messageJobs } from './message-jobs.ts';
+import type { CosignMessage, Message, PeerId, ReplicaIndex, Vote } from './messages.ts';
 import {
-  MISBEHAVIOUR_RULES as RULES,
   hidesCommit,
   isAgainstOpening,
   isDoubleCosign,
@@ -24,8 +17,6 @@ import {
   type Misbehaviour,
 } from './misbehaviour.ts';
 import { type EpochContext, openingOf } from './validate.ts';
-import { planMessage } from './verify-message.ts';
-import { type Reader, Writer, malformed } from './wire.ts';
 
 /** What a report proves. */
 export interface Guilt {
@@ -37,9 +28,6 @@ export interface Guilt {
    */
   readonly needsExecution: boolean;
 }
-
-const MESSAGES_MAX = 2;
-const CONSISTENCY_HASHES_MAX = 64;
 
 /**
  * Plans the check of a report.
@@ -58,17 +46,11 @@ export function planEvidence(
   if (signer === undefined) throw refused('the accused is not a member');
   const isProven = proves(report, signer, context);
   if (!isProven) throw refused(`the messages do not show ${rule}`);
-  const plans: SignaturePlan<VerifiedMessage>[] = messages.map((message) =>
-    planMessage(accused, message, context, createHash),
-  );
+  const jobs = messages.flatMap((message) => messageJobs(message, context, createHash));
   return {
-    jobs: plans.flatMap(({ jobs }) => jobs),
+    jobs,
     finish(valid) {
-      let start = 0;
-      for (const plan of plans) {
-        plan.finish(valid.slice(start, start + plan.jobs.length));
-        start += plan.jobs.length;
-      }
+      if (jobs.some((_, i) => valid[i] !== true)) throw refused('a signature is not valid');
       return { rule, accused, needsExecution: rule === 'X8' };
     },
   };
@@ -77,7 +59,7 @@ export function planEvidence(
 /** Whether these messages, if the accused signed them, can't be a correct replica's. */
 function proves(report: Misbehaviour, signer: ReplicaIndex, context: EpochContext): boolean {
   const [first, second] = report.messages;
-  if (first === undefined || report.messages.length > MESSAGES_MAX) return false;
+  if (first === undefined || report.messages.length > EVIDENCE_MESSAGES_MAX) return false;
   if (signerOf(second ?? first, context) !== signer) return false;
   switch (report.rule) {
     case 'X1':
@@ -191,47 +173,10 @@ function signerOf(message: Message, { members }: EpochContext): ReplicaIndex | u
     case 'body':
     case 'get-batches':
     case 'batches':
+    case 'evidence':
       break;
   }
   return undefined;
-}
-
-/** A report as bytes, to be kept and handed on. */
-export function encodeEvidence(report: Misbehaviour): Uint8Array {
-  const writer = new Writer().uint8(RULES.indexOf(report.rule)).digest(report.accused);
-  writer.uint64(report.epoch).uint8(report.messages.length);
-  for (const message of report.messages) {
-    const bytes = encodeMessage(message);
-    writer.uint32(bytes.length).raw(bytes);
-  }
-  return writer
-    .optional(report.consistency, ({ root, hashes }) => {
-      writer.digest(root).uint8(hashes.length);
-      for (const hash of hashes) writer.digest(hash);
-    })
-    .finish();
-}
-
-/** @throws {VerifyError} `MESSAGE_MALFORMED` */
-export function decodeEvidence(bytes: Uint8Array): Misbehaviour {
-  return decodeAll(bytes, (reader) => {
-    const rule = RULES[reader.uint8()];
-    if (rule === undefined) throw malformed('unknown rule');
-    const accused = reader.digest();
-    const epoch = reader.uint64();
-    const messages = reader.list(reader.uint8(), MESSAGES_MAX, () =>
-      decodeMessage(reader.raw(reader.uint32())),
-    );
-    const consistency = reader.optional(() => readConsistency(reader));
-    const report: Misbehaviour = { rule, accused, epoch, messages };
-    return consistency === undefined ? report : { ...report, consistency };
-  });
-}
-
-function readConsistency(reader: Reader): { root: Digest; hashes: readonly Digest[] } {
-  const root = reader.digest();
-  const hashes = reader.list(reader.uint8(), CONSISTENCY_HASHES_MAX, () => reader.digest());
-  return { root, hashes };
 }
 
 function refused(problem: string): VerifyError {

@@ -183,6 +183,8 @@ export interface StatusMessage {
   readonly proposed: boolean;
   /** Signers whose cosignatures for `height` the sender has; ascending. */
   readonly cosigners: readonly ReplicaIndex[];
+  /** Marks of the proofs of misbehaviour in `epoch` that the sender keeps (`proofMark`); ascending. */
+  readonly proofs: readonly number[];
 }
 
 /** FORWARD: submissions handed on to the leader (Q2) or to everybody (Q3). */
@@ -231,6 +233,28 @@ export interface NewViewMessage {
   readonly newView: NewView;
 }
 
+/** The rules of CONSENSUS.md 2.13, each a pair of statements that no correct replica signs. */
+export type MisbehaviourRule = 'X1' | 'X2' | 'X3' | 'X4' | 'X5' | 'X6' | 'X7' | 'X8';
+
+/** Messages that no correct replica signs; anybody can check them (judge.ts). */
+export interface Misbehaviour {
+  readonly rule: MisbehaviourRule;
+  readonly accused: PeerId;
+  readonly epoch: number;
+  readonly messages: readonly Message[];
+  /**
+   * Only with X7 over two sizes: the root that the larger tree had at the smaller size, and the
+   * RFC 6962 consistency proof for it. Whoever has the log can add it; the core does not look for it.
+   */
+  readonly consistency?: { readonly root: Digest; readonly hashes: readonly Digest[] };
+}
+
+/** EVIDENCE: a proof of misbehaviour, handed on by whoever keeps it. It needs nobody's word. */
+export interface EvidenceMessage {
+  readonly kind: 'evidence';
+  readonly report: Misbehaviour;
+}
+
 /** Everything that replicas say to each other. */
 export type Message =
   | PrePrepareMessage
@@ -244,7 +268,8 @@ export type Message =
   | GetBatchesMessage
   | BatchesMessage
   | ViewChangeMessage
-  | NewViewMessage;
+  | NewViewMessage
+  | EvidenceMessage;
 
 declare const verified: unique symbol;
 

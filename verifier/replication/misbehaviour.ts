@@ -3,28 +3,30 @@
 import { headerDigest } from './encode.ts';
 import type {
   CosignMessage,
-  Digest,
-  Message,
-  PeerId,
+  MisbehaviourRule,
+  ReplicaIndex,
   ViewChangeContent,
   Vote,
 } from './messages.ts';
 import type { Opening } from './validate.ts';
 
-/** The rules of CONSENSUS.md 2.13, in the order of their numbers. */
-export const MISBEHAVIOUR_RULES = ['X1', 'X2', 'X3', 'X4', 'X5', 'X6', 'X7', 'X8'] as const;
+export type { Misbehaviour } from './messages.ts';
 
-/** Messages that no correct replica signs; anybody can check them (judge.ts). */
-export interface Misbehaviour {
-  readonly rule: (typeof MISBEHAVIOUR_RULES)[number];
-  readonly accused: PeerId;
-  readonly epoch: number;
-  readonly messages: readonly Message[];
-  /**
-   * Only with X7 over two sizes: the root that the larger tree had at the smaller size, and the
-   * RFC 6962 consistency proof for it. Whoever has the log can add it; the core does not look for it.
-   */
-  readonly consistency?: { readonly root: Digest; readonly hashes: readonly Digest[] };
+/** The rules of CONSENSUS.md 2.13, in the order of their numbers. */
+export const MISBEHAVIOUR_RULES: readonly MisbehaviourRule[] = [
+  'X1',
+  'X2',
+  'X3',
+  'X4',
+  'X5',
+  'X6',
+  'X7',
+  'X8',
+];
+
+/** One number for a rule and who broke it, in STATUS: what a replica keeps, and what it lacks. */
+export function proofMark(rule: MisbehaviourRule, accused: ReplicaIndex): number {
+  return accused * MISBEHAVIOUR_RULES.length + MISBEHAVIOUR_RULES.indexOf(rule);
 }
 
 /** X1, X2: two votes of one phase in the same epoch, view and height for different batches. */

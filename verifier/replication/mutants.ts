@@ -43,6 +43,9 @@ export const MUTANTS = {
   'early-proposal-dropped': 'N10: a proposal for the height after next is thrown away',
   'bodies-not-fetched': 'N11: a body that is missing is waited for, not asked for',
   'batches-not-fetched': 'S1: a replica that is behind does not ask',
+  'evidence-not-told': '2.3: a proof of guilt is kept, and nobody else is told',
+  'evidence-unchecked': 'R3: a proof of guilt that a peer hands on is believed',
+  'hearsay-believed': 'X8: a peer says that a proposal was invalid, and nobody executes it',
   'accused-again': 'R6: a proof of guilt is reported each time that its message is repeated',
 } as const;
 

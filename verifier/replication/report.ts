@@ -18,8 +18,8 @@ import {
   genesisHeader,
   headerDigest,
 } from './encode.ts';
-import { MESSAGE_BYTES_MAX } from './encode-message.ts';
-import { decodeEvidence, encodeEvidence, planEvidence, type Guilt } from './judge.ts';
+import { MESSAGE_BYTES_MAX, decodeEvidence, encodeEvidence } from './encode-message.ts';
+import { planEvidence, type Guilt } from './judge.ts';
 import { Members, NO_MUTANTS } from './members.ts';
 import type { CertifiedHeader, Header } from './messages.ts';
 import type { Misbehaviour } from './misbehaviour.ts';
