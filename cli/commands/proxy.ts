@@ -21,10 +21,13 @@ import {
 } from '../output/report.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import { printable } from '../output/sanitize.ts';
+import { applyPolicy } from '../policy/apply.ts';
+import { NOBODY_ASKED } from '../policy/predecessor.ts';
 import { keptVariables, managerVariables } from '../proxy/manager-environment.ts';
+import { findLocalArchives, reportArchives, type LocalArchive } from '../proxy/local-archives.ts';
 import { checkProjectSettings } from '../proxy/project-settings.ts';
 import { openProxy, type Proxy } from '../proxy/proxy.ts';
-import { withSession } from '../session/log-session.ts';
+import { withSession, type LogSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { readIfThere } from './install.ts';
@@ -49,7 +52,8 @@ export async function proxy(
 ): Promise<Report> {
   const port = readPort(options.port);
   const { upstream } = options;
-  const settings = await checkProjectSettings(invocation.globals.project);
+  const { project } = invocation.globals;
+  const settings = await checkProjectSettings(project);
   for (const note of settings.notes) invocation.notice(note);
   const { stores } = options;
   const folder =
@@ -58,6 +62,7 @@ export async function proxy(
       : resolve(invocation.context.cwd, stores);
   try {
     return await withSession(invocation, {}, async (session) => {
+      requireNoArchives(invocation, session, await findLocalArchives(project, command));
       const proxy = await openProxy(invocation, session, { port, upstream });
       try {
         const variables = await managerVariables(proxy.server, folder, settings.scopes, command[0]);
@@ -78,6 +83,33 @@ export async function proxy(
   } finally {
     if (stores === undefined) await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
+}
+
+// Unless a policy lets them pass: an exception, or the baseline, for BP6006.
+function requireNoArchives(
+  { context }: Invocation,
+  session: LogSession,
+  found: readonly LocalArchive[],
+): void {
+  const { subjects } = applyPolicy({
+    policy: session.config.policy,
+    subjects: reportArchives(found),
+    evidence: undefined,
+    known: NOBODY_ASKED,
+    lockText: undefined,
+    isNew: () => true,
+    nowMs: context.nowMs(),
+    isWhole: false,
+  });
+  const refused = subjects.find(({ verdict }) => verdict === 'rejected');
+  const [problem] = refused?.diagnostics ?? [];
+  if (problem === undefined) return;
+  throw new CliError(problem.code, problem.message, {
+    details: problem.details,
+    hints: [
+      'package managers unpack it without asking the proxy; depend on a released version, or allow it by name: bftpkg policy except add',
+    ],
+  });
 }
 
 function readPort(text: string | undefined): number {

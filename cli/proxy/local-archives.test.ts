@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { describe, it } from 'node:test';
+
+import { FakeLog } from '../../fixtures/fake-log.ts';
+import { EXIT } from '../output/exit-codes.ts';
+import { findLocalArchives } from './local-archives.ts';
+
+type Files = Readonly<Record<string, string>>;
+
+async function found(files: Files, command: readonly string[] = []): Promise<readonly string[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'bftpkg-archives-'));
+  try {
+    for (const [name, text] of Object.entries(files)) {
+      await mkdir(dirname(join(folder, name)), { recursive: true });
+      await writeFile(join(folder, name), text);
+    }
+    return (await findLocalArchives(folder, command)).map(({ name, text }) => `${name} ${text}`);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+const asks = (fields: object): string => JSON.stringify({ name: 'app', ...fields });
+const DIGEST = `sha512-${'A'.repeat(86)}==`;
+
+describe('findLocalArchives', () => {
+  const rows: readonly (readonly [string, Files, readonly string[], readonly string[]])[] = [
+    ['typed', {}, ['bun', 'add', 'file:evil.tgz'], ['file:evil.tgz file:evil.tgz']],
+    ['typed with a name', {}, ['yarn', 'add', 'x@file:./a/evil.tgz'], ['x x@file:./a/evil.tgz']],
+    [
+      'typed, by a program with a path',
+      {},
+      ['/opt/bin/pnpm', 'add', './e.tar.gz'],
+      ['./e.tar.gz ./e.tar.gz'],
+    ],
+    ['typed for another program', {}, ['tar', 'xf', 'evil.tgz'], []],
+    [
+      'an address, which has to pass the proxy',
+      {},
+      ['npm', 'install', 'https://a.example/e.tgz'],
+      [],
+    ],
+    [
+      'a dependency',
+      { 'package.json': asks({ dependencies: { x: 'file:evil.tgz' } }) },
+      [],
+      ['x file:evil.tgz'],
+    ],
+    [
+      'without file:',
+      { 'package.json': asks({ devDependencies: { x: './e.TGZ' } }) },
+      [],
+      ['x ./e.TGZ'],
+    ],
+    [
+      'an override',
+      { 'package.json': asks({ overrides: { a: { b: 'file:e.tar' } } }) },
+      [],
+      ['b file:e.tar'],
+    ],
+    [
+      'one of pnpm',
+      { 'package.json': asks({ pnpm: { overrides: { a: 'file:e.tgz' } } }) },
+      [],
+      ['a file:e.tgz'],
+    ],
+    [
+      'a resolution',
+      { 'package.json': asks({ resolutions: { '**/a': 'file:e.tgz' } }) },
+      [],
+      ['**/a file:e.tgz'],
+    ],
+    [
+      'of a workspace',
+      {
+        'package.json': asks({ workspaces: ['packages/*'] }),
+        'packages/a/package.json': asks({ optionalDependencies: { x: 'file:../e.tgz' } }),
+      },
+      [],
+      ['x file:../e.tgz'],
+    ],
+    [
+      'a catalog of pnpm',
+      { 'pnpm-workspace.yaml': "catalog:\n  x: 'file:e.tgz'\n" },
+      [],
+      ['file:e.tgz file:e.tgz'],
+    ],
+    [
+      'bun’s lockfile',
+      { 'bun.lock': `{"packages": {"x": ["x@evil.tgz", {}, "${DIGEST}"]}}` },
+      [],
+      ['x x@evil.tgz'],
+    ],
+    [
+      'pnpm’s',
+      { 'pnpm-lock.yaml': '  x@file:evil.tgz:\n    resolution: {tarball: file:evil.tgz}\n' },
+      [],
+      ['x x@file:evil.tgz', 'file:evil.tgz file:evil.tgz'],
+    ],
+    [
+      'Yarn 1’s',
+      { 'yarn.lock': '"x@file:evil.tgz":\n  resolved "file:evil.tgz#abc"\n' },
+      [],
+      ['x x@file:evil.tgz', 'file:evil.tgz file:evil.tgz'],
+    ],
+    [
+      'Yarn 4’s',
+      { 'yarn.lock': '"x@file:./evil.tgz::locator=app%40workspace%3A.":\n' },
+      [],
+      ['x x@file:./evil.tgz'],
+    ],
+    [
+      'npm’s, by the name that package.json has for it',
+      {
+        'package.json': asks({ dependencies: { x: 'file:evil.tgz' } }),
+        'package-lock.json': '{"node_modules/x": {"resolved": "file:evil.tgz"}}',
+      },
+      [],
+      ['x file:evil.tgz', 'x file:evil.tgz'],
+    ],
+    [
+      'honest lockfiles',
+      {
+        'package.json': asks({ dependencies: { tar: '7.5.23', lib: 'file:../lib' } }),
+        'package-lock.json':
+          '"node_modules/tar": {"resolved": "https://r.example/tar/-/tar-7.5.23.tgz"}',
+        'yarn.lock':
+          '  resolved "https://r.example/tar/-/tar-7.5.23.tgz#0123"\n  resolution: "tar@npm:7.5.23::__archiveUrl=https%3A%2F%2Fr.example%2Ftar-7.5.23.tgz"\n',
+        'pnpm-lock.yaml':
+          '  tar@7.5.23:\n    resolution: {integrity: x, tarball: https://r.example/tar-7.5.23.tgz}\n',
+      },
+      ['npm', 'ci'],
+      [],
+    ],
+  ];
+  for (const [why, files, command, expected] of rows) {
+    it(why, async () => {
+      assert.deepEqual(await found(files, command), expected);
+    });
+  }
+});
+
+describe('proxy', () => {
+  it('refuses an archive of the project before it starts anything, unless a policy allows it', async () => {
+    const fake = await FakeLog.start();
+    try {
+      await fake.publish({ name: 'alpha', version: '1.0.0' });
+      const manifest = asks({ dependencies: { x: 'file:evil.tgz' } });
+      await writeFile(join(fake.project, 'package.json'), manifest);
+      // Stands for a manager: it says that it was started.
+      const starts = ['proxy', '--', process.execPath, '-e', 'console.log("started")'];
+      const refused = await fake.run(starts);
+      assert.equal(refused.code, EXIT.policy, refused.stdout + refused.stderr);
+      assert.match(refused.stderr, /BP6006[^]*x: "file:evil\.tgz"/);
+      assert.doesNotMatch(refused.stderr, /started/);
+      const about = { package: 'x', code: 'BP6006', reason: 'built here', expires: '2099-12-31' };
+      await fake.configure({ exceptions: [about] });
+      const allowed = await fake.run(starts);
+      assert.equal(allowed.code, EXIT.verified, allowed.stdout + allowed.stderr);
+      assert.match(allowed.stderr, /started/);
+    } finally {
+      await fake.stop();
+    }
+  });
+});
