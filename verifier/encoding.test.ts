@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import * as fc from 'fast-check';
 
-import { decodeBase64, encodeBase64 } from './encoding.ts';
+import { decodeBase64, decodeHex, encodeBase64, encodeHex } from './encoding.ts';
 import { VerifyError } from './errors.ts';
 
 // What Node reads is anything; what it reads and writes back the same is the one spelling.
@@ -64,4 +64,48 @@ describe('decodeBase64', () => {
     );
     assert.ok(accepted > 100, 'some of the texts are canonical');
   });
+});
+
+describe('hexadecimal', () => {
+  const every = Uint8Array.from({ length: 256 }, (_, i) => i);
+
+  it('is what Node makes of the same bytes, of any length', () => {
+    for (const length of [0, 1, 2, 31, 32, 64, 255, 1023, 1024, 1025, 5000]) {
+      const bytes = Uint8Array.from({ length }, (_, i) => (i * 7 + length) % 256);
+      assert.equal(encodeHex(bytes), Buffer.from(bytes).toString('hex'));
+      assert.deepEqual(decodeHex(encodeHex(bytes)), bytes);
+      assert.deepEqual(decodeHex(encodeHex(bytes), length), bytes);
+    }
+    assert.equal(encodeHex(every), Buffer.from(every).toString('hex'));
+  });
+
+  it('has one digit of 16 at each place, and no other character', () => {
+    for (let code = 0; code < 0x300; code++) {
+      const digit = String.fromCharCode(code);
+      const isDigit = '0123456789abcdef'.includes(digit);
+      for (const text of [`${digit}0`, `0${digit}`, `00${digit}f`, `ff${digit}${digit}`]) {
+        if (isDigit) assert.equal(encodeHex(decodeHex(text)), text);
+        else assert.throws(() => decodeHex(text), { code: 'ENCODING_MALFORMED' }, text);
+      }
+    }
+  });
+
+  const refused: readonly (readonly [why: string, text: string, length?: number])[] = [
+    ['half a byte', 'a'],
+    ['half a byte more than it has to be', 'aaaaa', 2],
+    ['a byte more than it has to be', 'aaaaaa', 2],
+    ['a byte less than it has to be', 'aa', 2],
+    ['nothing where there has to be something', '', 1],
+    ['something where there has to be nothing', 'aa', 0],
+    ['half a byte where there has to be nothing', 'a', 0],
+    ['capitals', 'AB'],
+    ['a prefix', '0xab'],
+    ['a line break', 'ab\n'],
+    ['a character outside of the plane', '\u{1f600}'],
+  ];
+  for (const [why, text, length] of refused) {
+    it(`refuses ${why}`, () => {
+      assert.throws(() => decodeHex(text, length), { code: 'ENCODING_MALFORMED' });
+    });
+  }
 });

@@ -1,12 +1,10 @@
 // Strict text and number encodings: one spelling per value. `Buffer.from(x, 'base64')`, `Number(x)`,
 // `BigInt(x)` and `parseInt` all accept several spellings of one value, which would let two readers
 // see one signed text differently; they are banned everywhere else (fixtures/tidy.test.ts).
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-
 import { VerifyError } from './errors.ts';
 
 const BASE64_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
-const HEX_PATTERN = /^(?:[0-9a-f]{2})*$/;
+const HEX_ALPHABET = '0123456789abcdef';
 const UINT_PATTERN = /^(?:0|[1-9][0-9]{0,15})$/;
 const UINT_MAX = Number.MAX_SAFE_INTEGER;
 
@@ -82,9 +80,36 @@ function groupAt(text: string, start: number, digits: number): number {
   return bad < 0 ? -1 : group;
 }
 
+// The characters of each byte, first digit first.
+const HEX_CODES: Uint8Array = new Uint8Array(512);
+const HEX_VALUES: Int8Array = new Int8Array(128).fill(-1);
+for (let i = 0; i < 256; i++) {
+  HEX_CODES[2 * i] = HEX_ALPHABET.charCodeAt(i >> 4);
+  HEX_CODES[2 * i + 1] = HEX_ALPHABET.charCodeAt(i & 15);
+}
+for (let i = 0; i < 16; i++) HEX_VALUES[HEX_ALPHABET.charCodeAt(i)] = i;
+
+// Engines limit the arguments of a call.
+const HEX_SLICE_BYTES = 1024;
+
 /** Lower-case hexadecimal. */
 export function encodeHex(bytes: Uint8Array): string {
-  return bytesToHex(bytes);
+  if (bytes.length <= HEX_SLICE_BYTES) return encodeHexSlice(bytes);
+  const slices: string[] = [];
+  for (let start = 0; start < bytes.length; start += HEX_SLICE_BYTES) {
+    slices.push(encodeHexSlice(bytes.subarray(start, start + HEX_SLICE_BYTES)));
+  }
+  return slices.join('');
+}
+
+// In one piece: a text put together digit by digit is a tree of pieces, and hashes are looked up by it.
+function encodeHexSlice(bytes: Uint8Array): string {
+  const codes: number[] = [];
+  for (let i = 0; i < bytes.length; i++) {
+    const at = 2 * (bytes[i] ?? 0);
+    codes.push(HEX_CODES[at] ?? 0, HEX_CODES[at + 1] ?? 0);
+  }
+  return String.fromCharCode.apply(undefined, codes);
 }
 
 /**
@@ -94,11 +119,19 @@ export function encodeHex(bytes: Uint8Array): string {
  * @throws {VerifyError} `ENCODING_MALFORMED`
  */
 export function decodeHex(text: string, length?: number): Uint8Array {
-  if ((length !== undefined && text.length !== 2 * length) || !HEX_PATTERN.test(text)) {
-    const what = length === undefined ? '' : ` of ${length} bytes`;
-    throw new VerifyError('ENCODING_MALFORMED', `not lower-case hexadecimal${what}`);
+  const bytes = new Uint8Array(text.length >> 1);
+  let bad = text.length % 2 !== 0 || (length !== undefined && bytes.length !== length) ? -1 : 0;
+  for (let i = 0; bad === 0 && i < bytes.length; i++) {
+    // -1, the mark of what is no digit, has its sign bit set, and no digit has.
+    const value =
+      ((HEX_VALUES[text.charCodeAt(2 * i)] ?? -1) << 4) |
+      (HEX_VALUES[text.charCodeAt(2 * i + 1)] ?? -1);
+    if (value < 0) bad = -1;
+    bytes[i] = value;
   }
-  return hexToBytes(text);
+  if (bad === 0) return bytes;
+  const what = length === undefined ? '' : ` of ${length} bytes`;
+  throw new VerifyError('ENCODING_MALFORMED', `not lower-case hexadecimal${what}`);
 }
 
 /**
