@@ -4,7 +4,7 @@ import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { sha256Hex } from '../../verifier/sha256.ts';
 import { LruMap } from '../store/lru.ts';
 
-/** Envelopes remembered: four full batches. With what they say, about 10 kB each, most of them less. */
+/** Envelopes remembered: two full batches at least. With what they say, about 10 kB each, most of them less. */
 const ENVELOPE_COUNT_MAX = 2048;
 
 /** Longer ones (bytes) are read each time: a release of one package has two or three thousand. */

@@ -10,10 +10,10 @@ import { LruMap } from './lru.ts';
 const MANIFEST_LENGTH_MAX: number = 16 * 1024 * 1024;
 
 /**
- * Artifacts whose row is kept in memory: two full batches, which are asked about several times between
- * upload and commit. With the longest manifest kept, 8 MiB.
+ * Artifacts whose row is kept in memory: two full batches at least, which are asked about several times
+ * between upload and commit. With the longest manifests, 16 MiB.
  */
-const HELD_CACHE_MAX = 1024;
+const HELD_CACHE_MAX = 2048;
 
 /** Longer manifests (characters) are read from the row each time. */
 const CACHED_MANIFEST_LENGTH_MAX: number = 8 * 1024;
@@ -147,10 +147,11 @@ export class ArtifactTables {
   putAll(entries: readonly ArtifactEntry[]): void {
     this.#unwantedSum = this.unwantedBytes();
     let unwanted = this.#unwantedSum;
+    const held: HeldArtifact[] = [];
     try {
       this.#database
         .transaction(() => {
-          for (const entry of entries) unwanted += this.#putOne(entry);
+          for (const entry of entries) unwanted += this.#putOne(entry, held);
         })
         .immediate();
     } catch (error) {
@@ -158,10 +159,15 @@ export class ArtifactTables {
       throw error;
     }
     this.#unwantedSum = unwanted;
+    // On the disk now; statements and batches ask about them next.
+    for (const one of held) this.#cache.set(one.facts.sha512, one);
   }
 
-  /** @returns by how much the unwanted bytes grew */
-  #putOne({ facts, receivedSeconds, bytes }: ArtifactEntry): number {
+  /**
+   * @param held gets what is worth to be remembered
+   * @returns by how much the unwanted bytes grew
+   */
+  #putOne({ facts, receivedSeconds, bytes }: ArtifactEntry, held: HeldArtifact[]): number {
     const { sha512, size, name, version, manifest } = facts;
     const digest = decodeHex(sha512);
     const before = this.#get.get(digest);
@@ -172,6 +178,11 @@ export class ArtifactTables {
     this.#put.run(digest, size, name, version, text, receivedSeconds, wanted, bytesId);
     if (wanted === 1) this.#deleteMissing.run(digest);
     this.#cache.delete(sha512);
+    if (text.length <= CACHED_MANIFEST_LENGTH_MAX) {
+      // Read again, as from the row: strings cut from a long package.json would keep all of it in memory.
+      const kept = { ...facts, manifest: parseManifest(text) };
+      held.push({ facts: kept, bytesId: bytesId ?? undefined });
+    }
     return wanted === 1 || before !== undefined ? 0 : size;
   }
 
@@ -206,8 +217,7 @@ export class ArtifactTables {
     const row = this.#get.get(decodeHex(sha512));
     if (row === undefined) return undefined;
     const { size, name, version } = row;
-    // Written by us as canonical JSON of an object.
-    const manifest = parseCanonicalJson(row.manifest, MANIFEST_LENGTH_MAX) as JsonObject;
+    const manifest = parseManifest(row.manifest);
     const held = {
       facts: { sha512, size, name, version, manifest },
       bytesId: row.bytes_id ?? undefined,
@@ -247,4 +257,9 @@ export class ArtifactTables {
   unwantedBefore(seconds: number, countMax: number): readonly string[] {
     return this.#unwanted.all(seconds, countMax).map((blob) => encodeHex(blobBytes(blob)));
   }
+}
+
+// Written by us as canonical JSON of an object.
+function parseManifest(text: string): JsonObject {
+  return parseCanonicalJson(text, MANIFEST_LENGTH_MAX) as JsonObject;
 }

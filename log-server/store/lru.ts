@@ -1,43 +1,48 @@
-// A bounded memory of what was used last.
+// A bounded memory of what was used lately.
 
-/** Keeps the `countMax` entries that were used last. */
+/**
+ * Remembers the `countMax` / 2 entries that were used last, and at most `countMax`.
+ *
+ * Two generations instead of an order of use: moving an entry to the end of a `Map` at each look-up leaves a
+ * hole in its table, and tables of tens of thousands of entries were made anew all the time.
+ */
 export class LruMap<Key, Value> {
-  readonly #countMax: number;
-  // A Map iterates in the order of insertion: the first key is the one not used for longest.
-  readonly #entries = new Map<Key, Value>();
+  readonly #generationMax: number;
+  #young = new Map<Key, Value>();
+  #old = new Map<Key, Value>();
 
-  /** @param countMax at least 1 */
+  /** @param countMax at least 2 */
   constructor(countMax: number) {
-    this.#countMax = countMax;
+    this.#generationMax = Math.max(1, Math.floor(countMax / 2));
   }
 
+  /** Entries held; one that was used again may count twice. */
   get size(): number {
-    return this.#entries.size;
+    return this.#young.size + this.#old.size;
   }
 
   get(key: Key): Value | undefined {
-    const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    return value;
+    const young = this.#young.get(key);
+    if (young !== undefined) return young;
+    const old = this.#old.get(key);
+    if (old !== undefined) this.set(key, old);
+    return old;
   }
 
   set(key: Key, value: Value): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    if (this.#entries.size <= this.#countMax) return;
-    for (const oldest of this.#entries.keys()) {
-      this.#entries.delete(oldest);
-      return;
-    }
+    this.#young.set(key, value);
+    if (this.#young.size < this.#generationMax) return;
+    this.#old = this.#young;
+    this.#young = new Map();
   }
 
   delete(key: Key): void {
-    this.#entries.delete(key);
+    this.#young.delete(key);
+    this.#old.delete(key);
   }
 
   clear(): void {
-    this.#entries.clear();
+    this.#young = new Map();
+    this.#old = new Map();
   }
 }

@@ -9,7 +9,7 @@ import { type Database, type Statement, blobBytes } from './database.ts';
 import { LruMap } from './lru.ts';
 
 /** Nodes kept in memory, about 300 bytes each. The upper levels are read for every batch. */
-const NODE_CACHE_MAX = 20_000;
+const NODE_CACHE_MAX = 32_000;
 
 /** Nodes deleted at once: more wait for the next time, so that no write takes long. */
 const PRUNE_COUNT_MAX = 20_000;
@@ -87,6 +87,11 @@ export class MapTables implements MapNodes {
       }
     }
     for (const hash of update.removed) this.#markObsolete.run(hash, height);
+  }
+
+  /** An update is on the disk: its nodes are those that the next batch reads. */
+  remember({ added }: MapUpdate): void {
+    for (const node of added) this.#cache.set(encodeHex(node.hash), node);
   }
 
   /** Deletes nodes that no map at `height` or later uses, at most `PRUNE_COUNT_MAX` of them. */
