@@ -1,4 +1,5 @@
 // Submissions: POST a signed envelope, wait for its place in the log or ask for it later.
+import type { HttpBindings } from '@hono/node-server';
 import type { Context } from 'hono';
 
 import { HttpError, answerLateRefusal } from './errors.ts';
@@ -68,9 +69,12 @@ function readWait(text: string | undefined): number {
 }
 
 /** Aborted when the client hangs up before it was answered. */
-function goneSignal(c: Context): AbortSignal {
+function goneSignal(c: Context<{ Bindings: HttpBindings }>): AbortSignal {
   const controller = new AbortController();
-  const { outgoing } = c.env as { outgoing: NodeJS.EventEmitter };
-  outgoing.once('close', () => controller.abort());
+  const { outgoing } = c.env;
+  outgoing.once('close', () => {
+    // Every answer closes it in the end; aborting makes an error with its stack, for nobody.
+    if (!outgoing.writableFinished) controller.abort();
+  });
   return controller.signal;
 }

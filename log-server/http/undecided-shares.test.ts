@@ -40,6 +40,24 @@ describe('UndecidedShares', () => {
     assert.ok(!shares.allows('a'), 'two again');
   });
 
+  it('asks about a full share now and then, however often somebody tries', () => {
+    let asked = 0;
+    const shares = new UndecidedShares(
+      () => nowMs,
+      () => {
+        asked++;
+        return false;
+      },
+      LIMITS,
+    );
+    for (const sha512 of ['1', '2', '3']) shares.add('a', sha512, 1);
+    for (let i = 0; i < 1000; i++) assert.ok(!shares.allows('a'), 'it is full');
+    assert.equal(asked, 3, 'each once');
+    nowMs += 100;
+    assert.ok(!shares.allows('a'), 'and stays full');
+    assert.equal(asked, 6, 'and again after a tenth of a second');
+  });
+
   it('gives room back after a while', () => {
     const shares = make();
     shares.add('a', '1', 100);

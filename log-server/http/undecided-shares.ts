@@ -20,10 +20,24 @@ export interface ShareLimits {
   readonly uploads: number;
 }
 
+/**
+ * How often the log is asked which uploads of a full share were released meanwhile, milliseconds: it costs a
+ * look-up for each, and a network with a full share may ask on and on.
+ */
+const DECIDED_PAUSE_MS = 100;
+
 interface Upload {
   readonly sha512: string;
   readonly size: number;
   readonly atMs: number;
+}
+
+/** What one network has uploaded lately, the oldest first. */
+interface Share {
+  uploads: Upload[];
+  bytes: number;
+  /** When the log was last asked about them. */
+  askedMs: number;
 }
 
 /** Counts what each network has uploaded and nobody has released. */
@@ -31,7 +45,7 @@ export class UndecidedShares {
   readonly #nowMs: () => number;
   readonly #isDecided: (sha512: string) => boolean;
   readonly #limits: ShareLimits;
-  readonly #uploads = new Map<string, Upload[]>();
+  readonly #shares = new Map<string, Share>();
 
   /**
    * @param nowMs a monotonic clock
@@ -49,41 +63,46 @@ export class UndecidedShares {
 
   /** Whether the network may upload one more, whatever its size. */
   allows(network: string): boolean {
-    this.#keep(network, this.#recent(network));
-    if (this.#isBelow(network)) return true;
+    const share = this.#shares.get(network);
+    if (share === undefined || this.#isBelow(share)) return true;
+    const nowMs = this.#nowMs();
+    const since = nowMs - UNDECIDED_SHARE_MS;
+    const isOpen = nowMs - share.askedMs >= DECIDED_PAUSE_MS;
+    if (isOpen) share.askedMs = nowMs;
     // Only now: whoever publishes a lot and gets it into the log is never held up.
-    const left = this.#recent(network).filter(({ sha512 }) => !this.#isDecided(sha512));
-    this.#keep(network, left);
-    return this.#isBelow(network);
+    keep(share, ({ atMs, sha512 }) => atMs > since && !(isOpen && this.#isDecided(sha512)));
+    if (share.uploads.length === 0) this.#shares.delete(network);
+    return this.#isBelow(share);
   }
 
   /** The network has uploaded an artifact. */
   add(network: string, sha512: string, size: number): void {
-    this.#keep(network, [...this.#recent(network), { sha512, size, atMs: this.#nowMs() }]);
-    if (this.#uploads.size <= NETWORKS_MAX) return;
-    const oldest = this.#uploads.keys().next();
-    if (oldest.done !== true) this.#uploads.delete(oldest.value);
-  }
-
-  /** Networks that have something undecided. */
-  get networks(): number {
-    return this.#uploads.size;
-  }
-
-  #isBelow(network: string): boolean {
-    const recent = this.#recent(network);
-    const bytes = recent.reduce((sum, { size }) => sum + size, 0);
-    return bytes < this.#limits.bytes && recent.length < this.#limits.uploads;
-  }
-
-  #recent(network: string): readonly Upload[] {
-    const since = this.#nowMs() - UNDECIDED_SHARE_MS;
-    return (this.#uploads.get(network) ?? []).filter(({ atMs }) => atMs > since);
-  }
-
-  #keep(network: string, uploads: readonly Upload[]): void {
+    const share = this.#shares.get(network) ?? {
+      uploads: [],
+      bytes: 0,
+      askedMs: Number.NEGATIVE_INFINITY,
+    };
+    share.uploads.push({ sha512, size, atMs: this.#nowMs() });
+    share.bytes += size;
     // Put at the end again: the first network is the one that uploaded longest ago.
-    this.#uploads.delete(network);
-    if (uploads.length > 0) this.#uploads.set(network, [...uploads]);
+    this.#shares.delete(network);
+    this.#shares.set(network, share);
+    if (this.#shares.size <= NETWORKS_MAX) return;
+    const oldest = this.#shares.keys().next();
+    if (oldest.done !== true) this.#shares.delete(oldest.value);
   }
+
+  /** Networks that have uploaded something that counts. */
+  get networks(): number {
+    return this.#shares.size;
+  }
+
+  #isBelow({ bytes, uploads }: Share): boolean {
+    return bytes < this.#limits.bytes && uploads.length < this.#limits.uploads;
+  }
+}
+
+function keep(share: Share, isKept: (upload: Upload) => boolean): void {
+  share.uploads = share.uploads.filter(isKept);
+  share.bytes = share.uploads.reduce((sum, { size }) => sum + size, 0);
 }
