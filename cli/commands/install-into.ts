@@ -92,13 +92,14 @@ async function fetchOne(
   release: VerifiedRelease,
   failures: ReplicaFailure[],
 ): Promise<FetchOutcome> {
-  return await fetchArtifact(release, {
+  const sources = {
     replicas: await session.readyFirst(),
     missed: new Map(),
     store: new ArtifactStore(join(cacheFolder(context.env), 'artifacts')),
     signal: context.signal,
-    onFailure: (failure) => failures.push(failure),
-  });
+    onFailure: (failure: ReplicaFailure) => failures.push(failure),
+  };
+  return await fetchArtifact(release, sources, (outcome) => outcome);
 }
 
 function noticeWhatIsMissing({ notice }: Invocation, { manifest, files }: ArchiveListing): void {

@@ -8,7 +8,7 @@ import { CliError, type ReplicaFailure } from '../errors.ts';
 import { asStrings } from '../lockfiles/classify.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
 import { bundledIn, type BundleListing } from '../npm/bundled.ts';
-import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
+import { fetchArtifacts, withoutBytes, type FetchOutcome } from '../npm/fetch.ts';
 import { exists, isNeededHere, type LockEntry, type Lockfile } from '../npm/lockfile.ts';
 import type { Npm } from '../npm/npm.ts';
 import type { ProvenEntries } from '../npm/staged-lock.ts';
@@ -152,13 +152,9 @@ async function fetchAll(
       if (outcome.kind === 'checked') {
         await staging.addContent(outcome.release.sha512, outcome.bytes);
         if (owning.has(purl)) inside.set(purl, bundledIn(outcome.listing));
-        // The bytes are on disk now; a thousand packages must not stay in memory.
-        const nothing = new Uint8Array();
-        const listing = { ...outcome.listing, archive: nothing, packageJson: nothing, files: [] };
-        outcomes.set(purl, { ...outcome, bytes: nothing, listing });
-      } else {
-        outcomes.set(purl, outcome);
       }
+      // The bytes are on disk now; a thousand packages must not stay in memory.
+      outcomes.set(purl, withoutBytes(outcome));
       invocation.progress('fetching tarballs', { done: outcomes.size, total });
     },
   );

@@ -5,13 +5,14 @@ import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarbal
 import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
-import { gunzip } from '../../verifier/node/gunzip.ts';
+import type { Gunzip } from '../../verifier/archive/gzip.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { askUntilGood } from '../client/hedge.ts';
 import type { ReplicaClient } from '../client/replica.ts';
 import { TransportError, UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { sha512 } from '../release/artifact.ts';
 import { hasDigest, type ArtifactStore } from './artifact-store.ts';
+import { inflateInTurn } from './inflation.ts';
 
 // Enough to hide the latency of small files.
 const PARALLEL_MAX = 16;
@@ -62,41 +63,93 @@ export async function fetchArtifacts(
     const lane = async (): Promise<void> => {
       for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
         const [at, release] = next;
-        await take(await fetchOne(release, at, sources));
+        await fetchOne(release, at, sources, take);
       }
     };
     await Promise.all(Array.from({ length: Math.min(lanes, queue.length) }, lane));
   }
 }
 
-/** Fetches and checks one tarball. */
-export async function fetchArtifact(
+/**
+ * Fetches and checks one tarball.
+ *
+ * @param use gets it; what it returns may be without the contents, which must not be held for long
+ */
+export async function fetchArtifact<T>(
   release: VerifiedRelease,
   sources: FetchSources,
-): Promise<FetchOutcome> {
-  return await fetchOne(release, 0, sources);
+  use: (outcome: FetchOutcome) => T | Promise<T>,
+): Promise<T> {
+  return await fetchOne(release, 0, sources, use);
 }
 
-async function fetchOne(
+/** An outcome without the unpacked archive. */
+export function withoutContents(outcome: FetchOutcome): FetchOutcome {
+  if (outcome.kind !== 'checked') return outcome;
+  const nothing = new Uint8Array();
+  const listing = { ...outcome.listing, archive: nothing, packageJson: nothing, files: [] };
+  return { ...outcome, listing };
+}
+
+/** An outcome without the tarball and what is in it. */
+export function withoutBytes(outcome: FetchOutcome): FetchOutcome {
+  const small = withoutContents(outcome);
+  return small.kind === 'checked' ? { ...small, bytes: new Uint8Array() } : small;
+}
+
+async function fetchOne<T>(
   release: VerifiedRelease,
   at: number,
   sources: FetchSources,
-): Promise<FetchOutcome> {
+  use: (outcome: FetchOutcome) => T | Promise<T>,
+): Promise<T> {
+  const found = await bytesOf(release, at, sources);
+  if ('kind' in found) return await use(found);
+  // Unpacked until it was used.
+  return await inflateInTurn(found.bytes, async (inflate) => {
+    return await use(await check(release, found, inflate, sources));
+  });
+}
+
+/** Bytes with the digest of a release. */
+interface Found {
+  readonly bytes: Uint8Array;
+  /** Whether this machine had them. */
+  readonly isKept: boolean;
+}
+
+async function bytesOf(
+  release: VerifiedRelease,
+  at: number,
+  sources: FetchSources,
+): Promise<Found | Exclude<FetchOutcome, { readonly kind: 'checked' }>> {
   try {
     const kept = await sources.store.read(release.sha512);
     const bytes = kept ?? (await fetchBytes(release, at, sources));
+    return { bytes, isKept: kept !== undefined };
+  } catch (error) {
+    if (error instanceof VerifyError) return { kind: 'refused', release, error };
+    if (!(error instanceof UnreachableError)) throw error;
+    // Wrong bytes from anybody, and the right ones from nobody: that is tampering, not silence.
+    const wrong = error.failures.find(({ error: each }) => each instanceof VerifyError)?.error;
+    if (wrong instanceof VerifyError) return { kind: 'refused', release, error: wrong };
+    return { kind: 'unreachable', release, failures: error.failures };
+  }
+}
+
+async function check(
+  release: VerifiedRelease,
+  { bytes, isKept }: Found,
+  inflate: Gunzip,
+  { store }: FetchSources,
+): Promise<FetchOutcome> {
+  try {
     // Only now a fact about the release: the bytes are the ones that the maintainers signed.
-    const listing = await checkTarball(bytes, gunzip, release);
-    if (kept === undefined) await sources.store.write(release.sha512, bytes);
+    const listing = await checkTarball(bytes, inflate, release);
+    if (!isKept) await store.write(release.sha512, bytes);
     return { kind: 'checked', release, bytes, listing };
   } catch (error) {
     if (error instanceof VerifyError) return { kind: 'refused', release, error };
-    if (error instanceof UnreachableError) {
-      // Wrong bytes from anybody, and the right ones from nobody: that is tampering, not silence.
-      const wrong = error.failures.find(({ error: each }) => each instanceof VerifyError)?.error;
-      if (wrong instanceof VerifyError) return { kind: 'refused', release, error: wrong };
-      return { kind: 'unreachable', release, failures: error.failures };
-    }
     throw error;
   }
 }

@@ -5,7 +5,6 @@ import { checkTarball } from '../../verifier/archive/tarball.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import type { JsonObject } from '../../verifier/json.ts';
-import { gunzip } from '../../verifier/node/gunzip.ts';
 import { formatSri, parseSri } from '../../verifier/npm/integrity.ts';
 import { manifestOf } from '../../verifier/npm/manifest.ts';
 import { ABBREVIATED_TYPE, type LoggedRelease } from '../../verifier/npm/packument.ts';
@@ -15,6 +14,7 @@ import type { Invocation } from '../context.ts';
 import { TransportError } from '../errors.ts';
 import { asTable, type Table } from '../lockfiles/classify.ts';
 import { hasDigest } from '../npm/artifact-store.ts';
+import { inflateInTurn } from '../npm/inflation.ts';
 import { readRegistries, type Registries } from '../npm/registries.ts';
 import { diagnoseRefusal, diagnoseThrown } from '../output/diagnose.ts';
 import type { SubjectReport } from '../output/report.ts';
@@ -125,8 +125,10 @@ export class PermittedPackages {
       });
       if (bytes === undefined) throw new TransportError('STATUS', 'answered 404');
       requireDigest(version, bytes);
-      const { name, version: stated } = await checkTarball(bytes, gunzip);
-      requireSame(version, name, stated);
+      await inflateInTurn(bytes, async (inflate) => {
+        const { name, version: stated } = await checkTarball(bytes, inflate);
+        requireSame(version, name, stated);
+      });
       return { bytes };
     } catch (error) {
       const isProof = error instanceof VerifyError;

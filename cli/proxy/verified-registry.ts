@@ -11,7 +11,8 @@ import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
-import { fetchArtifact, type FetchOutcome } from '../npm/fetch.ts';
+import { fetchArtifact, withoutContents, type FetchOutcome } from '../npm/fetch.ts';
+import { WeightedGate } from '../npm/weighted-gate.ts';
 import { diagnoseRefusal, diagnoseThrown } from '../output/diagnose.ts';
 import { diagnostic, type Diagnostic, type SubjectReport } from '../output/report.ts';
 import { askVersionLists } from '../policy/version-lists.ts';
@@ -23,7 +24,6 @@ import type { ProxyLedger } from './ledger.ts';
 import { isAllowed, notInLog, sortVersions, unlisted } from './offering.ts';
 import { listPermitted, type PermittedPackages, type UpstreamVersion } from './permitted.ts';
 import { Verdicts, type Judged } from './verdicts.ts';
-import { WeightedGate } from './weighted-gate.ts';
 
 /**
  * Versions of one package that are proven and offered, newest first. The largest packages have some
@@ -275,15 +275,17 @@ export class VerifiedRegistry {
   }
 
   async #fetch(release: VerifiedRelease): Promise<FetchOutcome> {
-    return await fetchArtifact(release, {
+    const sources = {
       replicas: await this.#session.readyFirst(),
       store: this.#store,
       signal: this.#invocation.context.signal,
       missed: this.#missed,
-      onFailure: (failure) => {
+      onFailure: (failure: ReplicaFailure) => {
         if (this.failures.length < FAILURES_MAX) this.failures.push(failure);
       },
-    });
+    };
+    // Only the tarball is served: the unpacked archive must not stay while a slow client reads it.
+    return await fetchArtifact(release, sources, (outcome) => withoutContents(outcome));
   }
 
   #refused(report: SubjectReport): ProxyRefusal {

@@ -8,6 +8,7 @@ import { checkTarball } from '../../verifier/archive/tarball.ts';
 import { ENTRY_BYTES_MAX } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { canonicalJson, parseCanonicalJson, type JsonObject } from '../../verifier/json.ts';
+import { claimedLength } from '../../verifier/node/gunzip.ts';
 import { READY, type ArchiveAnswer } from './archive-answer.ts';
 
 /** Archives up to this size are checked at once: most packages, and some tens of milliseconds at worst. */
@@ -30,19 +31,13 @@ export async function checkSmallTarball(
   bytes: Uint8Array,
   gunzip: Gunzip,
 ): Promise<CheckedArchive | undefined> {
-  if (bytes.length > INLINE_BYTES_MAX || inflatedLength(bytes) > INLINE_BYTES_MAX) return undefined;
+  if (bytes.length > INLINE_BYTES_MAX || claimedLength(bytes) > INLINE_BYTES_MAX) return undefined;
   // The length that it gives may be a lie, and is wrong then: refused without inflating any further.
   const bounded: Gunzip = (input, outputMax) =>
     gunzip(input, Math.min(outputMax, INLINE_BYTES_MAX));
   const { name, version, manifest } = await checkTarball(bytes, bounded);
   requireLoggable(canonicalJson(manifest));
   return { name, version, manifest };
-}
-
-/** ISIZE of RFC 1952: the last four bytes. */
-function inflatedLength(bytes: Uint8Array): number {
-  if (bytes.length < 4) return 0;
-  return new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 4, 4).getUint32(0, true);
 }
 
 // A statement repeats the manifest and has to fit into an entry. One that can't is of no use to anybody,

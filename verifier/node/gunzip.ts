@@ -38,6 +38,12 @@ export function gunzipNow(bytes: Uint8Array, outputMax: number): Uint8Array {
   }
 }
 
+/** The length that a gzip file says it has when unpacked (ISIZE of RFC 1952), which may be a lie. */
+export function claimedLength(bytes: Uint8Array): number {
+  if (bytes.length < 4) return 0;
+  return new DataView(bytes.buffer, bytes.byteOffset + bytes.length - 4, 4).getUint32(0, true);
+}
+
 /** What is between header and sums, with the sums: whether they begin where it ends is seen afterwards. */
 function deflatedOf(bytes: Uint8Array): Uint8Array {
   const start = headerLength(bytes);
