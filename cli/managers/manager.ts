@@ -1,13 +1,13 @@
 // The package managers other than npm that bftpkg can drive: which of them is there, and with which words it
 // installs without running anything. All words were tried; what a manager does by itself is in NPM.md.
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { runChild, type ChildResult } from '../npm/child.ts';
+import { inPrivateFolder } from '../npm/private-folder.ts';
 
 /** What a user names. */
 export const MANAGER_NAMES = ['pnpm', 'yarn', 'bun'] as const;
@@ -80,13 +80,10 @@ export async function findManager(context: Context, name: ManagerName): Promise<
   return { kind, name, version, lockfile: LOCKFILES[name] };
 }
 
-// In a folder of our own, which is its home as well: the system's folder for temporary files is everybody's, and
-// another user of the machine could have put a `.yarnrc.yml` with plugins there. Package managers look in the
-// folders above, too: hence a name that nobody else knows, and files at which they stop.
+// The folder is its home as well. Package managers look in the folders above, too: hence a name that nobody else
+// knows, and files at which they stop.
 async function askVersion(context: Context, name: ManagerName): Promise<ChildResult> {
-  const cwd = await mkdtemp(join(tmpdir(), 'bftpkg-version-'));
-  try {
-    await writeFile(join(cwd, 'package.json'), '{}');
+  return await inPrivateFolder(async (cwd) => {
     await writeFile(join(cwd, 'pnpm-workspace.yaml'), "packages:\n  - '.'\n");
     // Neither what a folder above names as its own Yarn, nor one that would be downloaded for it.
     const env = {
@@ -96,9 +93,7 @@ async function askVersion(context: Context, name: ManagerName): Promise<ChildRes
       COREPACK_ENABLE_NETWORK: '0',
     };
     return await runChild(name, ['--version'], { cwd, context, env });
-  } finally {
-    await rm(cwd, { recursive: true, force: true, maxRetries: 3 });
-  }
+  });
 }
 
 /** The words for a task. */

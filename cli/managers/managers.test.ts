@@ -12,6 +12,8 @@ import { CliError } from '../errors.ts';
 import type { JsonValue } from '../../verifier/json.ts';
 import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
 import { keptVariables, managerVariables } from '../proxy/manager-environment.ts';
+import { isolation } from '../npm/isolation.ts';
+import { findNpm } from '../npm/npm.ts';
 import { readRegistries } from '../npm/registries.ts';
 import { fromProxy, toProxy } from './lock-addresses.ts';
 import {
@@ -71,7 +73,7 @@ describe('questions to package managers', { skip: process.platform === 'win32' }
     for (const _ of [1, 2]) {
       assert.equal((await findManager(asked, 'yarn')).kind, 'yarn-berry');
       const [cwd = '', home, rcName, , ...files] = await noted('yarn');
-      assert.match(cwd, /\/bftpkg-version-[^/]+$/);
+      assert.match(cwd, /\/bftpkg-private-[^/]+$/);
       assert.equal(home, cwd);
       assert.match(rcName ?? '', /^\.[0-9a-f]{32}\.yml$/);
       assert.ok(files.includes('package.json'), files.join(' '));
@@ -86,9 +88,31 @@ describe('questions to package managers', { skip: process.platform === 'win32' }
     const { registryOf } = await readRegistries(asked, folder, undefined);
     assert.equal(registryOf('a'), 'https://one.example/');
     const [cwd = '', , , words, ...files] = await noted('npm');
-    assert.match(cwd, /\/bftpkg-registry-[^/]+$/);
+    assert.match(cwd, /\/bftpkg-private-[^/]+$/);
     assert.match(words ?? '', /--no-workspaces/);
     assert.ok(files.includes('package.json'), files.join(' '));
+    assert.equal(existsSync(cwd), false);
+  });
+
+  it('about the version of npm are asked in a private folder, which is its home', async () => {
+    const asked = await context('npm', '11.19.1');
+    assert.equal((await findNpm(asked)).version, '11.19.1');
+    const [cwd = '', home, , words, ...files] = await noted('npm');
+    assert.match(cwd, /\/bftpkg-private-[^/]+$/);
+    assert.equal(home, cwd);
+    assert.match(words ?? '', /--version/);
+    assert.deepEqual(
+      files.filter((name) => name !== ''),
+      ['package.json'],
+    );
+    assert.equal(existsSync(cwd), false);
+  });
+
+  it('about isolation are asked in a private folder, too', async () => {
+    const asked = await context('unshare', '');
+    assert.equal((await isolation(asked, 'linux'))[0], 'unshare');
+    const [cwd = ''] = await noted('unshare');
+    assert.match(cwd, /\/bftpkg-private-[^/]+$/);
     assert.equal(existsSync(cwd), false);
   });
 });

@@ -2,11 +2,10 @@
 // even loopback. What was verified is on disk already, so npm needs no network; a script that would fetch
 // what nobody has signed finds none. Sockets in the file system (a container engine's, for example) stay
 // reachable, which is why it is said that only the network is cut off.
-import { tmpdir } from 'node:os';
-
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { runChild } from './child.ts';
+import { inPrivateFolder } from './private-folder.ts';
 
 // Unprivileged first: the user stays who they are. Older versions of unshare know only the mapping to
 // root; the last is for root where user namespaces are switched off.
@@ -29,9 +28,10 @@ export async function isolation(
   if (platform !== 'linux') throw impossible(`there are no network namespaces on ${platform}`);
   let reason = '';
   for (const way of WAYS) {
-    const options = { cwd: tmpdir(), context, env: {}, through: way };
     try {
-      const { code, stderr } = await runChild('true', [], options);
+      const { code, stderr } = await inPrivateFolder(async (cwd) => {
+        return await runChild('true', [], { cwd, context, env: {}, through: way });
+      });
       if (code === 0) return way;
       reason = stderr.trim().split('\n')[0] ?? '';
     } catch (error) {

@@ -8,6 +8,7 @@ import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { runChild, type ChildResult } from './child.ts';
+import { inPrivateFolder } from './private-folder.ts';
 
 // Before version 10 npm has other defaults in the places that matter here, and nobody tests them.
 const NPM_MAJOR_MIN = 10;
@@ -27,7 +28,13 @@ export interface Npm {
  * @throws {CliError} BP9004 when there is none or it is too old
  */
 export async function findNpm(context: Context): Promise<Npm> {
-  const { stdout } = await runChild('npm', ['--version'], { cwd: tmpdir(), context, env: {} });
+  const { stdout } = await inPrivateFolder(async (cwd) => {
+    return await runChild('npm', ['--version', '--no-workspaces'], {
+      cwd,
+      context,
+      env: { HOME: cwd },
+    });
+  });
   const version = stdout.trim();
   const match = /^([0-9]{1,4})\.([0-9]{1,4})\.[0-9]{1,4}/.exec(version);
   const [major, minor] = [Number(match?.[1] ?? 0), Number(match?.[2] ?? 0)];

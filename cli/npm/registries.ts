@@ -3,8 +3,7 @@
 //
 // A project may name registries. Tokens are the user's alone: in a project's file `${NPM_TOKEN}` behind a
 // stranger's host would send the user's token there with the next install.
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Context } from '../context.ts';
@@ -12,6 +11,7 @@ import { CliError, configError, systemCode } from '../errors.ts';
 import { runChild } from './child.ts';
 import { npmFailed } from './npm.ts';
 import { readNpmrcLines } from './npmrc.ts';
+import { inPrivateFolder } from './private-folder.ts';
 
 const NPMRC_BYTES_MAX = 256 * 1024;
 const TOKEN_LENGTH_MAX = 4096;
@@ -60,21 +60,15 @@ export async function readRegistries(
   };
 }
 
-// What npm itself falls back to. In a folder of our own: in the system's folder for temporary files another user
-// of the machine could have put an `.npmrc` with a registry of theirs. npm looks in the folders above for a
-// package.json, and for one that has this folder as a workspace.
+// What npm itself falls back to. It looks in the folders above for one that has this folder as a workspace.
 async function npmDefault(context: Context): Promise<string> {
   const { HOME = '' } = context.env;
-  const cwd = await mkdtemp(join(tmpdir(), 'bftpkg-registry-'));
-  try {
-    await writeFile(join(cwd, 'package.json'), '{}');
-    const args = ['config', 'get', 'registry', '--no-workspaces'];
-    const result = await runChild('npm', args, { cwd, context, env: { HOME } });
-    if (result.code !== 0) throw npmFailed('npm config get registry', result);
-    return result.stdout.trim();
-  } finally {
-    await rm(cwd, { recursive: true, force: true, maxRetries: 3 });
-  }
+  const args = ['config', 'get', 'registry', '--no-workspaces'];
+  const result = await inPrivateFolder(async (cwd) => {
+    return await runChild('npm', args, { cwd, context, env: { HOME } });
+  });
+  if (result.code !== 0) throw npmFailed('npm config get registry', result);
+  return result.stdout.trim();
 }
 
 function registryAddress(text: string): string {
