@@ -49,22 +49,37 @@ describe('Rest', () => {
       '- -',
     ],
     [
-      'rests once as long as it does not grow',
+      'rests three times, and no more as long as it does not grow',
       [
         [200, 200],
+        [200, 110],
+        [200, 100],
         [200, 100],
         [200, 115],
       ],
-      'rest - -',
+      'rest rest rest - -',
+    ],
+    [
+      'puts the second rest off while there is something to do',
+      [
+        [200, 200],
+        [9000, 100],
+        [200, 100],
+        [200, 100],
+        [200, 100],
+      ],
+      'rest - rest rest -',
     ],
     [
       'rests again when it has grown',
       [
         [200, 200],
+        [200, 200],
+        [200, 200],
         [9000, 300],
         [200, 300],
       ],
-      'rest - rest',
+      'rest rest rest - rest',
     ],
   ];
   for (const [why, looks, expected] of rows) {

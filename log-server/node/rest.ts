@@ -18,6 +18,13 @@ const QUIET_SHARE = 0.1;
 /** Growth since the last rest that is worth another, bytes. */
 const WORTH_BYTES: number = 16 * 1024 * 1024;
 
+/**
+ * Rests after a growth, one each time it looks. V8 makes its young generation smaller only when hardly anything
+ * was allocated for some seconds, and the system gets the pages with the collection after that: a single rest
+ * right behind a burst gave half of it back, and none followed.
+ */
+const RESTS_IN_A_ROW = 3;
+
 /** What a rest works with. */
 export interface RestParts {
   /** Drops what can be had again: caches, idle threads. */
@@ -36,6 +43,8 @@ export class Rest {
   readonly #parts: Required<RestParts>;
   #cpuMs: number;
   #restedBytes = 0;
+  /** Rests that are still to come whatever the size is. */
+  #left = 0;
   #isResting = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -61,7 +70,7 @@ export class Rest {
   }
 
   /**
-   * Rests if the process was quiet since the last look, and has grown since the last rest.
+   * Rests if the process was quiet since the last look, and has grown since it rested.
    *
    * @param elapsedMs since the last look
    */
@@ -71,8 +80,10 @@ export class Rest {
     this.#cpuMs = cpuMs();
     const isQuiet = this.#cpuMs - before < QUIET_SHARE * elapsedMs;
     const bytes = residentBytes();
-    if (!isQuiet || this.#isResting || bytes < this.#restedBytes + WORTH_BYTES) return;
+    if (bytes >= this.#restedBytes + WORTH_BYTES) this.#left = RESTS_IN_A_ROW;
+    if (!isQuiet || this.#isResting || this.#left === 0) return;
     this.#isResting = true;
+    this.#left -= 1;
     try {
       await release();
       // Twice: only a young generation that stays empty is made smaller.
