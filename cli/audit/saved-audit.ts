@@ -33,7 +33,8 @@ import { NOTE_LENGTH_MAX, formatNote, parseNote } from '../../verifier/note.ts';
 import { foldName } from '../../verifier/npm/name.ts';
 import { formatMaintainerSet, parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
-import { configError, systemCode } from '../errors.ts';
+import { configError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import type { EarlierCheck } from './entry-check.ts';
 import type { FsckResult } from './fsck.ts';
@@ -65,7 +66,7 @@ export async function saveAudit(
   try {
     await replaceFile(path, text);
   } catch (error) {
-    throw configError(`${path}: ${systemCode(error) ?? 'cannot be written'}`, undefined, error);
+    throw configError(`${path}: ${systemReason(error, 'cannot be written')}`, undefined, error);
   }
   return path;
 }
@@ -113,7 +114,7 @@ export async function loadAudit(folder: string, file: string, pin: string): Prom
     const text = (await readFile(path, 'utf8')).replace(/\n$/, '');
     return parseAudit(text, pin);
   } catch (error) {
-    const detail = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
+    const detail = systemReason(error);
     throw configError(`${path}: ${detail}`, 'check the whole log again, without --from', error);
   }
 }

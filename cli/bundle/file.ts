@@ -4,7 +4,8 @@ import { resolve } from 'node:path';
 
 import { EVIDENCE_BYTES_MAX } from '../../verifier/evidence/format.ts';
 import type { Context } from '../context.ts';
-import { CliError, systemCode } from '../errors.ts';
+import { CliError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 
 /** The bytes of a bundle. @throws {CliError} BP9004 */
 export async function readBundle({ cwd }: Context, file: string): Promise<Uint8Array> {
@@ -15,6 +16,6 @@ export async function readBundle({ cwd }: Context, file: string): Promise<Uint8A
     return new Uint8Array(await readFile(path));
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }

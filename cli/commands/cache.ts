@@ -9,6 +9,7 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { configError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { hasDigest } from '../npm/artifact-store.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { cacheFolder } from '../trust/folders.ts';
@@ -34,7 +35,7 @@ async function* keptFiles(folder: string): AsyncGenerator<Kept> {
     entries = await opendir(folder, { recursive: true });
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return;
-    throw configError(`${folder}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw configError(`${folder}: ${systemReason(error, 'cannot be read')}`);
   }
   for await (const entry of entries) {
     if (entry.isDirectory()) continue;

@@ -8,6 +8,7 @@ import { forkAmong, isQuorum, openViews, sizeOf, type Views } from '../audit/com
 import { withAccess, type Access } from '../audit/access.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { keysFolder } from '../keys/folder.ts';
 import { listKeys } from '../keys/key-file.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
@@ -174,7 +175,7 @@ async function checkKeys({ context }: Invocation): Promise<readonly Check[]> {
     files = (await readdir(folder)).slice(0, KEY_FILES_MAX);
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return [];
-    const text = `${folder}: ${systemCode(error) ?? 'cannot be read'}`;
+    const text = `${folder}: ${systemReason(error, 'cannot be read')}`;
     return [{ name, status: 'fail', text, code: 'BP8001' }];
   }
   const open: string[] = [];

@@ -10,6 +10,7 @@ import { HttpClient } from '../client/http.ts';
 import { ReplicaClient } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, UnreachableError, usageError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { findLockfile } from '../lockfiles/load.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { BASELINE_NAME, formatBaseline, parseBaseline } from '../policy/baseline.ts';
@@ -278,6 +279,6 @@ async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }

@@ -5,15 +5,17 @@ import { join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { exists, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
 import { recoverSwaps } from '../npm/swap.ts';
-import type { Report, Verification } from '../output/report.ts';
+import type { Report } from '../output/report.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { PolicyRun } from '../session/policy-run.ts';
 import { verifyLockfile, type LockfileVerification } from '../session/verify-lockfile.ts';
 import { stateFolder } from '../trust/folders.ts';
+import { requireBound } from './install-allowed.ts';
 import {
   installFolder,
   installVerified,
@@ -56,22 +58,8 @@ export async function judge(
   const scope = { lockText: lockfile.text, isWhole: true, isNew };
   const report = run.report(command, checked.verification, scope);
   const verification = report.verification ?? checked.verification;
-  if (report.exit.code === 0) requireProven(verification);
+  if (report.exit.code === 0) requireBound(lockfile, verification);
   return { report, checked: { ...checked, verification } };
-}
-
-// Of what is only allowed nobody has signed bytes that could be put into place.
-function requireProven({ subjects }: Verification): void {
-  const allowed = subjects.filter(
-    ({ verdict }) => verdict === 'excepted' || verdict === 'baseline',
-  );
-  if (allowed.length === 0) return;
-  const names = allowed.map(({ name, version }) => `${name}@${version ?? '?'}`);
-  const more = names.length > 3 ? ` and ${names.length - 3} more` : '';
-  const text = `allowed by your policy, but not verified: ${names.slice(0, 3).join(', ')}${more}`;
-  throw new CliError('BP9005', text, {
-    hints: ['bftpkg proxy -- npm ci: that installs it, and calls it allowed'],
-  });
 }
 
 /** Whether the project has a lockfile, so that there is nothing to resolve. */
@@ -106,7 +94,7 @@ export async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }
 

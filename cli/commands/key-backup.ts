@@ -11,7 +11,8 @@ import {
   type Parameters,
 } from '../../verifier/secret-sharing/shamir.ts';
 import type { Invocation } from '../context.ts';
-import { CliError, systemCode, usageError } from '../errors.ts';
+import { CliError, usageError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { makeBackup, recoverKey, type GivenShare } from '../keys/backup.ts';
 import { describeKey, storeKey } from '../keys/key-file.ts';
 import { openKeyFile, unlocked } from '../keys/open-key.ts';
@@ -184,7 +185,7 @@ async function writeShares(
     await syncFolder(resolve(folder, '..'));
   } catch (error) {
     await rm(staging, { recursive: true, force: true });
-    const reason = systemCode(error) ?? 'cannot be written';
+    const reason = systemReason(error, 'cannot be written');
     const isTaken = ['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes(reason);
     throw new CliError('BP8001', `${folder}: ${isTaken ? 'exists already' : reason}`, {
       hints: ['--out <folder>'],

@@ -22,13 +22,8 @@ import { TileClient } from '../audit/tile-client.ts';
 import { askUntilGood, asError, type Hedged } from '../client/hedge.ts';
 import type { ReplicaClient } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
-import {
-  CliError,
-  UnreachableError,
-  systemCode,
-  usageError,
-  type ReplicaFailure,
-} from '../errors.ts';
+import { CliError, UnreachableError, usageError, type ReplicaFailure } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { diagnoseFailures, describeFailure, isFinal } from '../output/diagnose.ts';
 import { diagnostic, doneReport, type Diagnostic, type Report } from '../output/report.ts';
 import { keepForkEvidence } from '../session/fork-file.ts';
@@ -226,7 +221,7 @@ async function writeOut(
   try {
     await writeFile(path, content);
   } catch (error) {
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be written'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be written')}`);
   }
   return { data: { file: path }, lines: [`written to ${path}`] };
 }

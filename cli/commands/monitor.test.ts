@@ -446,6 +446,6 @@ describe('monitor run --metrics', () => {
       join(fake.home, 'nowhere', 'x.prom'),
     ]);
     assert.equal(code, 0);
-    assert.match(stderr, /metrics cannot be written: ENOENT/);
+    assert.match(stderr, /metrics cannot be written: no such file or folder \(ENOENT\)/);
   });
 });

@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
 import { HttpClient } from '../client/http.ts';
 import type { Invocation } from '../context.ts';
-import { systemCode, usageError } from '../errors.ts';
+import { usageError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { loadMonitorConfig, type MonitorConfig } from '../monitor/config.ts';
 import { postNotices } from '../monitor/deliver.ts';
 import { formatMetrics, writeMetrics } from '../monitor/metrics.ts';
@@ -147,7 +148,7 @@ class Monitor {
       const text = formatMetrics(round, this.#config.replicas, nowSeconds);
       await writeMetrics(resolve(context.cwd, metrics), text);
     } catch (error) {
-      notice(`${metrics}: the metrics cannot be written: ${systemCode(error) ?? String(error)}`);
+      notice(`${metrics}: the metrics cannot be written: ${systemReason(error)}`);
     }
   }
 

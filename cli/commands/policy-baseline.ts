@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { doneReport, type Report, type SubjectReport } from '../output/report.ts';
 import { BASELINE_NAME, formatBaseline, parseBaseline, sameBinding } from '../policy/baseline.ts';
 import type { ConfigFile } from '../policy/config-file.ts';
@@ -174,6 +175,6 @@ async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
-    throw configError(`${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw configError(`${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }

@@ -4,7 +4,8 @@ import { resolve } from 'node:path';
 
 import type { SubjectResult } from '../../verifier/evidence/subject.ts';
 import type { Invocation } from '../context.ts';
-import { configError, systemCode } from '../errors.ts';
+import { configError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { diagnostic, doneReport, failureReport, type Report } from '../output/report.ts';
 import type { SubjectReport } from '../output/report.ts';
 import { applyPolicy } from '../policy/apply.ts';
@@ -33,7 +34,7 @@ export async function policyTest({ context, globals }: Invocation, file: string)
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    throw configError(`${file}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw configError(`${file}: ${systemReason(error, 'cannot be read')}`);
   }
   const nowMs = context.nowMs();
   const cases = readFixture(text, file, Math.floor(nowMs / 1000));

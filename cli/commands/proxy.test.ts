@@ -192,7 +192,7 @@ describe('proxy', () => {
     assert.match(stderr, /BP7004 .*ended with 7/);
     const none = await run('no-such-program-here');
     assert.equal(none.code, EXIT.usage, none.stderr);
-    assert.match(none.stderr, /cannot be started: ENOENT/);
+    assert.match(none.stderr, /cannot be started: no such program on PATH \(ENOENT\)/);
   });
 
   it('ends its stores with the run, unless they are to be kept', async () => {

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
 import type { Invocation } from '../context.ts';
-import { CliError, systemCode, usageError } from '../errors.ts';
+import { CliError, usageError } from '../errors.ts';
+import { cannotStart } from '../system-reasons.ts';
 import { fromProxy } from '../managers/lock-addresses.ts';
 import { forgetRegistry } from '../managers/memory.ts';
 import type { ManagerKind } from '../managers/manager.ts';
@@ -173,8 +174,7 @@ async function runInside(
     context.signal.addEventListener('abort', stop, { once: true });
     child.on('error', (error) => {
       context.signal.removeEventListener('abort', stop);
-      const reason = systemCode(error) ?? error.message;
-      reject(new CliError('BP9004', `${program} cannot be started: ${reason}`, { cause: error }));
+      reject(cannotStart(program, error));
     });
     child.on('close', (code, signal) => {
       context.signal.removeEventListener('abort', stop);

@@ -13,7 +13,8 @@ import { withAccess, type Access } from '../audit/access.ts';
 import { openView, type LogView } from '../audit/log-view.ts';
 import { askUntilGood } from '../client/hedge.ts';
 import type { Invocation } from '../context.ts';
-import { CliError, configError, systemCode, usageError } from '../errors.ts';
+import { CliError, configError, usageError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { formatAge } from '../output/human.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { isFinal } from '../output/diagnose.ts';
@@ -218,6 +219,6 @@ async function writePin(path: string, hash: string): Promise<void> {
     // In place, so that comments and order stay.
     await replaceFile(path, applyEdits(text, modify(text, place, hash, {})), 0o644);
   } catch (error) {
-    throw configError(`${path}: ${systemCode(error) ?? 'cannot be changed'}`, undefined, error);
+    throw configError(`${path}: ${systemReason(error, 'cannot be changed')}`, undefined, error);
   }
 }

@@ -4,6 +4,7 @@ import { lstat, mkdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { LOCKFILE_NAMES } from '../lockfiles/load.ts';
 import { YARN_CLASSIC_MARK } from '../lockfiles/yarn-classic.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
@@ -137,7 +138,7 @@ export async function writeChanges(project: string, changes: readonly FileChange
         await replaceFile(place, after, mode ?? NEW_FILE_MODE);
       }
     } catch (error) {
-      throw new CliError('BP9004', `${place}: ${systemCode(error) ?? 'cannot be written'}`);
+      throw new CliError('BP9004', `${place}: ${systemReason(error, 'cannot be written')}`);
     }
   }
   // Only when nothing of somebody else is in it.
@@ -170,7 +171,7 @@ async function lookAt(place: string): Promise<Stats | undefined> {
     return await lstat(place);
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CliError('BP9004', `${place}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${place}: ${systemReason(error, 'cannot be read')}`);
   }
 }
 
@@ -185,6 +186,6 @@ async function readIfThere(path: string): Promise<string | undefined> {
     return await readFile(path, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }

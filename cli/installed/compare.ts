@@ -5,7 +5,8 @@ import { join } from 'node:path';
 
 import type { ArchiveListing } from '../../verifier/archive/tarball.ts';
 import { equalBytes } from '../../verifier/bytes.ts';
-import { CliError, systemCode } from '../errors.ts';
+import { CliError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 
 /** Most files looked at in one package: as many as a tarball may have, and what scripts add to them. */
 const FILES_MAX = 400_000;
@@ -94,7 +95,7 @@ async function listFiles(
     await walk('', 0);
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('BP9004', `${root}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${root}: ${systemReason(error, 'cannot be read')}`);
   }
   return found;
 }
@@ -125,7 +126,7 @@ async function isSame(path: string, content: Uint8Array, isProgram: boolean): Pr
     const bytes = new Uint8Array(await readFile(path));
     return equalBytes(bytes, content) || equalBytes(bytes, fixed);
   } catch (error) {
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }
 

@@ -5,6 +5,7 @@ import { lstat, readdir, readlink, realpath } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 
 /** The folders of a large monorepo, ten times. */
 const FOLDERS_MAX = 500_000;
@@ -138,7 +139,7 @@ class Scan {
       return (await readdir(this.#absolute(path))).toSorted();
     } catch (error) {
       if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return [];
-      throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+      throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
     }
   }
 

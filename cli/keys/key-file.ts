@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { keyId, publicKeyHex, type PublicKey } from '../../verifier/ed25519.ts';
 import { SigningKey } from '../../verifier/node/signing-key.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import {
   createWholeFile,
   makePrivateFolder,
@@ -147,9 +148,10 @@ async function createKeyFile(path: string, text: string): Promise<void> {
     await makePrivateFolder(dirname(path));
     await createWholeFile(path, text, KEY_FILE_MODE);
   } catch (error) {
-    const reason = systemCode(error) === 'EEXIST' ? 'exists already' : systemCode(error);
-    throw new CliError('BP8001', `${path}: ${reason ?? 'cannot be written'}`, {
-      hints: ['choose another name; keys are never overwritten'],
+    const isThere = systemCode(error) === 'EEXIST';
+    const reason = isThere ? 'exists already' : systemReason(error, 'cannot be written');
+    throw new CliError('BP8001', `${path}: ${reason}`, {
+      hints: isThere ? ['choose another name; keys are never overwritten'] : [],
     });
   }
 }
@@ -228,7 +230,7 @@ export async function listKeyNames(folder: string): Promise<readonly string[]> {
     names = await readdir(folder);
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return [];
-    throw new CliError('BP8001', `${folder}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP8001', `${folder}: ${systemReason(error, 'cannot be read')}`);
   }
   return names
     .filter((name) => name.endsWith(SUFFIX))

@@ -4,6 +4,7 @@ import { lstat, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 
 /** Group and others must not have read it. */
 const READABLE_BY_OTHERS = 0o077;
@@ -48,7 +49,9 @@ export async function readPrivateFile(path: string, bytesMax: number): Promise<B
     }
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('BP8001', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP8001', `${path}: ${systemReason(error, 'cannot be read')}`, {
+      hints: systemCode(error) === 'ENOENT' ? ['bftpkg key list shows the names of your keys'] : [],
+    });
   }
 }
 
@@ -74,7 +77,7 @@ export async function readSecretSource(path: string, bytesMax: number): Promise<
     }
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('BP8001', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP8001', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }
 

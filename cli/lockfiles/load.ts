@@ -3,6 +3,7 @@ import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { fileNameOf, LOCKFILE_BYTES_MAX, unreadable, type Lockfile } from './lockfile.ts';
 import { parseNpmLock } from './npm-lock.ts';
 
@@ -33,7 +34,7 @@ export async function loadLockfile(project: string, named?: string): Promise<Loc
     bytes = await readFile(path);
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
   // npm's is by far the most common one; the readers of the others are loaded when one is met.
   if (fileNameOf(path).endsWith('.json')) return parseNpmLock(bytes, path);
@@ -81,6 +82,6 @@ export async function isThere(path: string): Promise<boolean> {
     return true;
   } catch (error) {
     if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) return false;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }

@@ -7,6 +7,7 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { asTable, asTexts, type Table } from './classify.ts';
 import { LOCK_TEXT_LENGTH_MAX, type Edge, type Lockfile } from './lockfile.ts';
 import { statedEdges } from './npm-lock.ts';
@@ -92,7 +93,7 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
   } catch (error) {
     if (error instanceof CliError) throw error;
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }
 

@@ -7,7 +7,8 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { ObjectReader, readString } from '../../verifier/json.ts';
 import { readKeys } from '../../verifier/key-fields.ts';
-import { configError, systemCode } from '../errors.ts';
+import { configError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { isPattern, matchesPattern } from '../policy/pattern.ts';
 
 const MONITOR_FORMAT = 'bftpkg-monitor/v1';
@@ -41,8 +42,8 @@ export async function loadMonitorConfig(path: string): Promise<MonitorConfig> {
     if ((await stat(path)).size > CONFIG_BYTES_MAX) throw new Error('too large');
     return parseMonitorConfig(await readFile(path, 'utf8'), path);
   } catch (error) {
-    const detail = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
-    throw configError(`${path}: ${detail}`, 'bftpkg explain files', error);
+    const detail = systemReason(error);
+    throw configError(`${path}: ${detail}`, 'bftpkg explain monitor', error);
   }
 }
 

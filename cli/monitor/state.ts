@@ -15,6 +15,7 @@ import type { FsckResult } from '../audit/fsck.ts';
 import type { LogView } from '../audit/log-view.ts';
 import { loadAudit, saveAudit } from '../audit/saved-audit.ts';
 import { configError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { noticeJson, readNotice, type Notice } from './notices.ts';
 
@@ -62,7 +63,7 @@ export class MonitorStore {
       if (systemCode(error) === 'ENOENT') {
         return { audit: null, pending: [], seen: [], troubles: new Map() };
       }
-      throw configError(`${this.path}: ${systemCode(error) ?? 'cannot be read'}`);
+      throw configError(`${this.path}: ${systemReason(error, 'cannot be read')}`);
     }
     try {
       return parseState(text, this.#pin);
@@ -81,7 +82,7 @@ export class MonitorStore {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       await replaceFile(this.path, `${canonicalJson(stateJson(state, this.#pin))}\n`);
     } catch (error) {
-      throw configError(`${this.path}: ${systemCode(error) ?? 'cannot be written'}`);
+      throw configError(`${this.path}: ${systemReason(error, 'cannot be written')}`);
     }
   }
 

@@ -5,7 +5,8 @@ import { existsSync } from 'node:fs';
 import { win32 } from 'node:path';
 
 import type { Context } from '../context.ts';
-import { CliError, systemCode } from '../errors.ts';
+import { CliError } from '../errors.ts';
+import { cannotStart } from '../system-reasons.ts';
 
 /** Enough for any error; a runaway child must not fill our memory. */
 const OUTPUT_BYTES_MAX: number = 4 * 1024 * 1024;
@@ -101,8 +102,7 @@ export async function runChild(
     };
     child.on('error', (error) => {
       end();
-      const reason = systemCode(error) ?? error.message;
-      reject(new CliError('BP9004', `${command} cannot be started: ${reason}`, { cause: error }));
+      reject(cannotStart(command, error));
     });
     child.on('close', (code) => {
       end();

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import { quote } from '../../verifier/errors.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 
 const NPMRC_LENGTH_MAX = 64 * 1024;
 
@@ -71,7 +72,7 @@ export async function readProjectNpmrc(project: string): Promise<NpmrcResult> {
     text = await readFile(path, 'utf8');
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return { flags: [], ignored: [] };
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
   if (text.length > NPMRC_LENGTH_MAX) throw new CliError('BP9004', `${path}: too large`);
   return parseNpmrc(text, path);

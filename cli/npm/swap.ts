@@ -8,6 +8,7 @@ import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'nod
 import { dirname, join, resolve } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { isPlainPath } from '../lockfiles/classify.ts';
 import { isThere } from '../lockfiles/load.ts';
 import {
@@ -101,7 +102,7 @@ export async function swapIn(
 
 function failure(project: string, error: unknown): CliError {
   if (error instanceof CliError) return error;
-  return new CliError('BP9004', `${project}: ${systemCode(error) ?? String(error)}`, {
+  return new CliError('BP9004', `${project}: ${systemReason(error)}`, {
     cause: error,
   });
 }

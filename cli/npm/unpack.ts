@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import type { ArchiveListing } from '../../verifier/archive/tarball.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 
 const FILE_MODE = 0o644;
 const PROGRAM_MODE = 0o755;
@@ -22,7 +23,7 @@ export async function requireFreePlace(target: string): Promise<void> {
     found = await readdir(target);
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return;
-    throw new CliError('BP9004', `${target}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${target}: ${systemReason(error, 'cannot be read')}`);
   }
   if (found.length === 0) return;
   throw new CliError('BP9004', `${target}: is not empty`, {
@@ -52,7 +53,7 @@ export async function unpackInto(listing: ArchiveListing, target: string): Promi
     await rename(made, target);
   } catch (error) {
     if (made !== undefined) await rm(made, { recursive: true, force: true, maxRetries: 3 });
-    throw new CliError('BP9004', `${target}: ${systemCode(error) ?? String(error)}`, {
+    throw new CliError('BP9004', `${target}: ${systemReason(error)}`, {
       cause: error,
     });
   }

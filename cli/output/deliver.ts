@@ -4,7 +4,7 @@ import { appendFile, stat } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 
 import type { Context, Globals } from '../context.ts';
-import { systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { makeStyle, wantsColor, wantsUnicode } from './color.ts';
 import type { ExitCode } from './exit-codes.ts';
@@ -101,7 +101,7 @@ async function writeFiles(
 }
 
 function notWritten(path: string, error: unknown): Diagnostic {
-  return diagnostic('BP9004', `${path}: the report cannot be written: ${systemCode(error) ?? ''}`);
+  return diagnostic('BP9004', `${path}: the report cannot be written: ${systemReason(error, '')}`);
 }
 
 // The files that a runner of GitHub Actions names: the summary of the step, and its outputs.

@@ -2,6 +2,7 @@
 // gives each the public code under which users find it explained.
 import { VerifyError, type VerifyErrorCode } from '../../verifier/errors.ts';
 import { CliError, TransportError, UnreachableError, type ReplicaFailure } from '../errors.ts';
+import { machineTrouble } from '../system-reasons.ts';
 import { codeEntry, type DiagnosticCode } from './codes.ts';
 import { EXIT, SEVERITY } from './exit-codes.ts';
 import { diagnostic, type Diagnostic } from './report.ts';
@@ -90,6 +91,12 @@ export function describeFailure(error: Error): string {
   return error.message;
 }
 
+/** What to do when too few replicas answered. */
+export const RETRY_HINTS: readonly string[] = [
+  'try again; bftpkg doctor shows who answers',
+  'bftpkg explain BP7001',
+];
+
 /**
  * What follows from replicas that all failed. A refusal counts as the verdict only when `decisive`
  * says that enough replicas took part; otherwise bad answers of some are listed beside the silence
@@ -110,7 +117,7 @@ export function diagnoseFailures(
   }
   return diagnostic('BP7001', message, {
     details,
-    hints: ['try again, or use --bundle <file>', 'bftpkg explain BP7001'],
+    hints: RETRY_HINTS,
   });
 }
 
@@ -125,6 +132,10 @@ export function diagnoseThrown(thrown: unknown): readonly Diagnostic[] {
     const code =
       thrown.code === 'TOO_LARGE' ? 'BP7002' : thrown.code === 'TIMEOUT' ? 'BP7003' : 'BP7001';
     return [diagnostic(code, describeFailure(thrown))];
+  }
+  const trouble = machineTrouble(thrown);
+  if (trouble !== undefined) {
+    return [diagnostic('BP9004', trouble.message, { hints: [trouble.hint] })];
   }
   const text = thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
   return [

@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 
 import { quote } from '../../verifier/errors.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { isThere } from '../lockfiles/load.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
 
@@ -169,6 +170,6 @@ export async function readSettingsFile(path: string): Promise<string | undefined
   } catch (error) {
     if (error instanceof CliError) throw error;
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }

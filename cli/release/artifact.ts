@@ -10,7 +10,8 @@ import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarbal
 import { gunzip } from '../../verifier/node/gunzip.ts';
 import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
-import { CliError, systemCode } from '../errors.ts';
+import { CliError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { packWithNpm } from '../npm/npm.ts';
 import { gitFiles } from './pack/git.ts';
 import { describeNotes, repack, type PackNotes } from './pack/repack.ts';
@@ -45,7 +46,7 @@ export async function readArtifact(path: string): Promise<Artifact> {
     bytes = new Uint8Array(await readFile(path));
   } catch (error) {
     if (error instanceof CliError) throw error;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
   return { path, bytes, sha512: sha512(bytes), checked: await checkTarball(bytes, gunzip) };
 }
@@ -65,7 +66,7 @@ export async function prepareArtifact(
   try {
     isFolder = (await lstat(target)).isDirectory();
   } catch (error) {
-    throw new CliError('BP9003', `${target}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9003', `${target}: ${systemReason(error, 'cannot be read')}`);
   }
   if (!isFolder) return await readArtifact(target);
   // One for each, because two packages of a monorepo could have tarballs of one name.

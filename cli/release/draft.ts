@@ -41,7 +41,8 @@ import {
   WITHDRAWAL_PAYLOAD_TYPE,
   type Withdrawal,
 } from '../../verifier/statements/withdrawal.ts';
-import { CliError, configError, systemCode } from '../errors.ts';
+import { CliError, configError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import type { Signer } from '../keys/signer.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 
@@ -100,8 +101,12 @@ export async function loadDraft(path: string): Promise<Draft> {
     const text = (await readFile(path, 'utf8')).replace(/\n$/, '');
     return parseDraft(text, dirname(path));
   } catch (error) {
-    const detail = systemCode(error) ?? (error instanceof Error ? error.message : String(error));
-    throw configError(`${path}: ${detail}`, 'make it with bftpkg release prepare', error);
+    const detail = systemReason(error);
+    throw configError(
+      `${path}: ${detail}`,
+      'bftpkg release prepare, package register and package propose-change make drafts',
+      error,
+    );
   }
 }
 

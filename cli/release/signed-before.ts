@@ -9,6 +9,7 @@ import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { createWholeFile, makePrivateFolder } from '../../verifier/node/durable-file.ts';
 import { draftId, type Draft } from './draft.ts';
 
@@ -67,7 +68,7 @@ async function keep(note: Note): Promise<void> {
     return;
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') {
-      throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be written'}`);
+      throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be written')}`);
     }
   }
   await requireSame(note);

@@ -21,6 +21,7 @@ import { asError } from '../client/hedge.ts';
 import { isRuling, type ReplicaClient, type SubmissionStatus } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode, type ReplicaFailure, type TransportError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { hasDigest } from '../npm/artifact-store.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import { EmptyLogError, type LogSession, type Verified } from '../session/log-session.ts';
@@ -108,7 +109,7 @@ async function readIfThere(path: string): Promise<Uint8Array | undefined> {
     return new Uint8Array(await readFile(path));
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }
 

@@ -14,6 +14,7 @@ import {
 import type { ForkError, ForkEvidence } from '../../verifier/evidence/trust.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { createWholeFile } from '../../verifier/node/durable-file.ts';
 
 /**
@@ -89,7 +90,7 @@ export async function keepForkEvidence(error: ForkError, folder: string): Promis
     kept = `./${name}`;
   } catch (cause) {
     isKept = false;
-    kept = `could not be written to ${path}: ${systemCode(cause) ?? String(cause)}`;
+    kept = `could not be written to ${path}: ${systemReason(cause)}`;
   }
   const both = await signersOfBoth(fork);
   return new CliError(

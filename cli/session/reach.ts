@@ -21,7 +21,7 @@ import { rosterWeights, type Roster } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
 import { asError } from '../client/hedge.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
-import { describeFailure } from '../output/diagnose.ts';
+import { describeFailure, RETRY_HINTS } from '../output/diagnose.ts';
 
 /** Asks a replica for its checkpoint note, by address. */
 export type AskCheckpoint = (url: string) => Promise<SignedNote>;
@@ -133,7 +133,7 @@ function unreachable(
   const message = unreachableMessage(answered, roster.replicas.length, needed);
   return new CliError('BP7001', message, {
     details: failures.map(({ url, error }) => [url, describeFailure(error)] as const),
-    hints: ['try again, or use --bundle <file>', 'bftpkg explain BP7001'],
+    hints: RETRY_HINTS,
   });
 }
 

@@ -6,6 +6,7 @@ import { dirname, join, resolve } from 'node:path';
 
 import type { Context, Globals } from '../context.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { BASELINE_BYTES_MAX, parseBaseline } from '../policy/baseline.ts';
 import {
   CONFIG_FORMAT,
@@ -140,7 +141,7 @@ async function readText(path: string, bytesMax?: number): Promise<string | undef
   } catch (error) {
     if (error instanceof CliError) throw error;
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw configError(`${path}: ${systemCode(error) ?? 'cannot be read'}`, undefined, error);
+    throw configError(`${path}: ${systemReason(error, 'cannot be read')}`, undefined, error);
   }
 }
 

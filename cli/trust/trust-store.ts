@@ -7,6 +7,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import type { TrustState } from '../../verifier/evidence/trust.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson } from '../../verifier/json.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { makePrivateFolder, replaceFile } from '../../verifier/node/durable-file.ts';
 import { withFileLock } from './file-lock.ts';
 
@@ -45,7 +46,7 @@ export class TrustStore {
       text = await readFile(this.path, 'utf8');
     } catch (error) {
       if (systemCode(error) === 'ENOENT') return undefined;
-      throw new CliError('BP9004', `${this.path}: ${systemCode(error) ?? 'cannot be read'}`);
+      throw new CliError('BP9004', `${this.path}: ${systemReason(error, 'cannot be read')}`);
     }
     try {
       const state = parseTrustState(text);

@@ -1,7 +1,8 @@
 // One question to an SSH agent, one answer, one connection.
 import { connect } from 'node:net';
 
-import { CliError, systemCode } from '../../errors.ts';
+import { CliError } from '../../errors.ts';
+import { systemReason } from '../../system-reasons.ts';
 import { AgentAnswerError, encodeFrame, frameLength } from './wire.ts';
 
 const LENGTH_BYTES = 4;
@@ -60,7 +61,7 @@ export async function exchange(
       });
       connection.once('end', () => reject(agentError('closed the connection without an answer')));
       connection.once('error', (error) => {
-        reject(agentError(`${socket}: ${systemCode(error) ?? 'cannot be reached'}`));
+        reject(agentError(`${socket}: ${systemReason(error, 'cannot be reached')}`));
       });
       connection.write(encodeFrame(request));
     });
