@@ -1,97 +1,33 @@
 // Maintainers with checkouts of their own, who meet in the mailboxes only: what each is shown, what they
 // sign, and what replicas, co-maintainers and files that lie can make them sign (nothing).
 import assert from 'node:assert/strict';
-import { cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
-import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
-import { statementHash, type Envelope } from '../../verifier/dsse.ts';
+import { CoMaintainers, yes, type Person } from '../../fixtures/co-maintainers.ts';
+import type { FakeLog } from '../../fixtures/fake-log.ts';
+import { statementHash } from '../../verifier/dsse.ts';
 import { canonicalJson, type JsonObject } from '../../verifier/json.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
-type Person = 'alice' | 'bob' | 'carol' | 'mallory';
-const PEOPLE: readonly Person[] = ['alice', 'bob', 'carol', 'mallory'];
-
 describe('agreement on a release', () => {
+  let people: CoMaintainers;
   let fake: FakeLog;
-  let number = 0;
-  const versionOf = (): string => `1.${number}.0`;
-  const folderOf = (person: Person): string => join(fake.home, 'checkouts', person);
-
-  /** Runs the program as a person, in their checkout, with their own state and keys. */
-  async function as(
-    person: Person,
-    argv: readonly string[],
-    answer?: (question: string) => string,
-  ): Promise<Outcome> {
-    const home = join(fake.home, 'people', person);
-    return await fake.run(argv, {
-      cwd: folderOf(person),
-      env: { HOME: home },
-      ...(answer === undefined ? {} : { ask: async (question) => answer(question) }),
-    });
-  }
-  const yes = (question: string): string => /"([^"]+)"/.exec(question)?.[1] ?? '';
-
-  /** The next version, as everybody has it checked out. */
-  async function checkOut(people: readonly Person[] = PEOPLE): Promise<void> {
-    for (const person of people) {
-      const folder = folderOf(person);
-      await rm(folder, { recursive: true, force: true });
-      await mkdir(folder, { recursive: true });
-      await cp(join(fake.project, 'bftpkg.json'), join(folder, 'bftpkg.json'));
-      const manifest = { name: 'left-pad', version: versionOf(), files: ['index.js'] };
-      await writeFile(join(folder, 'package.json'), JSON.stringify(manifest));
-      await writeFile(join(folder, 'index.js'), `exports.version = ${number};\n`);
-    }
-  }
-
-  const edit = (person: Person, file: string, content: string): Promise<void> =>
-    writeFile(join(folderOf(person), file), content);
-
-  async function prepare(person: Person): Promise<string> {
-    const done = await as(person, ['release', 'prepare', '--key', person], yes);
-    assert.equal(done.code, EXIT.verified, done.stdout + done.stderr);
-    return /statement ([0-9a-f]{64})/.exec(done.stdout)?.[1] ?? '';
-  }
-
-  const mailboxes = (): readonly Map<string, Envelope>[] =>
-    fake.replicas.map(({ proposals }) => proposals);
-  const lines = (id: string): number => mailboxes()[0]?.get(id)?.signatures.length ?? 0;
+  const versionOf = (): string => people.version;
+  const folderOf = (person: Person): string => people.folderOf(person);
+  const as: CoMaintainers['as'] = (...how) => people.as(...how);
+  const edit: CoMaintainers['edit'] = (...what) => people.edit(...what);
+  const prepare = (person: Person): Promise<string> => people.prepare(person);
+  const mailboxes = (): CoMaintainers['mailboxes'] => people.mailboxes;
+  const lines = (id: string): number => people.lines(id);
 
   before(async () => {
-    fake = await FakeLog.start();
-    await checkOut();
-    const keys: string[] = [];
-    for (const person of PEOPLE) {
-      const made = await as(person, ['key', 'generate', person, '--no-passphrase', '--json']);
-      assert.equal(made.code, 0, made.stderr);
-      const { result } = JSON.parse(made.stdout) as { result: { publicKey: string } };
-      keys.push(`${person}=${result.publicKey}`);
-    }
-    const all = keys.slice(0, 3).flatMap((each) => ['--maintainer', each]);
-    const set = join(fake.home, 'set.json');
-    const register = ['package', 'register', 'left-pad', '--faulty', '1', ...all, '--key', 'alice'];
-    const made = await as('alice', [...register, '--out', set]);
-    assert.equal(made.code, 0, made.stderr);
-    for (const person of ['bob', 'carol'] as const) {
-      const signed = await as(person, ['package', 'sign', set, '--key', person], yes);
-      assert.equal(signed.code, 0, signed.stderr);
-    }
-    const submitted = await as('alice', ['package', 'submit', set]);
-    assert.equal(submitted.code, 0, submitted.stderr);
+    people = await CoMaintainers.start();
+    ({ fake } = people);
   });
   after(() => fake.stop());
-  beforeEach(async () => {
-    number++;
-    for (const replica of fake.replicas) {
-      replica.misbehave = undefined;
-      replica.proposals.clear();
-      replica.requests.length = 0;
-    }
-    await checkOut();
-  });
+  beforeEach(() => people.nextVersion());
 
   it('goes from one checkout to the other and into the log, without a file between them', async () => {
     const id = await prepare('alice');
@@ -109,7 +45,7 @@ describe('agreement on a release', () => {
   });
 
   it('shows a signer what changes, before anything is signed', async () => {
-    for (const person of PEOPLE) {
+    for (const person of ['alice', 'bob'] as const) {
       await edit(person, 'index.js', `${'grown '.repeat(50)}\n`);
       await edit(person, 'extra.js', 'new\n');
       const manifest = {
