@@ -138,6 +138,11 @@ export class LedgerApplication implements Application {
     if (execution === undefined) return { proposal: undefined, refused };
     const header = headerOf(execution, parent, timestampMs, this.#state.roster.origin);
     this.#executions.put(headerDigest(header), execution);
+    // From here on its artifacts are promised. One that went while others were judged is not there to vote
+    // for; what names it stays in the pool, and is refused for the next batch.
+    if (artifactRefusal(execution.artifacts, this.#artifacts) !== undefined) {
+      return { proposal: undefined, refused };
+    }
     return { proposal: { header, body: execution.entries, ...contentOf(execution) }, refused };
   }
 

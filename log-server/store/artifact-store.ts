@@ -72,7 +72,7 @@ export interface ArtifactStore {
   ): Promise<ArtifactPut>;
   /** What a held artifact says about itself; `undefined` when it is not held. */
   facts(sha512: string): Promise<ArtifactFacts | undefined>;
-  /** Artifacts that releases in the log name and that are not held: fetch them from other replicas. */
+  /** Artifacts that the log or a batch under vote names and that are not held: fetch them from others. */
   missing(countMax: number): Promise<readonly string[]>;
   /** The bytes; `undefined` when not held, or when they no longer have their digest. */
   read(sha512: string): Promise<ArtifactContent | undefined>;

@@ -371,6 +371,50 @@ describe('room for what a vote waits for', () => {
   );
 });
 
+describe('an artifact of a batch under vote', () => {
+  const [a, b, c] = ['1.0.0', '1.1.0', '1.2.0'].map((version) =>
+    artifactOf({ name: 'left-pad', version }),
+  );
+  assert.ok(a && b && c, 'three artifacts');
+  const limits = { unwantedBytesMax: a.bytes.length, voteBytesMax: a.bytes.length };
+  const promised = (): ReadonlySet<string> => new Set([a.sha512]);
+
+  // A faulty leader has it voted for, and a stranger's upload would take it from the only replicas that
+  // have it: then the batch is mandated for ever, and nobody can check it.
+  for (const purpose of ['offer', 'vote'] as const) {
+    it(
+      `is never pushed out by an ${purpose}, however old it is`,
+      inBench(
+        async ({ artifacts, clock }) => {
+          await artifacts.put(a.sha512, chunksOf(a.bytes));
+          for (const { sha512, bytes } of [b, c]) {
+            clock.now += UNWANTED_SECONDS_MAX + 1;
+            await artifacts.put(sha512, chunksOf(bytes), purpose);
+          }
+          assert.ok(artifacts.factsNow(a.sha512) !== undefined, 'promised: it stays');
+          assert.ok(artifacts.factsNow(c.sha512) !== undefined, 'and takes no room from others');
+          assert.equal(artifacts.factsNow(b.sha512), undefined, 'what nobody promised goes');
+        },
+        { ...limits, voteBytesMax: 0, promised },
+      ),
+    );
+  }
+
+  it(
+    'is fetched again when it was found damaged',
+    inBench(
+      async ({ artifacts, folder }) => {
+        await artifacts.put(a.sha512, chunksOf(a.bytes));
+        assert.deepEqual(await artifacts.missing(10), []);
+        await rm(join(folder, pathOf(a.sha512)));
+        assert.equal(await artifacts.read(a.sha512), undefined);
+        assert.deepEqual(await artifacts.missing(10), [a.sha512]);
+      },
+      { ...limits, promised },
+    ),
+  );
+});
+
 describe('FolderArtifacts.read', () => {
   const damages: readonly (readonly [why: string, damage: (path: string) => Promise<void>])[] = [
     ['a flipped bit', async (path) => writeFile(path, LEFT_PAD.bytes.with(50, 1))],

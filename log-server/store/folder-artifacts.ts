@@ -80,6 +80,12 @@ export interface FolderArtifactsParts {
   readonly gunzip: Gunzip;
   /** Wall clock, Unix seconds. */
   readonly nowSeconds: () => number;
+  /**
+   * Artifacts (hex SHA-512) that a batch names for which this replica votes or has voted: they stay until
+   * it is decided. Whoever has no votes has none. They don't count as what fills the room: a faulty
+   * leader's batches, of which consensus keeps a handful, would keep those of the next one out.
+   */
+  readonly promised?: () => ReadonlySet<string>;
   /** For tests: less than `UNWANTED_BYTES_MAX`. */
   readonly unwantedBytesMax?: number;
   /** For tests: less than `VOTE_BYTES_MAX`. */
@@ -94,6 +100,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   readonly #tables: ArtifactTables;
   readonly #gunzip: Gunzip;
   readonly #nowSeconds: () => number;
+  readonly #promised: () => ReadonlySet<string>;
   readonly #unwantedBytesMax: number;
   readonly #voteBytesMax: number;
   readonly #smallBytesMax: number;
@@ -109,6 +116,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     this.#tables = parts.tables;
     this.#gunzip = parts.gunzip;
     this.#nowSeconds = parts.nowSeconds;
+    this.#promised = parts.promised ?? (() => new Set());
     this.#unwantedBytesMax = parts.unwantedBytesMax ?? UNWANTED_BYTES_MAX;
     this.#voteBytesMax = parts.voteBytesMax ?? VOTE_BYTES_MAX;
     this.#smallBytesMax = parts.smallBytesMax ?? SMALL_BYTES_MAX;
@@ -138,7 +146,10 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   }
 
   async missing(countMax: number): Promise<readonly string[]> {
-    return this.#tables.missing(countMax);
+    const missing = this.#tables.missing(countMax);
+    // A vote's as well: one that was found damaged has to be here when the batch is proposed again.
+    const promised = [...this.#promised()].filter((sha512) => !this.hasNow(sha512));
+    return [...missing, ...promised].slice(0, countMax);
   }
 
   async put(
@@ -298,22 +309,38 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     if (this.#tables.isWanted(sha512)) return;
     const isVote = purpose === 'vote';
     const bytesMax = this.#unwantedBytesMax + (isVote ? this.#voteBytesMax : 0);
-    if (this.#tables.unwantedBytes() < bytesMax) return;
+    if (this.#tables.unwantedBytes() < bytesMax || this.#fillingBytes() < bytesMax) return;
     const now = this.#nowSeconds();
     // A vote's room can only be full of what replicas have proposed and not decided. There the oldest goes
     // whatever its age, so that a faulty leader's batches never keep out those of the next one.
     const before = isVote ? Number.MAX_SAFE_INTEGER : now - UNWANTED_SECONDS_MIN;
-    for (const old of this.#tables.unwantedBefore(before, EXPIRE_COUNT_MAX)) {
+    const promised = this.#promised();
+    const olds = this.#tables.unwantedBefore(before, EXPIRE_COUNT_MAX + promised.size);
+    const expired = new Set(this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MAX, olds.length));
+    let dropped = 0;
+    for (const old of olds) {
+      if (dropped === EXPIRE_COUNT_MAX) break;
       // Those that have had their day all go; the others, oldest first, only as far as needed.
-      const hasRoom = this.#tables.unwantedBytes() < bytesMax;
-      if (hasRoom && !this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MAX, 1).includes(old))
-        break;
+      if (this.#fillingBytes() < bytesMax && !expired.has(old)) break;
+      // As it is now, with nothing waited for between here and the row: a vote may just have been cast.
+      if (this.#promised().has(old)) continue;
       // The row first: a file without a row is only lost room, a row without a file a broken promise.
       this.#tables.drop(old);
+      dropped += 1;
       await rm(this.#path(old), { force: true });
     }
-    if (this.#tables.unwantedBytes() < bytesMax) return;
+    if (this.#fillingBytes() < bytesMax) return;
     throw new StorageBusyError('no room for artifacts that no release names yet');
+  }
+
+  /** Bytes of held artifacts that neither the log nor a batch under vote names. */
+  #fillingBytes(): number {
+    let bytes = this.#tables.unwantedBytes();
+    for (const sha512 of this.#promised()) {
+      const size = this.#tables.facts(sha512)?.size;
+      if (size !== undefined && !this.#tables.isWanted(sha512)) bytes -= size;
+    }
+    return bytes;
   }
 
   async #receive(path: string, sha512: string, source: AsyncIterable<Uint8Array>): Promise<number> {

@@ -376,12 +376,14 @@ class Rebuild {
   // Every one is read: the index says what is in it, and a vote depends on that.
   async #indexArtifacts(tables: Tables, promised: readonly string[]): Promise<void> {
     const { folder, gunzip, nowMs } = this.#options;
+    const promisedSet = new Set(promised);
     const open = (index: Tables): Promise<FolderArtifacts> =>
       FolderArtifacts.open({
         folder: join(folder, ARTIFACTS_FOLDER),
         tables: index.artifacts,
         gunzip,
         nowSeconds: () => Math.floor(nowMs() / 1000),
+        promised: () => promisedSet,
       });
     const artifacts = await open(tables);
     for await (const sha512 of artifacts.files()) {

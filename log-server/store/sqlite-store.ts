@@ -196,8 +196,10 @@ export class SqliteStore implements Store {
       case 'record':
         return batches.putRecord(write.name, write.value);
       case 'body':
+        this.#executions.keep(write.digest);
         return batches.putBody(write.digest, write);
       case 'drop-body':
+        this.#executions.release(write.digest);
         return batches.deleteBody(write.digest);
       case 'commit':
         assert(execution !== undefined, 'a commit has its execution');

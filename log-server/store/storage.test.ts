@@ -314,6 +314,36 @@ describe('SqliteStore.write', () => {
   );
 
   it(
+    'promises the artifacts of a batch with the vote for it, also after a restart, until it is decided',
+    inFolder(async (folder) => {
+      const batch = await session(folder, async (storage) => {
+        const author = new Author(storage.view);
+        await upload(storage, LEFT_PAD);
+        await commitAll(storage, author.set('left-pad'));
+        const built = await buildAll(storage, [author.release(LEFT_PAD.release)]);
+        assert.ok(built, 'a batch');
+        const { header, body } = built;
+        await storage.store.write([{ kind: 'body', digest: headerDigest(header), header, body }]);
+        return built;
+      });
+      edit(folder, 'DELETE FROM artifacts');
+      await session(folder, async (storage) => {
+        assert.deepEqual(await storage.artifacts.missing(10), [LEFT_PAD.sha512], 'still promised');
+        await upload(storage, LEFT_PAD);
+        await storage.store.write([commitOf(batch)]);
+      });
+      edit(folder, 'DELETE FROM artifacts');
+      await session(folder, async (storage) => {
+        assert.deepEqual(
+          await storage.artifacts.missing(10),
+          [],
+          'a damaged index, and no promise',
+        );
+      });
+    }),
+  );
+
+  it(
     'ends an epoch with the batch of the next roster',
     inFolder(async (folder) => {
       const closing = await session(folder, async (storage) => {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Envelope } from '../../verifier/dsse.ts';
 import type { Gunzip } from '../../verifier/archive/gzip.ts';
 import type { BatchBase } from '../../verifier/ledger/view.ts';
+import { headerDigest } from '../../verifier/replication/encode.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { CommittedRecord } from '../consensus/types.ts';
 import type { Application, BatchLimits } from '../ledger/application.ts';
@@ -100,6 +101,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       tables: tables.artifacts,
       gunzip,
       nowSeconds: () => Math.floor(nowMs() / 1000),
+      promised: () => executions.promised(),
     });
     const application = new LedgerApplication({ state, artifacts, executions, verifier, nowMs });
     const execute = async ({ header, body }: CommittedRecord): Promise<void> => {
@@ -110,6 +112,12 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     };
     const store = new SqliteStore({ database, tables, state, executions, identity, execute });
     await store.verifyCheckpoint(verifier);
+    // What was promised with a vote before the restart is promised still. A body that is not valid here
+    // can't be decided either, and promises nothing.
+    for (const { header, body } of tables.batches.bodies()) {
+      executions.keep(headerDigest(header));
+      await application.validate(header, body, limits, { artifacts: 'skip' });
+    }
     const artifactCounts: Storage['artifactCounts'] = () => tables.artifacts.counts();
     const heldAfter: Storage['heldAfter'] = (after, countMax) =>
       tables.artifacts.held(after, countMax);
