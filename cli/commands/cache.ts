@@ -78,7 +78,9 @@ async function countAll(
 }
 
 function describe({ files, bytes }: Count): string {
-  return `${files} files, ${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  const size =
+    bytes < 2 ** 20 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return `${files} files, ${size}`;
 }
 
 function report(command: string, folder: string, lines: readonly string[], counts: object): Report {

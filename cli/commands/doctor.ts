@@ -6,6 +6,7 @@ import { join } from 'node:path';
 
 import { forkAmong, isQuorum, openViews, sizeOf, type Views } from '../audit/compare-views.ts';
 import { withAccess, type Access } from '../audit/access.ts';
+import { isNotReady } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
@@ -293,6 +294,9 @@ async function checkLog(invocation: Invocation, access: Access): Promise<readonl
   const views = await openViews(access.replicas, access.pin, access.verifier, context.signal);
   const fork = forkAmong(views.views);
   if (fork !== undefined) throw await keepForkEvidence(fork, context.cwd);
+  if (views.views.length === 0 && views.failures.every(({ error }) => isNotReady(error))) {
+    return [emptyLogCheck(access)];
+  }
   const ahead = [...glances.values()].flatMap(({ aheadSeconds }) => aheadSeconds ?? []);
   const clock = judgeClock(ahead, access.replicas.length);
   return [
@@ -301,6 +305,13 @@ async function checkLog(invocation: Invocation, access: Access): Promise<readonl
     clockCheck(clock, access.checkpointAgeMaxSeconds),
     ...freshnessChecks(views, clock, access.checkpointAgeMaxSeconds, nowSeconds),
   ];
+}
+
+// A log shows its first checkpoint with its first entry. That is no fault of anybody's connection.
+function emptyLogCheck({ replicas }: Access): Check {
+  const text = `${replicas.length} of ${replicas.length} replicas answer; the log has no entry yet`;
+  const fix = 'publish something first: bftpkg package register <name>';
+  return { name: 'log', status: 'warn', text, fix };
 }
 
 function replicaChecks(

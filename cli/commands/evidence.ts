@@ -11,6 +11,7 @@ import { asError } from '../client/hedge.ts';
 import type { ReplicaClient } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { configError, systemCode, UnreachableError, usageError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { checkDocument, DOCUMENT_BYTES_MAX } from '../evidence/check-file.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import {
@@ -61,9 +62,8 @@ async function readDocument(path: string): Promise<Uint8Array> {
       await file.close();
     }
   } catch (error) {
-    const code = systemCode(error);
-    if (code === undefined) throw error;
-    throw configError(`${path}: ${code}`, undefined, error);
+    if (systemCode(error) === undefined) throw error;
+    throw configError(`${path}: ${systemReason(error)}`, undefined, error);
   }
 }
 
@@ -172,9 +172,10 @@ async function save(folder: string, id: string, document: Uint8Array): Promise<s
   try {
     await createFile(path, document, 0o644);
   } catch (error) {
-    const code = systemCode(error);
     // The same document from another time is as good.
-    if (code !== 'EEXIST') throw configError(`${path}: ${code ?? String(error)}`, undefined, error);
+    if (systemCode(error) !== 'EEXIST') {
+      throw configError(`${path}: ${systemReason(error)}`, undefined, error);
+    }
   }
   return path;
 }

@@ -107,6 +107,10 @@ export async function hookCheck(
   const { project } = globals;
   const plan = await planOf(project, options, version);
   const changes = await plannedChanges(project, plan);
+  // Where there is nothing to take out, nobody has changed anything.
+  if (changes.length > 0 && (await removals(project)).length === 0) {
+    throw new CliError('BP9004', 'this project has no hook', { hints: ['bftpkg hook install'] });
+  }
   if (changes.length > 0) {
     throw new CliError('BP9004', 'the hook is not in place, or was changed', {
       details: changes.map(({ path, before }) => [

@@ -26,20 +26,22 @@ const GITLAB_INCLUDE = `include:
  * Plans the files for a build server. A file of people's own is never changed: what it needs is said.
  *
  * @param host `github`, `gitlab`, or another word for none
+ * @param version of bftpkg that the job runs: whatever is newest one day is nothing that anybody has looked at
  * @param read the text of a file; `undefined` when there is none
  */
 export async function planPipeline(
   project: string,
   host: string | undefined,
+  version: string,
   read: (path: string) => Promise<string | undefined>,
 ): Promise<Pipeline> {
   const plan = async (name: string, after: string): Promise<PlannedFile> => {
     const path = join(project, name);
     return { path, before: await read(path), after };
   };
-  if (host === 'github') return { files: [await plan(GITHUB_PATH, GITHUB)], next: [] };
+  if (host === 'github') return { files: [await plan(GITHUB_PATH, github(version))], next: [] };
   if (host !== 'gitlab') return { files: [], next: [] };
-  const files = [await plan(GITLAB_PATH, GITLAB)];
+  const files = [await plan(GITLAB_PATH, gitlab(version))];
   const main = await read(join(project, GITLAB_MAIN));
   if (main === undefined) files.push(await plan(GITLAB_MAIN, GITLAB_INCLUDE));
   const isIncluded = main === undefined || main.includes('.gitlab/bftpkg.yml');
@@ -49,7 +51,9 @@ export async function planPipeline(
   };
 }
 
-const GITHUB = `# Verifies every dependency before anything of it is installed.
+const github = (
+  version: string,
+): string => `# Verifies every dependency before anything of it is installed.
 name: bftpkg
 on: [push, pull_request]
 permissions:
@@ -63,11 +67,13 @@ jobs:
       - uses: actions/setup-node@v4
         with:
           node-version: 22
-      - run: npx --yes --ignore-scripts bftpkg verify --format github --no-input
+      - run: npx --yes --ignore-scripts bftpkg@${version} verify --format github --no-input
 `;
 
 // .pre comes before every other stage, whatever the project calls its own.
-const GITLAB = `# Verifies every dependency before anything of it is installed.
+const gitlab = (
+  version: string,
+): string => `# Verifies every dependency before anything of it is installed.
 bftpkg:
   stage: .pre
   # Pin it to a digest that you have looked at.
@@ -77,7 +83,7 @@ bftpkg:
     GIT_STRATEGY: clone
   cache: []
   script:
-    - npx --yes --ignore-scripts bftpkg verify --no-input --report junit=bftpkg-junit.xml
+    - npx --yes --ignore-scripts bftpkg@${version} verify --no-input --report junit=bftpkg-junit.xml
   artifacts:
     when: always
     reports:

@@ -40,7 +40,11 @@ const RULES = [
 ] as const;
 
 /** `init`. */
-export async function init(invocation: Invocation, options: InitOptions): Promise<Report> {
+export async function init(
+  invocation: Invocation,
+  options: InitOptions,
+  version: string,
+): Promise<Report> {
   const { globals } = invocation;
   const path = join(globals.project, CONFIG_NAME);
   const before = await readIfThere(path);
@@ -78,7 +82,7 @@ export async function init(invocation: Invocation, options: InitOptions): Promis
         after: today.baseline.text,
       });
     }
-    const pipeline = await planPipeline(globals.project, options.ci, readIfThere);
+    const pipeline = await planPipeline(globals.project, options.ci, version, readIfThere);
     files.push(...pipeline.files);
     const lines = [
       ...describeLog(pin, roster),

@@ -122,7 +122,8 @@ export async function baselineList({ context, globals }: Invocation): Promise<Re
   const lines = packages.map(({ name, version, codes }) => {
     return `${name}${version === null ? '' : `@${version}`}  ${codes.join(' ')}`;
   });
-  return doneReport('policy baseline list', { data, lines: [...lines, path] });
+  const shown = lines.length === 0 ? ['no packages: everything has to be verified'] : lines;
+  return doneReport('policy baseline list', { data, lines: [...shown, path] });
 }
 
 async function finish(

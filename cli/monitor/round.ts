@@ -234,6 +234,12 @@ function laggards({ views }: Views, { ledger }: FsckResult): readonly Notice[] {
   });
 }
 
+// A monitor that was told of too few replicas never has a quorum, however well they are.
+function unnamed({ newest }: Views, named: number): string {
+  const all = newest?.roster.replicas.length ?? 0;
+  return named >= all ? '' : `; the log has ${all}: name all of them in the configuration`;
+}
+
 // What is out of order now: by id, what it is.
 function troublesOf(
   { config, nowSeconds }: RoundRequest,
@@ -248,7 +254,8 @@ function troublesOf(
     troubles.set(`replica ${url}`, ['replica', `${url}: ${describeFailure(asError(error))}`]);
   }
   if (!isQuorum(views)) {
-    const text = `no quorum: ${views.views.length} of ${config.replicas.length} replicas answered`;
+    const named = config.replicas.length;
+    const text = `no quorum: ${views.views.length} of ${named} replicas answered${unnamed(views, named)}`;
     troubles.set('quorum', ['quorum', text]);
   }
   const { newest } = views;

@@ -113,7 +113,8 @@ export function diagnoseFailures(
     SEVERITY.indexOf(codeEntry(publicCode(error.code)).exit);
   const worst = refusals.toSorted((a, b) => rank(a) - rank(b))[0];
   if (worst !== undefined && decisive) {
-    return { ...diagnoseRefusal(worst), details };
+    const refusal = diagnoseRefusal(worst);
+    return { ...refusal, details: [...refusal.details, ...details] };
   }
   return diagnostic('BP7001', message, {
     details,

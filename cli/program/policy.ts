@@ -15,7 +15,7 @@ interface InitFlags {
 }
 
 /** Adds `init`. */
-export function addInit(program: Command, run: Run): void {
+export function addInit(program: Command, version: string, run: Run): void {
   program
     .command('init')
     .description('set a project up: bftpkg.json, and a baseline where one is needed')
@@ -40,7 +40,7 @@ export function addInit(program: Command, run: Run): void {
     .action((options: InitFlags) =>
       run('init', async (invocation) => {
         const { init } = await import('../commands/init.ts');
-        return await init(invocation, options);
+        return await init(invocation, options, version);
       }),
     );
 }

@@ -101,7 +101,7 @@ export function buildProgram(version: string, run: Run): Command {
     );
 
   addInspecting(program, run);
-  addInit(program, run);
+  addInit(program, version, run);
   addPolicy(program, run);
   addBundle(program, run);
 
