@@ -731,6 +731,37 @@ describe('the socket', () => {
   }
 });
 
+describe('a body that is refused before its end', () => {
+  // What is left of it would be read as the next request.
+  const rest = 'GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n';
+  const rows: readonly (readonly [why: string, head: string, status: string])[] = [
+    ['too long', 'POST /v1/entries HTTP/1.1\r\nhost: a\r\ncontent-length: 70000\r\n\r\n', '413'],
+    ['for no route', 'PUT /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 70000\r\n\r\n', '404'],
+    [
+      'under no digest',
+      'PUT /v1/artifacts/x HTTP/1.1\r\nhost: a\r\ncontent-length: 70000\r\n\r\n',
+      '400',
+    ],
+  ];
+  for (const [why, head, status] of rows) {
+    it(`is the last on its connection: ${why}`, async () => {
+      const socket = createConnection(server.port, HOST);
+      const received: Buffer[] = [];
+      socket.on('data', (chunk: Buffer) => {
+        received.push(chunk);
+        if (received.length === 1) socket.write(rest);
+      });
+      socket.on('error', () => undefined);
+      socket.write(head);
+      await new Promise((resolve) => socket.once('close', resolve));
+      const text = Buffer.concat(received).toString();
+      assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `));
+      assert.match(text, /\r\nconnection: close\r\n/i);
+      assert.equal(text.match(/HTTP\/1\.1 /g)?.length, 1, text);
+    });
+  }
+});
+
 async function pause(milliseconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
