@@ -48,6 +48,7 @@ import { Driver } from './node/driver.ts';
 import { Follower } from './node/follower.ts';
 import { othersOf, type Source } from './node/follower.ts';
 import type { Clocks } from './node/driver.ts';
+import { entryOf } from './node/entry-of.ts';
 import { EvidenceKeeper } from './node/evidence-keeper.ts';
 import { healthChecks, readinessChecks } from './node/health.ts';
 import type { Vitals } from './node/health.ts';
@@ -132,6 +133,8 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
         self: suffrage.kind === 'voter' ? publicKeyHex(suffrage.keys.vote.publicKey) : 'observer',
         limits: DEFAULT_LIMITS,
         timing: timingOf(setup.config),
+        entryOf,
+        createHash: () => createHash('sha256'),
         mutants: NO_MUTANTS,
       },
       durable,
@@ -697,6 +700,7 @@ export class ReplicaNode {
         [...this.#intake.refusals].map(([key, count]) => [this.#transport.nameOf(key), count]),
       ),
       ignored: this.#driver.ignored,
+      prefetched: core.summary.prefetched,
       waitingSubmissions: this.#submissions.waiting,
       misbehaviourReports: (await this.#keeper.list()).length,
       contradictions: (await this.#contradictions.list()).length,

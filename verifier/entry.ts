@@ -1,6 +1,6 @@
 // Entries: the content of the log's leaves (DESIGN 4.5). A batch is its statement entries and then one
 // commit entry, so the last leaf under a checkpoint always says the root of the map.
-import { utf8 } from './bytes.ts';
+import { concat, utf8 } from './bytes.ts';
 import { envelopeJson, readEnvelope, textOfEnvelope, type Envelope } from './dsse.ts';
 import { encodeHex } from './encoding.ts';
 import { VerifyError, quote } from './errors.ts';
@@ -165,6 +165,21 @@ export function envelopeFinder(time: number): (data: Uint8Array) => EnvelopePlac
     }
     return undefined;
   };
+}
+
+/**
+ * Puts a canonical envelope's text into an entry, unread: the other way round of `envelopeFinder`. Of any
+ * other text it makes bytes that `parseEntry` refuses.
+ *
+ * @param time Unix seconds
+ * @returns undefined when the time is none of an entry's
+ */
+export function entryAround(
+  text: Uint8Array,
+  kind: StatementKind,
+  time: number,
+): Uint8Array | undefined {
+  return isEntryTime(time) ? concat(ENTRY_HEAD, text, utf8(tailOf(kind, time))) : undefined;
 }
 
 const HEAD_TEXT = '{"envelope":';

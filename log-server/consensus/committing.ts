@@ -7,6 +7,7 @@ import { obtain } from './fetching.ts';
 import { Members } from '../../verifier/replication/members.ts';
 import type { CosignMessage, PeerId, ReplicaIndex } from '../../verifier/replication/messages.ts';
 import { refileProposals } from './normal-case.ts';
+import { forgetAhead } from './prefetching.ts';
 import type { CheckedContent, CosignRequest, IgnoreReason } from './types.ts';
 import { successorProblem } from '../../verifier/replication/validate.ts';
 import { grantCosign } from './voter.ts';
@@ -62,6 +63,7 @@ function startHeight(core: Core): void {
   core.own = { viewChange: core.own.viewChange };
   core.votes.moveTo(core.voter.view, core.nextHeight);
   refileProposals(core);
+  forgetAhead(core);
   // W6: progress; the next timer starts from the beginning.
   core.timerTick = undefined;
   core.timerRound = 0;
@@ -80,6 +82,8 @@ function startNextEpoch(core: Core, roster: NonNullable<CheckedContent['nextRost
   core.newViewSignature = undefined;
   core.votes = new VoteBook(members.count, 0, core.nextHeight);
   core.proposals = {};
+  core.sentAhead = undefined;
+  core.received = undefined;
   core.own = {};
   core.wish = 0;
   core.wishes = Array.from({ length: members.count }, () => 0);

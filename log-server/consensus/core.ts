@@ -25,6 +25,7 @@ import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { Effects } from './effects.ts';
 import { Exposures } from './exposure.ts';
 import { Pool } from './pool.ts';
+import type { Ahead } from './prefetching.ts';
 import type {
   CheckedContent,
   Config,
@@ -151,6 +152,18 @@ export class Core extends Effects {
   readonly relayDue: Map<Digest, number> = new Map();
   starvations: number = 0;
   starvationWitness: Digest | undefined;
+
+  // ---- the batch after the next (prefetching.ts)
+  /** What this replica has sent ahead as the leader, and what it was sent by one. */
+  sentAhead: Ahead | undefined;
+  received: Ahead | undefined;
+  aheadTick: number = NEVER;
+  /** Requests sent ahead, taken in, and found in proposals without being sent again. */
+  readonly prefetched: { sent: number; taken: number; used: number } = {
+    sent: 0,
+    taken: 0,
+    used: 0,
+  };
 
   // ---- others
   readonly peers: Map<PeerId, PeerInfo> = new Map();

@@ -12,6 +12,7 @@ import type {
   CoreEvent,
   CosignedCheckpoint,
   IgnoreReason,
+  LookAheadRequest,
   Misbehaviour,
   Outbound,
   Ready,
@@ -35,6 +36,7 @@ interface Basket {
   readonly check: CheckRequest[];
   readonly admit: AdmitRequest[];
   readonly serve: ServeRequest[];
+  readonly lookAhead: LookAheadRequest[];
   readonly committed: CommittedBatch[];
   cosigned: CosignedCheckpoint | undefined;
   readonly evidence: Misbehaviour[];
@@ -50,6 +52,7 @@ function emptyBasket(): Basket {
     check: [],
     admit: [],
     serve: [],
+    lookAhead: [],
     committed: [],
     cosigned: undefined,
     evidence: [],
@@ -109,6 +112,10 @@ export class Effects {
 
   serve(request: ServeRequest): void {
     this.#basket.serve.push(request);
+  }
+
+  lookAhead(request: LookAheadRequest): void {
+    this.#basket.lookAhead.push(request);
   }
 
   cosigned(checkpoint: CosignedCheckpoint): void {

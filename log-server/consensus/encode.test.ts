@@ -36,14 +36,13 @@ const MALFORMED = (error: unknown): boolean =>
   error instanceof VerifyError && error.code === 'MESSAGE_MALFORMED';
 
 function nameOf(message: Message): string {
-  return message.kind === 'pre-prepare' && message.body === undefined
-    ? 'pre-prepare without a body'
-    : message.kind;
+  if (message.kind !== 'pre-prepare' || message.body !== undefined) return message.kind;
+  return `pre-prepare without ${message.tail === undefined ? 'a body' : 'what was sent ahead'}`;
 }
 
 describe('decodeMessage', () => {
   it('knows every kind', () => {
-    assert.equal(new Set(SAMPLES.map(({ kind }) => kind)).size, 13);
+    assert.equal(new Set(SAMPLES.map(({ kind }) => kind)).size, 14);
   });
 
   for (const message of SAMPLES) {
@@ -83,7 +82,7 @@ describe('decodeMessage', () => {
   const batches = SAMPLES.find(({ kind }) => kind === 'batches');
   const refusals: readonly (readonly [string, Uint8Array])[] = [
     ['nothing', new Uint8Array(0)],
-    ['an unknown kind', Uint8Array.of(13)],
+    ['an unknown kind', Uint8Array.of(14)],
     ['a proof inside of a proof', proofOf(1)],
     // A stack has room for some ten thousand calls.
     ['proofs nested as deep as a message may be long', proofOf(100_000)],

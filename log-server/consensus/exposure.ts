@@ -7,6 +7,9 @@ import type { Limits } from './types.ts';
 /** S2 of Q5: batches that may pass a request by although they had room for it. */
 export const ROOMY_BATCHES_MAX = 8;
 
+// The batch whose requests the leader has sent ahead (prefetching.ts): nothing new gets into it.
+const BEGUN_BATCHES = 1;
+
 // The largest entry. A batch with less room than that may have had none for the next request.
 const ENTRY_BYTES_MAX = 0xffff;
 
@@ -142,13 +145,14 @@ export class Exposures {
  * S of Q5: full batches within which a leader that serves all lanes in turn has taken everything out of
  * one. By number each lane gets a turn in n; by bytes at least half of an n-th of a batch, because the
  * next entry may be too large for the rest of its share (`Pool.draw`). What was committed with the last
- * batch may still be in the lane (`Pool`), so it holds a batch more than we may have with the leader.
+ * batch may still be in the lane (`Pool`), so it holds a batch more than we may have with the leader. And
+ * when something comes there, the batch after the one that is voted on may be begun already.
  */
 export function fairBatches(limits: Limits, members: number): number {
   const { laneRequestsMax, laneBytesMax, batchRequestsMax, batchBytesMax } = limits;
   const byNumber = Math.ceil((members * (laneRequestsMax + batchRequestsMax)) / batchRequestsMax);
   const byBytes = Math.ceil((2 * members * laneBytesMax) / batchBytesMax);
-  return byNumber + byBytes + 2;
+  return byNumber + byBytes + BEGUN_BATCHES + 2;
 }
 
 /**

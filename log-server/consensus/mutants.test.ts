@@ -86,6 +86,22 @@ const KILLS: readonly (readonly [MutantName, string, (mutants: Mutants) => boole
     },
   ],
   [
+    'prefetch-unhashed',
+    'takes what was sent ahead for the batch that is proposed',
+    (mutants) => {
+      const liar = new Liar(0, { mutants });
+      const { header, body } = X;
+      const proposal = prePrepareOf(FOUR, X);
+      const ahead = { kind: 'prefetch', epoch: 0, view: 0, height: 1, start: 0 } as const;
+      liar.say({ ...ahead, requests: [request('not x')] }, [1]);
+      const tail = { prefetched: 1, entries: body.slice(1) };
+      liar.say({ ...proposal, body: undefined, tail }, [1]);
+      liar.say(proposal, [2, 3]);
+      for (let i = 0; i < 3; i++) liar.cluster.run(5);
+      return liar.cluster.node(1).disk.batches[0]?.header.root !== header.root;
+    },
+  ],
+  [
     'evidence-not-told',
     'keeps it to itself that another one has two faces',
     (mutants) => !keepersOfWhisper(cluster(mutants)).includes(2),

@@ -14,6 +14,7 @@ import type {
   PrepareMessage,
   Vote,
 } from '../../verifier/replication/messages.ts';
+import { shortened } from './prefetching.ts';
 import type { IgnoreReason, SignedContent } from './types.ts';
 import { successorProblem } from '../../verifier/replication/validate.ts';
 import { grantCommit, grantPrepare } from './voter.ts';
@@ -302,5 +303,6 @@ export function onSignedVote(
   if (isLive) core.own.prePrepare = bare;
   // Those who voted for a re-proposed batch before have its body; the others ask for it (N11).
   const isFresh = core.voter.active?.mandate !== vote.digest;
-  core.send(core.members.others, isFresh ? { ...bare, body: batch.body } : bare);
+  const body = isFresh ? shortened(core, view, header, batch.body) : {};
+  core.send(core.members.others, { ...bare, ...body });
 }

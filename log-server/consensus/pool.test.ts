@@ -56,6 +56,32 @@ describe('Pool.draw', () => {
     }
   });
 
+  it('keeps a lane its turn while others empty and fill', () => {
+    // Places among the lanes that hold something now would begin with z twice, and pass y over.
+    const waiting = filled('x:1 y:2 z:3,4', { batchRequestsMax: 1 });
+    assert.equal(texts(waiting.draw()), '1');
+    waiting.remove(['1']);
+    assert.equal(texts(waiting.draw()), '2');
+    waiting.add('x', named('5'));
+    waiting.remove(['2']);
+    assert.equal(texts(waiting.draw()), '3');
+    waiting.remove(['3']);
+    waiting.add('y', named('6'));
+    assert.equal(texts(waiting.draw()), '5');
+    waiting.remove(['5']);
+    assert.equal(texts(waiting.draw()), '6');
+  });
+
+  it('goes on with a batch that is begun, and leaves out what is in another', () => {
+    const waiting = filled('x:1,2,3 y:4,5,6', { batchRequestsMax: 4 });
+    const [one, four] = [named('1'), named('4')];
+    const begun = waiting.draw([], new Set(['1', '4']));
+    assert.equal(texts(begun), '2 5 3 6');
+    assert.equal(texts(waiting.draw([one], new Set(['2']))), '1 3 4 5');
+    assert.equal(texts(waiting.draw([one, four, ...begun])), '1 4 2 5 3 6');
+    assert.equal(texts(pool().draw([one])), '1');
+  });
+
   it('gives a lane of large entries its share of the bytes, and what others leave', () => {
     const large = 'L'.repeat(40);
     const lanes = `x:1${large},2${large},3${large} me:a,b,c,d,e,f`;

@@ -13,22 +13,24 @@ interface Lane {
   bytes: number;
 }
 
+const NOTHING: ReadonlySet<Digest> = new Set();
+
 /** What one lane gives to one batch. */
 class Turn {
   readonly #requests: Iterator<Request>;
-  readonly #drawn: ReadonlyMap<Digest, Request>;
+  readonly #isTaken: (id: Digest) => boolean;
   #next: Request | undefined;
   #bytes = 0;
 
-  /** @param drawn what the batch holds already, of whichever lane */
-  constructor(requests: Iterator<Request>, drawn: ReadonlyMap<Digest, Request>) {
+  /** @param isTaken whether a request has its place already, through whichever lane */
+  constructor(requests: Iterator<Request>, isTaken: (id: Digest) => boolean) {
     this.#requests = requests;
-    this.#drawn = drawn;
+    this.#isTaken = isTaken;
   }
 
   /** The lane's next request, unless the lane has had its share; at least one is within any share. */
   peek(share: number): Request | undefined {
-    while (this.#next === undefined || this.#drawn.has(this.#next.id)) {
+    while (this.#next === undefined || this.#isTaken(this.#next.id)) {
       const { value, done } = this.#requests.next();
       if (done === true) return undefined;
       this.#next = value;
@@ -51,7 +53,8 @@ export class Pool {
   readonly #lanes = new Map<PeerId, Lane>();
   /** In how many lanes each id is. */
   readonly #ids = new Map<Digest, number>();
-  #turn = 0;
+  /** Whose lane the next draw begins with. */
+  #turn: PeerId | undefined;
   #forwardTurn = 0;
 
   constructor(self: PeerId, limits: Limits, mutants: ReadonlySet<MutantName>) {
@@ -112,18 +115,19 @@ export class Pool {
    * an id once. A lane whose entries are large waits when it has had its share of the bytes, until the
    * others have had theirs: counting heads alone would let it push them out. They stay in the pool until
    * they are committed or refused. The next call begins with the lane after the last one served.
+   *
+   * @param first what the batch holds already, in its order
+   * @param without what is in another batch
    */
-  draw(): readonly Request[] {
-    const lanes = [...this.#lanes.values()].filter(({ requests }) => requests.size > 0);
-    if (lanes.length === 0) return [];
+  draw(first: readonly Request[] = [], without: ReadonlySet<Digest> = NOTHING): readonly Request[] {
+    const order = this.#fromTurn();
+    const lanes = order.filter(([, { requests }]) => requests.size > 0);
     const { batchRequestsMax, batchBytesMax } = this.#limits;
-    const start = this.#mutants.has('lanes-ignored') ? 0 : this.#turn % lanes.length;
-    const drawn = new Map<Digest, Request>();
-    const turns = [...lanes.slice(start), ...lanes.slice(0, start)].map(
-      ({ requests }) => new Turn(requests.values(), drawn),
-    );
-    let bytes = 0;
-    let served = 0;
+    const drawn = new Map(first.map((request) => [request.id, request]));
+    const isTaken = (id: Digest): boolean => drawn.has(id) || without.has(id);
+    const turns = lanes.map(([, { requests }]) => new Turn(requests.values(), isTaken));
+    let bytes = first.reduce((sum, request) => sum + request.bytes.length, 0);
+    let served: PeerId | undefined;
     for (const share of [Math.floor(batchBytesMax / lanes.length), batchBytesMax]) {
       for (let isOpen = true; isOpen;) {
         isOpen = false;
@@ -131,19 +135,36 @@ export class Pool {
           const request = turn.peek(share);
           if (request === undefined) continue;
           if (drawn.size >= batchRequestsMax || bytes + request.bytes.length > batchBytesMax) {
-            this.#turn = start + i;
+            this.#turn = lanes[i]?.[0];
             return [...drawn.values()];
           }
           turn.take(request);
           drawn.set(request.id, request);
           bytes += request.bytes.length;
           isOpen = true;
-          served = i;
+          served = lanes[i]?.[0];
         }
       }
     }
-    this.#turn = start + served + 1;
+    if (served !== undefined) {
+      const next = order.findIndex(([peer]) => peer === served) + 1;
+      this.#turn = order[next % order.length]?.[0];
+    }
     return [...drawn.values()];
+  }
+
+  /**
+   * All lanes, the one whose turn it is first: by its owner and not by its place among those that hold
+   * something now, or lanes that empty and fill would give others' turns away.
+   */
+  #fromTurn(): readonly (readonly [PeerId, Lane])[] {
+    const lanes = [...this.#lanes];
+    if (this.#mutants.has('lanes-ignored')) return lanes;
+    const start = Math.max(
+      0,
+      lanes.findIndex(([peer]) => peer === this.#turn),
+    );
+    return [...lanes.slice(start), ...lanes.slice(0, start)];
   }
 
   /** Whether a batch drawn now would be full by count. */

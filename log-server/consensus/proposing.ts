@@ -6,6 +6,7 @@ import { headerDigest } from '../../verifier/replication/encode.ts';
 import { isFullBatch } from './exposure.ts';
 import { forgetRequests } from './fairness.ts';
 import { holdBatch } from './fetching.ts';
+import { drawBatch } from './prefetching.ts';
 import type { BuildResult } from './types.ts';
 import { batchShapeProblem, successorProblem } from '../../verifier/replication/validate.ts';
 
@@ -24,7 +25,7 @@ export function proposeIfDue(core: Core): boolean {
     return true;
   }
   if (core.building !== undefined || !isDue(core)) return false;
-  const requests = core.pool.draw();
+  const requests = drawBatch(core);
   if (requests.length === 0) return false;
   const { header } = core.voter.committed;
   const token = core.nextToken();

@@ -41,6 +41,7 @@ import {
   wantsPrePrepare,
   wantsVote,
 } from './normal-case.ts';
+import { completed, onPrefetch, sendAhead, wantsPrefetch } from './prefetching.ts';
 import { onBuilt, proposeIfDue } from './proposing.ts';
 import { restoreVoter } from './records.ts';
 import { resume } from './resuming.ts';
@@ -174,9 +175,11 @@ function useOf(core: Core, from: PeerId, message: Message): IgnoreReason | undef
     case 'new-view':
       return wantsNewView(core, message);
     case 'evidence':
+      return wantsEvidence(core, from, message);
+    case 'prefetch':
       break;
   }
-  return wantsEvidence(core, from, message);
+  return wantsPrefetch(core, from, message);
 }
 
 function handle(core: Core, input: Input): void {
@@ -223,7 +226,7 @@ function receive(core: Core, { from, message }: VerifiedMessage): void {
   }
   switch (message.kind) {
     case 'pre-prepare':
-      onPrePrepare(core, message);
+      onPrePrepare(core, completed(core, message));
       return;
     case 'prepare':
     case 'commit':
@@ -258,6 +261,9 @@ function receive(core: Core, { from, message }: VerifiedMessage): void {
       return;
     case 'evidence':
       onEvidence(core, message);
+      return;
+    case 'prefetch':
+      onPrefetch(core, from, message);
   }
 }
 
@@ -318,5 +324,6 @@ function settle(core: Core): void {
   if (core.halted !== undefined) return;
   requestBatches(core);
   forwardToLeader(core);
+  sendAhead(core);
   adjustTimer(core);
 }

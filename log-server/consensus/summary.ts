@@ -21,6 +21,8 @@ export interface StateSummary {
   readonly prepared: { readonly view: number; readonly digest: Digest } | undefined;
   readonly leader: PeerId;
   readonly halted: string | undefined;
+  /** Requests sent ahead, taken in, and found in proposals without being sent again; of this process. */
+  readonly prefetched: { readonly sent: number; readonly taken: number; readonly used: number };
   /** Sizes of everything that could grow, against the bounds of 2.14 (I12). */
   readonly sizes: {
     readonly bodies: number;
@@ -36,6 +38,8 @@ export interface StateSummary {
     readonly queued: number;
     readonly accused: number;
     readonly proofs: number;
+    /** Requests that were sent ahead, here or to here. */
+    readonly ahead: number;
   };
 }
 
@@ -64,6 +68,7 @@ export function summarize(core: Core): StateSummary {
     },
     leader: core.leaderPeer,
     halted: core.halted,
+    prefetched: { ...core.prefetched },
     sizes: {
       bodies: core.bodies.size,
       votes: core.votes.size,
@@ -78,6 +83,7 @@ export function summarize(core: Core): StateSummary {
       queued: core.catchUp.queue.length,
       accused: core.accused.size,
       proofs: core.proofs.size,
+      ahead: (core.sentAhead?.requests.length ?? 0) + (core.received?.requests.length ?? 0),
     },
   };
 }

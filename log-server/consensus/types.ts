@@ -11,7 +11,7 @@
 //     the driver need not know which message depends on which record.
 //  3. send: encode each message once and queue it for each of `to`. Losing it is harmless (T1).
 //  4. build, check, admit, serve: hand to the application, step the answer. They see the state of all
-//     earlier `persist` writes: queue them behind those writes.
+//     earlier `persist` writes: queue them behind those writes. lookAhead has no answer, and may be late.
 //  5. committed, cosigned, evidence, events: news. `committed` appears only once it is durable.
 //     Evidence is made durable, and then stepped as `evidence-kept`: from then on the others get it.
 //
@@ -34,6 +34,7 @@ import type {
   ViewChangeContent,
   Vote,
 } from '../../verifier/replication/messages.ts';
+import type { IncrementalHash } from '../../verifier/replication/encode.ts';
 import type { Misbehaviour } from '../../verifier/replication/misbehaviour.ts';
 import type { MutantName } from '../../verifier/replication/mutants.ts';
 
@@ -118,6 +119,7 @@ export interface Ready {
   readonly check: readonly CheckRequest[];
   readonly admit: readonly AdmitRequest[];
   readonly serve: readonly ServeRequest[];
+  readonly lookAhead: readonly LookAheadRequest[];
   readonly committed: readonly CommittedBatch[];
   readonly cosigned: CosignedCheckpoint | undefined;
   readonly evidence: readonly Misbehaviour[];
@@ -244,6 +246,15 @@ export interface ServeRequest {
   readonly fromHeight: number;
 }
 
+/**
+ * Look at requests that the leader will probably propose: check their signatures, fetch their artifacts.
+ * Behind everything that somebody waits for, and without an answer.
+ */
+export interface LookAheadRequest {
+  readonly from: PeerId;
+  readonly requests: readonly Request[];
+}
+
 export interface CommittedBatch {
   readonly header: Header;
   readonly digest: Digest;
@@ -362,6 +373,13 @@ export interface Config {
   readonly self: PeerId;
   readonly limits: Limits;
   readonly timing: Timing;
+  /**
+   * The entry that the ledger makes of a request in a batch of this time, the same at every replica;
+   * undefined for what it makes none of. Without it all of a body is sent with its proposal.
+   */
+  readonly entryOf?: (request: Request, timestampMs: number) => Uint8Array | undefined;
+  /** SHA-256 for bodies; native in production. */
+  readonly createHash?: () => IncrementalHash;
   /** Deliberate bugs for testing the simulator; empty in production. */
   readonly mutants: ReadonlySet<MutantName>;
 }

@@ -14,6 +14,7 @@ import type {
   ViewChangeMessage,
 } from '../../verifier/replication/messages.ts';
 import { refileProposals } from './normal-case.ts';
+import { forgetAhead } from './prefetching.ts';
 import { activeView } from './records.ts';
 import type { IgnoreReason } from './types.ts';
 import { type Opening, openingOf } from '../../verifier/replication/validate.ts';
@@ -45,6 +46,7 @@ function startView(core: Core): void {
   core.timerTick = undefined;
   core.votes.moveTo(view, core.nextHeight);
   refileProposals(core);
+  forgetAhead(core);
   for (const [signer, { content }] of core.viewChanges) {
     if (content.view < view) core.viewChanges.delete(signer);
   }

@@ -30,6 +30,7 @@ const NOTHING: Ready = {
   check: [],
   admit: [],
   serve: [],
+  lookAhead: [],
   committed: [],
   cosigned: undefined,
   evidence: [],

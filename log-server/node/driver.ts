@@ -172,6 +172,7 @@ export class Driver {
     for (const request of ready.serve) {
       work.serve(request, (message) => this.#send({ to: [request.to], message }));
     }
+    for (const request of ready.lookAhead) work.lookAhead(request);
   }
 
   #sign(request: SignRequest): void {

@@ -7,6 +7,7 @@ import {
   statementHash,
   type Envelope,
 } from '../../verifier/dsse.ts';
+import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError, type LedgerErrorCode } from '../../verifier/ledger/errors.ts';
 import type { AdmitAnswer, CheckRequest, CheckResult, Input, Request } from '../consensus/types.ts';
 import type { Application, Refusal, Validation } from '../ledger/application.ts';
@@ -97,6 +98,98 @@ describe('checking a batch whose artifacts are elsewhere', () => {
     for (const digest of many) supply.missing.add(digest);
     assert.equal((await check(supply)).kind, 'unavailable');
     assert.ok(supply.asked.length <= 128, `${supply.asked.length} rounds`);
+  });
+});
+
+describe('looking at requests ahead of their batch', () => {
+  const named = (name: string): Request => ({ id: name, bytes: new TextEncoder().encode(name) });
+  const missing = (artifacts: readonly string[]): LedgerError =>
+    new LedgerError('ARTIFACT_MISSING', 'not held', { artifacts });
+
+  /** What is admitted and fetched when an envelope's first letter decides what is wrong with it. */
+  function bench(entriesMax = 500): {
+    work: LedgerWork;
+    seen: string[];
+    fetched: string[];
+    failures: unknown[];
+    finish: () => void;
+  } {
+    const [seen, fetched, failures]: [string[], string[], unknown[]] = [[], [], []];
+    let finish = (): void => undefined;
+    const held = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const parts = {
+      application: {
+        admit: async (bytes: Uint8Array) => {
+          const name = new TextDecoder().decode(bytes);
+          seen.push(name);
+          await held;
+          if (name.startsWith('missing')) throw missing([`${name}.tgz`]);
+          if (name.startsWith('refused')) throw new LedgerError('ALREADY_LOGGED', 'again');
+          if (name.startsWith('malformed')) throw new VerifyError('ENVELOPE_MALFORMED', 'what?');
+          if (name.startsWith('bug')) throw new TypeError('a bug');
+          return { kind: 'committed', id: name, index: 1 };
+        },
+      } as Partial<Application>,
+      lane: new Lane(),
+      fetcher: {
+        fetch: (
+          digests: readonly string[],
+          holders: readonly string[],
+          _ms: number,
+          why: string,
+        ) => {
+          fetched.push(`${digests.join(' ')} from ${holders.join(' ')} for a ${why}`);
+          // Never: nothing waits for it.
+          return new Promise<boolean>(() => undefined);
+        },
+      },
+      holders: (first: readonly string[]) => first,
+      limits: { entriesMax, bytesMax: 1_000_000 },
+      artifactPatienceMs: 1000,
+      refused: () => assert.fail('nobody is told that a request is refused'),
+      failed: (error: unknown) => failures.push(error),
+    };
+    const work = new LedgerWork(parts as unknown as LedgerWorkParts);
+    return { work, seen, fetched, failures, finish: () => finish() };
+  }
+  const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
+
+  it('fetches what is missing, waits for none of it, and minds no refusal', async () => {
+    const { work, seen, fetched, failures, finish } = bench();
+    finish();
+    const names = ['missing-a', 'refused', 'malformed', 'fine', 'missing-b'];
+    work.lookAhead({ from: 'leader', requests: names.map(named) });
+    await turn();
+    work.lookAhead({ from: 'leader', requests: [named('later')] });
+    await turn();
+    assert.deepEqual(seen, [...names, 'later']);
+    assert.deepEqual(fetched, [
+      'missing-a.tgz from leader for a submission',
+      'missing-b.tgz from leader for a submission',
+    ]);
+    assert.deepEqual(failures, []);
+  });
+
+  it('takes a few at a time, and no more than a batch', async () => {
+    const { work, seen, finish } = bench(60);
+    const requests = Array.from({ length: 100 }, (_, i) => named(`r${i}`));
+    work.lookAhead({ from: 'leader', requests });
+    await turn();
+    assert.equal(seen.length, 32);
+    work.lookAhead({ from: 'leader', requests });
+    finish();
+    await turn();
+    assert.equal(seen.length, 32 + 60, 'what was under way, and a batch that waited');
+  });
+
+  it('lets a bug be known', async () => {
+    const { work, failures, finish } = bench();
+    finish();
+    work.lookAhead({ from: 'leader', requests: [named('bug')] });
+    await turn();
+    assert.equal(failures.length, 1);
   });
 });
 

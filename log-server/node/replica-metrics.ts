@@ -22,6 +22,8 @@ export interface MetricSources {
   readonly refusedMessages: ReadonlyMap<string, number>;
   /** Inputs that the core ignored, by reason: a closed list. */
   readonly ignored: ReadonlyMap<string, number>;
+  /** Requests sent ahead of their batch, taken in, and not sent again with the proposal. */
+  readonly prefetched: Readonly<Record<'sent' | 'taken' | 'used', number>>;
   readonly waitingSubmissions: number;
   readonly misbehaviourReports: number;
   readonly contradictions: number;
@@ -86,6 +88,12 @@ export async function replicaMetrics(sources: MetricSources): Promise<readonly M
       'Inputs that changed nothing, by reason.',
       'reason',
       sources.ignored,
+    ),
+    counter(
+      'prefetched_requests_total',
+      'Requests sent ahead of their batch by leaders, by what became of them here.',
+      'what',
+      new Map(Object.entries(sources.prefetched)),
     ),
     gauge(
       'waiting_submissions',

@@ -103,6 +103,7 @@ export class Adversary {
       case 'get-batches':
       case 'batches':
       case 'evidence':
+      case 'prefetch':
     }
   }
 

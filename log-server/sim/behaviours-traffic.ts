@@ -87,7 +87,8 @@ export const flooder: Behaviour = {
   },
 };
 
-function junkRequest(serial: number): Request {
+/** What no ledger takes. */
+export function junkRequest(serial: number): Request {
   const bytes = utf8(`junk ${serial}`);
   return { id: requestId(bytes), bytes };
 }

@@ -8,6 +8,7 @@ import {
   rosterLiar,
   timeLiar,
 } from './behaviours-batches.ts';
+import { misleader } from './behaviours-ahead.ts';
 import { slanderer, whisperer } from './behaviours-evidence.ts';
 import {
   amnesiac,
@@ -62,6 +63,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   amnesiac,
   whisperer,
   slanderer,
+  misleader,
 ];
 
 /** The behaviour of this name; undefined when there is none. */

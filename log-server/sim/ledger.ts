@@ -39,6 +39,8 @@ export interface SimLedger {
     limits: BatchBounds,
   ): BuildResult | Promise<BuildResult>;
   check(batch: Batch, limits: BatchBounds): Validity | Promise<Validity>;
+  /** The entry that a request becomes in a batch of this time. */
+  readonly entryOf: (request: Request, timestampMs: number) => Uint8Array | undefined;
   /** Appends a committed batch. */
   apply(record: CommittedRecord, nextRoster: Roster | undefined): void | Promise<void>;
   /** The same state, independent of this one: a restart from disk. */

@@ -207,6 +207,7 @@ export class Monitor implements ProcessMonitor {
       accused: 8 * members,
       // X8 is not handed on.
       proofs: 7 * members,
+      ahead: 2 * batchRequestsMax,
     };
     for (const [name, bound] of Object.entries(bounds)) {
       const size = summary.sizes[name as keyof StateSummary['sizes']];

@@ -29,6 +29,7 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'relay-missing': { scripted: true },
   'old-batches-counted': { family: 'restarts', seed: 5 },
   'accused-again': { family: 'chaos', behaviours: ['equivocating-leader', 'double-voter'] },
+  'prefetch-unhashed': { behaviours: ['misleader'] },
   'evidence-not-told': { family: 'chaos', behaviours: ['whisperer'] },
   'evidence-unchecked': { behaviours: ['slanderer'] },
   'hearsay-believed': { behaviours: ['slanderer'] },

@@ -209,6 +209,7 @@ function phaseOf(message: Message): string | undefined {
     case 'batches':
     case 'body':
     case 'evidence':
+    case 'prefetch':
       return message.kind;
     case 'status':
     case 'forward':

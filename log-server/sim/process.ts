@@ -17,6 +17,7 @@ import type {
   Digest,
   Input,
   Limits,
+  LookAheadRequest,
   Message,
   Misbehaviour,
   PeerId,
@@ -59,6 +60,7 @@ const REPLAYED: ReadonlySet<Message['kind']> = new Set([
   'body',
   'batches',
   'evidence',
+  'prefetch',
 ] as const);
 
 /** How fast a machine is; delays in units, drawn evenly from 0 to these. */
@@ -187,7 +189,14 @@ export class Process {
   start(): void {
     assert(this.#replica === undefined, 'a machine runs one process');
     const { limits, timing, mutants } = this.#world;
-    const config: Config = { self: this.identity, limits, timing, mutants };
+    const config: Config = {
+      self: this.identity,
+      limits,
+      timing,
+      mutants,
+      createHash: () => createHash('sha256'),
+      entryOf: this.ledger.entryOf,
+    };
     this.#incarnation += 1;
     const { now } = this.#world;
     Object.assign(this.#busyUntil, { disk: now, execution: now, admission: now });
@@ -365,6 +374,18 @@ export class Process {
     for (const request of ready.admit) this.#admit(request);
     for (const request of ready.serve) this.#serve(request);
     for (const report of ready.evidence) this.#keep(report);
+    for (const request of ready.lookAhead) this.#lookAhead(request);
+  }
+
+  /** What somebody says will be proposed: its artifacts come before it is voted on, or not. */
+  #lookAhead({ from, requests }: LookAheadRequest): void {
+    this.#queue('admission', async () => {
+      for (const request of requests) {
+        const isArtifact = this.#world.register.find(request.id)?.artifact === true;
+        if (!isArtifact || (await this.ledger.admit(request)) !== 'accepted') continue;
+        this.#obtainArtifact(request.id, [from]);
+      }
+    });
   }
 
   /** Proofs are files of their own: they wait for the disk like everything else, and for nothing else. */

@@ -8,6 +8,8 @@ import type {
   BuildResult,
   Message,
   PeerId,
+  PrePrepareMessage,
+  PrefetchMessage,
   ReplicaIndex,
   Request,
 } from '../consensus/types.ts';
@@ -55,6 +57,7 @@ export class Puppet implements Puppeteer {
   readonly behaviours: readonly Behaviour[];
   /** Valid batches other than the proposed one, for the same place; the last is of the future. */
   alternatives: readonly Batch[] = [];
+  #ahead: Pick<PrefetchMessage, 'view' | 'height' | 'requests'> | undefined;
   /** Room for what behaviours remember. */
   readonly notes: Map<string, number> = new Map();
 
@@ -116,10 +119,35 @@ export class Puppet implements Puppeteer {
     return true;
   }
 
+  /** What the own core has sent ahead for a place. */
+  sentAhead(view: number, height: number): readonly Request[] {
+    return this.#ahead?.view === view && this.#ahead.height === height ? this.#ahead.requests : [];
+  }
+
+  #noteAhead({ view, height, start, requests }: PrefetchMessage): void {
+    const before = this.sentAhead(view, height);
+    // One message, as many times as it has receivers.
+    if (start < before.length) return;
+    this.#ahead = { view, height, requests: [...before, ...requests] };
+  }
+
+  /** Behaviours work on whole bodies: with the own core's short ones there would be little to falsify. */
+  #withBody(message: PrePrepareMessage): PrePrepareMessage {
+    const { tail, ...rest } = message;
+    if (tail === undefined) return message;
+    const sent = this.sentAhead(message.view, message.header.height).slice(0, tail.prefetched);
+    const { timestampMs } = message.header;
+    const entries = sent.flatMap((one) => this.process.ledger.entryOf(one, timestampMs) ?? []);
+    return { ...rest, body: [...entries, ...tail.entries] };
+  }
+
   // ---- Puppeteer
 
   outbound(to: PeerId, message: Message): readonly Message[] {
-    let messages: readonly Message[] = [message];
+    if (message.kind === 'prefetch') this.#noteAhead(message);
+    let messages: readonly Message[] = [
+      message.kind === 'pre-prepare' ? this.#withBody(message) : message,
+    ];
     for (const behaviour of this.behaviours) {
       messages = messages.flatMap((one) => behaviour.outbound?.(this, to, one) ?? [one]);
     }

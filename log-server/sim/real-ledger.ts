@@ -40,6 +40,7 @@ import type {
   Request,
 } from '../consensus/types.ts';
 import { openBody, requireOutcome } from '../ledger/batch-check.ts';
+import { entryOf } from '../node/entry-of.ts';
 import type { AdmitOutcome, BatchBounds, SimLedger, Validity } from './ledger.ts';
 import { NODES_MAX, ORIGIN, simNode } from './nodes.ts';
 import type { RequestFormat, RequestKind, RequestRegister } from './requests.ts';
@@ -147,6 +148,8 @@ export class RealLedger implements SimLedger {
     const payload = formatRoster(genesis);
     this.#ledger = new MemoryLedger(signed(signatures, ROSTER_PAYLOAD_TYPE, payload, everybody()));
   }
+
+  readonly entryOf: SimLedger['entryOf'] = entryOf;
 
   get height(): number {
     return this.#ledger.tip.height;

@@ -36,6 +36,8 @@ export class ToyLedger implements SimLedger {
     this.#height = 0;
   }
 
+  readonly entryOf = ({ bytes }: Request): Uint8Array => bytes;
+
   get height(): number {
     return this.#height;
   }

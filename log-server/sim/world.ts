@@ -37,6 +37,7 @@ const MESSAGE_CODES: { readonly [K in Message['kind']]: number } = {
   'view-change': 11,
   'new-view': 12,
   evidence: 13,
+  prefetch: 14,
 };
 
 /** A message on its way. */
@@ -327,6 +328,8 @@ function describe(message: Message): string {
       return `GET body ${message.digest.slice(0, 6)}`;
     case 'body':
       return `body of height ${message.batch.header.height}`;
+    case 'prefetch':
+      return `PREFETCH of ${message.requests.length} for height ${message.height}`;
     case 'evidence':
       return `EVIDENCE ${message.report.rule} against ${nameOf(message.report.accused)}`;
   }

@@ -24,9 +24,10 @@ import type {
   CommittedRecord,
   Message,
   Misbehaviour,
+  PrepareMessage,
+  PrePrepareMessage,
   ReplicaIndex,
   Request,
-  PrepareMessage,
   StatusMessage,
 } from './messages.ts';
 import { MISBEHAVIOUR_RULES } from './misbehaviour.ts';
@@ -41,7 +42,7 @@ export const MESSAGE_BYTES_MAX: number = 8 * 1024 * 1024;
 /** Most batches in one message: bounds the certificates that one message makes a receiver verify. */
 export const BATCHES_COUNT_MAX = 64;
 
-/** Most requests in one FORWARD. */
+/** Most requests in one FORWARD or PREFETCH. */
 export const FORWARD_REQUESTS_MAX = 1024;
 
 const KINDS: readonly Message['kind'][] = [
@@ -58,6 +59,7 @@ const KINDS: readonly Message['kind'][] = [
   'view-change',
   'new-view',
   'evidence',
+  'prefetch',
 ];
 
 /** Most proofs that STATUS names: one for each rule and member. */
@@ -114,7 +116,8 @@ function writeFields(writer: Writer, message: Message): void {
     case 'pre-prepare':
       writer.uint64(message.epoch).uint64(message.view).digest(message.nv);
       writeHeader(writer, message.header);
-      writer.optional(message.body, (body) => writeBody(writer, body)).raw(message.signature);
+      writeProposedBody(writer, message);
+      writer.raw(message.signature);
       return;
     case 'prepare':
     case 'commit':
@@ -131,6 +134,11 @@ function writeFields(writer: Writer, message: Message): void {
       return;
     case 'forward':
       writer.uint64(message.epoch).uint16(message.requests.length);
+      for (const request of message.requests) writeRequest(writer, request);
+      return;
+    case 'prefetch':
+      writer.uint64(message.epoch).uint64(message.view).uint64(message.height);
+      writer.uint16(message.start).uint16(message.requests.length);
       for (const request of message.requests) writeRequest(writer, request);
       return;
     case 'get-body':
@@ -169,7 +177,7 @@ const READERS: {
     view: reader.uint64(),
     nv: reader.digest(),
     header: readHeader(reader),
-    body: reader.optional(() => readBody(reader)),
+    ...readProposedBody(reader),
     signature: reader.signature(),
   }),
   prepare: (reader) => ({ kind: 'prepare', ...readSignedVote(reader) }),
@@ -190,6 +198,14 @@ const READERS: {
     epoch: reader.uint64(),
     requests: reader.list(reader.uint16(), FORWARD_REQUESTS_MAX, () => readRequest(reader)),
   }),
+  prefetch: (reader) => ({
+    kind: 'prefetch',
+    epoch: reader.uint64(),
+    view: reader.uint64(),
+    height: reader.uint64(),
+    start: reader.uint16(),
+    requests: reader.list(reader.uint16(), FORWARD_REQUESTS_MAX, () => readRequest(reader)),
+  }),
   'get-body': (reader) => ({ kind: 'get-body', digest: reader.digest() }),
   body: (reader) => ({ kind: 'body', batch: readBatch(reader) }),
   'get-batches': (reader) => ({ kind: 'get-batches', fromHeight: reader.uint64() }),
@@ -204,6 +220,32 @@ const READERS: {
   'new-view': (reader) => ({ kind: 'new-view', newView: readNewView(reader) }),
   evidence: (reader) => ({ kind: 'evidence', report: readEvidence(reader, decodeProven) }),
 };
+
+/** One byte says whether the body follows (1), what it ends with (2), or nothing of it (0). */
+function writeProposedBody(writer: Writer, { body, tail }: PrePrepareMessage): void {
+  if (tail !== undefined) {
+    writer.uint8(2).uint16(tail.prefetched);
+    writeBody(writer, tail.entries);
+  } else {
+    writer.optional(body, (entries) => writeBody(writer, entries));
+  }
+}
+
+function readProposedBody(reader: Reader): Pick<PrePrepareMessage, 'body' | 'tail'> {
+  switch (reader.uint8()) {
+    case 0:
+      return { body: undefined };
+    case 1:
+      return { body: readBody(reader) };
+    case 2:
+      break;
+    default:
+      throw malformed('unknown form of a body');
+  }
+  const prefetched = reader.uint16();
+  if (prefetched === 0) throw malformed('a tail without anything before it');
+  return { body: undefined, tail: { prefetched, entries: readBody(reader) } };
+}
 
 function readSignedVote(reader: Reader): Omit<PrepareMessage, 'kind'> {
   return { vote: readVote(reader), signer: reader.uint8(), signature: reader.signature() };

@@ -169,6 +169,7 @@ function signerOf(message: Message, { members }: EpochContext): ReplicaIndex | u
       return members.leader(message.newView.content.view);
     case 'status':
     case 'forward':
+    case 'prefetch':
     case 'get-body':
     case 'body':
     case 'get-batches':

@@ -70,6 +70,7 @@ export function messageJobs(
       return distinct(batchesJobs(message, context, createHash));
     case 'status':
     case 'forward':
+    case 'prefetch':
     case 'get-body':
     case 'get-batches':
     case 'evidence':

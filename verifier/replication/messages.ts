@@ -123,6 +123,13 @@ export interface Request {
   readonly bytes: Uint8Array;
 }
 
+/** A body without what its receivers were sent ahead (PREFETCH). */
+export interface ProposalTail {
+  /** How many of those requests the body begins with, >= 1. */
+  readonly prefetched: number;
+  readonly entries: Body;
+}
+
 /** PRE-PREPARE: the leader's proposal; its signature is its PREPARE for the header's digest. */
 export interface PrePrepareMessage {
   readonly kind: 'pre-prepare';
@@ -132,6 +139,8 @@ export interface PrePrepareMessage {
   readonly header: Header;
   /** Left out in re-sends and re-proposals; whoever lacks it asks for it by digest (N11). */
   readonly body: Body | undefined;
+  /** Instead of a body: what follows the entries of requests that the leader has sent ahead. */
+  readonly tail?: ProposalTail | undefined;
   readonly signature: Uint8Array;
 }
 
@@ -191,6 +200,17 @@ export interface StatusMessage {
 export interface ForwardMessage {
   readonly kind: 'forward';
   readonly epoch: number;
+  readonly requests: readonly Request[];
+}
+
+/** PREFETCH: what the leader of a view will probably propose at a height to come. Never a promise. */
+export interface PrefetchMessage {
+  readonly kind: 'prefetch';
+  readonly epoch: number;
+  readonly view: number;
+  readonly height: number;
+  /** How many requests for this height were sent before. */
+  readonly start: number;
   readonly requests: readonly Request[];
 }
 
@@ -263,6 +283,7 @@ export type Message =
   | CosignMessage
   | StatusMessage
   | ForwardMessage
+  | PrefetchMessage
   | GetBodyMessage
   | BodyMessage
   | GetBatchesMessage

@@ -46,6 +46,7 @@ export const MUTANTS = {
   'evidence-not-told': '2.3: a proof of guilt is kept, and nobody else is told',
   'evidence-unchecked': 'R3: a proof of guilt that a peer hands on is believed',
   'hearsay-believed': 'X8: a peer says that a proposal was invalid, and nobody executes it',
+  'prefetch-unhashed': '2.3: what was sent ahead counts as the body of whatever is proposed',
   'accused-again': 'R6: a proof of guilt is reported each time that its message is repeated',
 } as const;
 

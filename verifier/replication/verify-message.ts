@@ -12,7 +12,7 @@ import type { EpochContext } from './validate.ts';
  * Plans the check of a message.
  *
  * The context is the epoch that the core is in (`Replica.context`); messages of other epochs that need
- * a signature are refused. STATUS, FORWARD and GET carry none: the connection vouches for their sender.
+ * a signature are refused. STATUS, FORWARD, PREFETCH and GET carry none: the connection vouches for their sender.
  *
  * @param from vote key of whoever the connection belongs to
  * @param createHash SHA-256 for bodies; native in production
