@@ -54,6 +54,9 @@ describe('bftpkg-log', () => {
       'two ways to choose ports',
       ['cluster', 'init', '--out', 'x', '--origin', 'a', '--ports', '1', '--base-port', '1'],
     ],
+    ['an option that a command of a command needs', ['roster', 'propose', '--config', 'x']],
+    ['an address that is none', ['status', '--url', 'nonsense']],
+    ['a name that is none', ['cluster', 'init', '--out', 'x', '--origin', 'a b']],
     ['a configuration that does not exist', ['run', '--config', '/nonexistent/config.json']],
   ];
   for (const [why, args] of usage) {
@@ -77,6 +80,24 @@ describe('bftpkg-log', () => {
     assert.match(first.stdout, /"cosignKey":"r7\+[0-9a-f]{8}\+/);
     const second = await run('genkey', '--name', 'r7', '--dir', folder);
     assert.equal(second.code, 2);
+  });
+
+  it('tells its version', async () => {
+    const { code, stdout } = await run('--version');
+    assert.deepEqual([code, stdout], [0, '0.1.0\n']);
+  });
+
+  it('says what to do with a new log, and never writes over one', async () => {
+    const args = ['cluster', 'init', '--out', join(root, 'new'), '--origin', 'log.example/new'];
+    const made = await run(...args, '--n', '3');
+    assert.equal(made.code, 0, made.stderr);
+    assert.match(made.stderr, /3 replicas bear no faulty one, 4 bear one/);
+    const { pin } = JSON.parse(made.stdout) as { pin: string };
+    assert.match(made.stderr, /next {2}bftpkg-log run --config .*r0\/config\.json/);
+    assert.ok(made.stderr.includes(`bftpkg init --pin ${pin} --replica http://`), made.stderr);
+    const again = await run(...args);
+    assert.equal(again.code, 2);
+    assert.match(again.stderr, /there is a log already: name a new folder/);
   });
 
   it('says that a replica does not answer with 3', async () => {

@@ -1,8 +1,10 @@
 // `bftpkg-log cluster init`: prints one JSON object with the pin and the replicas' addresses.
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 
+import { quote } from '../../verifier/errors.ts';
 import { isOrigin } from '../../verifier/origin.ts';
-import { createCluster } from '../cluster.ts';
+import { createCluster, type Cluster } from '../cluster.ts';
 import { ConfigError } from '../config.ts';
 
 const BASE_PORT_DEFAULT = 8700;
@@ -19,15 +21,34 @@ export interface ClusterInitOptions {
 
 /** Makes the files and prints what clients need. */
 export async function clusterInit(options: ClusterInitOptions): Promise<void> {
-  if (!isOrigin(options.origin)) throw new ConfigError('--origin', ['can’t name a log']);
+  if (!isOrigin(options.origin)) {
+    const found = `${quote(options.origin)} can’t name a log`;
+    throw new ConfigError('--origin', [`${found}: a name without spaces, like example.org/log`]);
+  }
+  const folder = resolve(options.out);
+  if (existsSync(join(folder, 'r0'))) {
+    throw new ConfigError(folder, ['there is a log already: name a new folder']);
+  }
   const cluster = await createCluster({
     origin: options.origin,
-    folder: resolve(options.out),
+    folder,
     host: options.host,
     ports: choosePorts(options),
   });
   const { origin } = options;
   process.stdout.write(`${JSON.stringify({ origin, ...cluster })}\n`);
+  for (const line of nextSteps(options, cluster)) process.stderr.write(`bftpkg-log: ${line}\n`);
+}
+
+// On stderr: what is on stdout is read by programs.
+function nextSteps({ n }: ClusterInitOptions, { pin, replicas }: Cluster): readonly string[] {
+  const [first] = replicas;
+  return [
+    // n >= 3f+1
+    ...(n < 4 ? [`warning: ${n} replicas bear no faulty one, 4 bear one`] : []),
+    `next  bftpkg-log run --config ${first?.configFile ?? ''} (a process for each of the ${n})`,
+    `next  in a project: bftpkg init --pin ${pin} --replica ${first?.url ?? ''}`,
+  ];
 }
 
 /** The ports of each replica. @throws {ConfigError} a list of another length, or repetitions */

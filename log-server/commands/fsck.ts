@@ -41,7 +41,8 @@ export async function fsck(configFile: string, repairFromPeers: boolean): Promis
   const path = join(dataDir, DATABASE_FILE);
   // Where a crash interrupted a rebuilding that was done but for the last step, that one is checked.
   await finishRebuild(dataDir);
-  if (!existsSync(path)) throw new ConfigError(path, ['there is no database']);
+  if (!existsSync(path))
+    throw new ConfigError(path, ['there is no database: this replica has not run yet']);
   const report = await check(setup, path, repairFromPeers);
   const isDatabaseGood = (report['problems'] as readonly string[]).length === 0;
   if (isDatabaseGood) clearMark(dataDir);

@@ -1,6 +1,9 @@
 // `bftpkg-log status`: what a replica says about itself. Nothing of it is proven.
 import { Agent, request } from 'undici';
 
+import { isBaseUrl } from '../../verifier/base-url.ts';
+import { quote } from '../../verifier/errors.ts';
+import { ConfigError } from '../config.ts';
 import { EXIT } from '../exit-codes.ts';
 import { describeError } from '../log.ts';
 
@@ -8,7 +11,11 @@ const TIMEOUT_MS = 5000;
 const ANSWER_BYTES_MAX: number = 1024 * 1024;
 
 /** Asks and prints the answer as it came. */
-export async function status(url: string): Promise<void> {
+export async function status(address: string): Promise<void> {
+  const url = address.replace(/\/$/, '');
+  if (!isBaseUrl(url)) {
+    throw new ConfigError('--url', [`${quote(address)} is no address like http://127.0.0.1:8700`]);
+  }
   const dispatcher = new Agent({
     maxResponseSize: ANSWER_BYTES_MAX,
     connect: { timeout: TIMEOUT_MS },
