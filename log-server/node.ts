@@ -126,7 +126,9 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
     const isEmpty = durable.committed.header.height === 0 && durable.records.size === 0;
     const claimed = await claimSuffrage(keyFile, keys, { generation, isEmpty });
     const lifeFile = new LifeFile(keyFile, generation);
-    const suffrage = await goOnLiving(claimed, lifeFile, durable, isEmpty);
+    const suffrage = await goOnLiving(claimed, lifeFile, durable, isEmpty, () =>
+      storage.store.disown(),
+    );
     const core = makeCore(
       {
         // An observer is a member of no roster: the core then follows the log and signs nothing.

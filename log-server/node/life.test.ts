@@ -188,16 +188,33 @@ describe('LifeFile', () => {
       assert.equal(await file.objection(database({ ...HERE, height: 51 }), false), undefined);
     }));
 
-  it('takes the vote from an old copy, and from nobody else', () =>
+  it('takes the vote from an old copy, for good, and from nobody else', () =>
     withFolder(async (folder) => {
       const file = new LifeFile(join(folder, 'key.json'), A);
       const voter = { kind: 'voter' as const, keys: generateKeys('r0') };
-      assert.equal((await goOnLiving(voter, file, database(HERE), true)).kind, 'voter');
-      // Noted: the next start knows.
-      const old = database({ ...HERE, height: 49 });
-      assert.equal((await goOnLiving(voter, file, old, false)).kind, 'observer');
-      assert.equal((await goOnLiving(voter, file, database(HERE), false)).kind, 'voter');
+      let disowned = 0;
+      const goOn = async (durable: DurableState, isEmpty: boolean): Promise<string> => {
+        const suffrage = await goOnLiving(voter, file, durable, isEmpty, async () => {
+          disowned += 1;
+        });
+        return suffrage.kind;
+      };
+      assert.equal(await goOn(database(HERE), true), 'voter');
+      assert.equal(disowned, 0);
+      // Noted: the next start knows. The copy must not come back when it has caught up.
+      assert.equal(await goOn(database({ ...HERE, height: 49 }), false), 'observer');
+      assert.equal(disowned, 1);
+      assert.equal(await goOn(database(HERE), false), 'voter');
+      assert.equal(disowned, 1);
     }));
+
+  it('knows of a COMMIT that no promise came before', () => {
+    // A replica's first signature in an epoch can be a COMMIT: it came late, and others had prepared.
+    const { records, ...rest } = database({ ...HERE, prepared: 0 });
+    const only = new Map([...records].filter(([name]) => name === 'prepared'));
+    const nothing = { view: 0, opened: null, voted: null };
+    assert.deepEqual(positionOf({ ...rest, records: only }), { ...HERE, ...nothing, prepared: 0 });
+  });
 
   it('takes a promise of an epoch that is over for none', () => {
     const durable = database(HERE);

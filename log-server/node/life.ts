@@ -122,6 +122,10 @@ export interface LifeParts {
 /**
  * Decides whether a voter may go on with the database, and if so notes that it does.
  *
+ * An old copy is disowned before it follows the log: in an hour it is as far as was noted, and would pass
+ * at its second start. What is remembered stays, so that the right database still gets its vote back.
+ *
+ * @param disown sees to it, durably, that nobody ever votes with this database
  * @returns an observer's suffrage when the database is an old copy
  */
 export async function goOnLiving(
@@ -129,10 +133,14 @@ export async function goOnLiving(
   file: LifeFile,
   durable: DurableState,
   isEmpty: boolean,
+  disown: () => Promise<void>,
 ): Promise<Suffrage> {
   if (suffrage.kind === 'observer') return suffrage;
   const reason = await file.objection(durable, isEmpty);
-  if (reason !== undefined) return { kind: 'observer', keys: suffrage.keys, reason };
+  if (reason !== undefined) {
+    await disown();
+    return { kind: 'observer', keys: suffrage.keys, reason };
+  }
   await file.note(positionOf(durable));
   return suffrage;
 }

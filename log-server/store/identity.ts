@@ -1,4 +1,5 @@
-// Whose database it is. Written once, when it is made; a replica's key file remembers the generation, so
+// Whose database it is. Written when it is made, and
+// again when it must never be voted with any more; a replica's key file remembers the generation, so
 // that a key is never used with another, older or empty database (CONSENSUS C5).
 import { randomBytes } from 'node:crypto';
 
@@ -25,7 +26,7 @@ export function openIdentity(
   genesis: Envelope,
   replica: string,
   putRoster: () => void,
-  generation: string = encodeHex(Uint8Array.from(randomBytes(16))),
+  generation: string = newGeneration(),
 ): StoreIdentity {
   const { origin } = parseRoster(genesis.payload);
   const expected = { origin, replica, genesis: statementHash(genesis.payload) };
@@ -49,4 +50,15 @@ export function openIdentity(
     );
   }
   return { ...expected, generation: select.get('generation') ?? '' };
+}
+
+/** Gives a database another name, inside the caller's transaction: no keys belong to it any more. */
+export function renameDatabase(database: Database): void {
+  database
+    .prepare<[string]>("UPDATE meta SET value = ? WHERE key = 'generation'")
+    .run(newGeneration());
+}
+
+function newGeneration(): string {
+  return encodeHex(Uint8Array.from(randomBytes(16)));
 }

@@ -34,6 +34,7 @@ import type { Executions } from '../ledger/executions.ts';
 import type { BatchRow } from './batch-tables.ts';
 import { DamagedStoreError, isDamage } from './damage.ts';
 import type { Database, Statement } from './database.ts';
+import { renameDatabase } from './identity.ts';
 import type { LedgerState } from './ledger-state.ts';
 import type { Tables } from './tables.ts';
 import type {
@@ -231,6 +232,10 @@ export class SqliteStore implements Store {
     const next = execution.changes.roster;
     if (next !== undefined) batches.putRoster(next.roster.epoch, next.envelope);
     batches.deleteBodies();
+  }
+
+  async disown(): Promise<void> {
+    return this.#inTurn(async () => this.#transaction(() => renameDatabase(this.#database)));
   }
 
   async consensusState(): Promise<DurableState> {

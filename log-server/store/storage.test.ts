@@ -122,6 +122,20 @@ describe('openStorage', () => {
   );
 
   it(
+    'has another name for good once it was disowned',
+    inFolder(async (folder) => {
+      const before = await session(folder, async ({ store }) => {
+        await store.disown();
+        return store.identity.generation;
+      });
+      await session(folder, async ({ store }) => {
+        assert.match(store.identity.generation, /^[0-9a-f]{32}$/);
+        assert.notEqual(store.identity.generation, before);
+      });
+    }),
+  );
+
+  it(
     'goes on after a restart as if there had been none',
     inFolder(async (folder) =>
       withFolder(async (other) => {

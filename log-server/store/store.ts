@@ -67,6 +67,11 @@ export interface Store {
 
   /** Stops writing for good: somebody found that what is stored can't be trusted. */
   halt(error: Error): void;
+  /**
+   * Gives the database a name that no keys know, durably: nobody ever votes with it again, whatever it
+   * learns from others from here on.
+   */
+  disown(): Promise<void>;
   /** Calls `listener` when writing stops, at once when it has. */
   onHalted(listener: (error: Error) => void): void;
 
