@@ -68,7 +68,7 @@ export async function installInto(
     await unpackInto(outcome.listing, target);
     noticeWhatIsMissing(invocation, outcome.listing);
     const scripts = { ran: [], skipped: scriptsOf(outcome.release), failed: [] };
-    const installed = { packages: 1, folder: target, scripts };
+    const installed = { packages: 1, allowed: 0, folder: target, scripts };
     return verificationReport('install', { ...verification, installed });
   });
 }

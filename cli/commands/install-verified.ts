@@ -21,6 +21,7 @@ import { withFetchOutcome } from '../session/report-fetch.ts';
 import { bundleOwners, proveBundles, withBundleProblems } from '../session/verify-bundles.ts';
 import type { LockfileVerification } from '../session/verify-lockfile.ts';
 import { cacheFolder, stateFolder } from '../trust/folders.ts';
+import { fetchAllowed, withRefused } from './install-allowed.ts';
 import { runAllowedScripts } from './install-scripts.ts';
 
 /** Options of `install` and `ci`. */
@@ -61,9 +62,14 @@ export async function installVerified(
   const staging = await Staging.create(project);
   try {
     const fetched = await fetchAll(invocation, session, lockfile, checked, staging);
-    const { bundled, problems } = proveBundles(lockfile, fetched.bundles);
-    const proven: ProvenEntries = { releases: checked.releases, bundled };
-    const known = withFetched(checked.verification, fetched, session);
+    const { verification: judged } = checked;
+    const allowed = await fetchAllowed(invocation, session, lockfile, judged, staging);
+    const bundles = new Map([...fetched.bundles, ...allowed.bundles]);
+    const { bundled, problems } = proveBundles(lockfile, bundles);
+    const releases = new Map([...checked.releases, ...allowed.releases]);
+    const proven: ProvenEntries = { releases, bundled };
+    const needed = [...fetched.needed, ...allowed.needed];
+    const known = withRefused(withFetched(judged, fetched, session), lockfile, allowed);
     const verification = withBundleProblems(known, lockfile, problems);
     const report = verificationReport(command, verification);
     if (report.exit.code !== 0) return report;
@@ -72,7 +78,7 @@ export async function installVerified(
     invocation.progress('installing with npm, offline');
     const { context } = invocation;
     await staging.install(wish.packageJson, lockfile, proven, npm, { context, flags, ...through });
-    await requireComplete(staging, fetched.needed, flags);
+    await requireComplete(staging, needed, flags);
     await staging.commit(project, wish.files, stateFolder(context.env));
 
     const scripts = await runAllowedScripts(
@@ -80,11 +86,12 @@ export async function installVerified(
       session,
       lockfile,
       project,
-      { proven, bundles: fetched.bundles, scratch: staging.folder, ...through },
+      { proven, bundles, scratch: staging.folder, ...through },
       options.scripts,
     );
     const folder = join(project, 'node_modules');
-    const installed = { packages: fetched.needed.length, folder, scripts };
+    const count = { packages: needed.length, allowed: allowed.needed.length };
+    const installed = { ...count, folder, scripts };
     return verificationReport(command, { ...verification, installed });
   } finally {
     await staging.remove();

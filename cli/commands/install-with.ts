@@ -36,6 +36,7 @@ import {
   type Report,
 } from '../output/report.ts';
 import { managerVariables } from '../proxy/manager-environment.ts';
+import { isAllowed } from '../proxy/offering.ts';
 import { checkProjectSettings } from '../proxy/project-settings.ts';
 import { openProxy, type Proxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
@@ -222,6 +223,7 @@ async function takeOver(
   await staging.commit(project, files, stateFolder(job.invocation.context.env));
   const installed = {
     packages: proxy.ledger.subjects(true).length,
+    allowed: proxy.ledger.subjects(true).filter(isAllowed).length,
     folder: join(project, 'node_modules'),
     scripts: { ran: [], skipped: [], failed: [] },
   };

@@ -85,9 +85,12 @@ export interface RegistryClaim {
 export function classifyRegistry(place: LockPlace, claim: RegistryClaim): LockEntry {
   const { source, problem } = sourceOf(claim.resolved);
   if (problem !== undefined) return refuse(place, problem, source);
-  const unloggable = unloggableReason(place);
-  if (unloggable !== undefined) return refuse(place, unloggable, 'registry', true);
   const sha512 = readDigest(claim.integrity);
+  const reason = unloggableReason(place);
+  if (reason !== undefined) {
+    const bound = typeof sha512 === 'string' ? {} : { sha512 };
+    return { ...place, kind: 'refused', reason, source: 'registry', isUnloggable: true, ...bound };
+  }
   if (typeof sha512 === 'string') return refuse(place, sha512, 'registry');
   const fields: RegistryEntry = {
     kind: 'registry',

@@ -56,6 +56,8 @@ export interface RefusedEntry {
   readonly source: EntrySource;
   /** Whether the reason is its name or version: the log takes none such, so it can't have it. */
   readonly isUnloggable: boolean;
+  /** Of such a package, where it is from a registry and the lockfile has just one: for a policy's exception. */
+  readonly sha512?: Uint8Array;
 }
 
 /** Where an entry stands and what it is called, for reports. */

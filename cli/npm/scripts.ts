@@ -71,8 +71,7 @@ function manifestOf(
   entry: LockEntry,
   { releases, bundled }: ProvenEntries,
 ): JsonObject | undefined {
-  if (entry.kind === 'registry') return releases.get(entry.key)?.manifest;
-  return entry.kind === 'bundled' ? bundled.get(entry.key) : undefined;
+  return releases.get(entry.key)?.manifest ?? bundled.get(entry.key);
 }
 
 function isBuiltImplicitly(

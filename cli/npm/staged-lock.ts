@@ -33,10 +33,13 @@ const SIGNED_FIELDS = [
   'peerDependenciesMeta',
 ] as const;
 
+/** What may be installed, with what is to be acted upon. */
+export type InstallableRelease = Pick<VerifiedRelease, 'name' | 'version' | 'sha512' | 'manifest'>;
+
 /** What was proven about the entries of a lockfile. */
 export interface ProvenEntries {
-  /** By key: what the log proved. */
-  readonly releases: ReadonlyMap<string, VerifiedRelease>;
+  /** By key: what the log proved, and what a policy allows without it, as its tarball has it. */
+  readonly releases: ReadonlyMap<string, InstallableRelease>;
   /** By key: the package.json of a bundled package, as it lies in its owner's verified tarball. */
   readonly bundled: ReadonlyMap<string, JsonObject>;
 }
@@ -75,6 +78,8 @@ function stagedEntry(
   { releases, bundled }: ProvenEntries,
 ): Table | undefined {
   switch (entry.kind) {
+    // Refused are those whose names no log takes; a policy may allow one.
+    case 'refused':
     case 'registry': {
       const release = releases.get(entry.key);
       return release === undefined ? undefined : registryEntry(entry, release);
@@ -88,7 +93,6 @@ function stagedEntry(
       // A workspace: the user's own sources, of which only the place counts (staging.ts).
       return before;
     case 'unbound':
-    case 'refused':
       return undefined;
   }
 }
@@ -103,7 +107,7 @@ function withoutMissing(key: string, entry: Table, packages: Table): Table {
   return { ...entry, optionalDependencies: Object.fromEntries(present) };
 }
 
-function registryEntry(entry: LockEntry, release: VerifiedRelease): Table {
+function registryEntry(entry: LockEntry, release: InstallableRelease): Table {
   assert(entry.name === release.name, 'an entry is bound to the release of its own name');
   const { name, version, sha512, manifest } = release;
   const base = name.split('/').at(-1) ?? name;

@@ -229,8 +229,14 @@ function summary(
       ? ''
       : ` (${formatCount(Math.ceil(verification.bytesFetched / 1024))} KiB fetched)`;
   const { installed } = verification;
+  const unproven =
+    installed === null || installed.allowed === 0
+      ? ''
+      : ` (${formatCount(installed.allowed)} of them not verified)`;
   const after =
-    installed === null ? '' : `, ${count(installed.packages, 'package', 'packages')} installed`;
+    installed === null
+      ? ''
+      : `, ${count(installed.packages, 'package', 'packages')} installed${unproven}`;
   if (report.verdict === 'verified' || report.verdict === 'allowed') {
     const allowed = counts.excepted + counts.baseline;
     const byPolicy = allowed === 0 ? '' : `, ${formatCount(allowed)} allowed by policy`;

@@ -118,6 +118,8 @@ export interface Verification {
   /** What was done with what was verified, for `install`. */
   readonly installed: {
     readonly packages: number;
+    /** Those of them that only a policy allows: no log vouches for them. */
+    readonly allowed: number;
     readonly folder: string;
     /** Install scripts, each as `name@version`. */
     readonly scripts: {

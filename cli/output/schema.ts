@@ -136,6 +136,7 @@ export const VERIFY_JSON_SCHEMA: JsonObject = {
       installed: orNull(
         object({
           packages: count,
+          allowed: count,
           folder: text,
           scripts: object({ ran: list(text), skipped: list(text), failed: list(text) }),
         }),

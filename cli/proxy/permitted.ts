@@ -1,7 +1,7 @@
 // Packages that are not in the log, and that a policy allows all the same: by an exception, or by a line of
 // the baseline, which is tied to the digest. They come from their registry, are checked as far as that goes
 // (digest, safe archive, name and version), and are never called verified.
-import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarball.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import type { JsonObject } from '../../verifier/json.ts';
@@ -116,19 +116,8 @@ export class PermittedPackages {
     report: SubjectReport,
   ): Promise<{ readonly bytes: Uint8Array } | { readonly refused: SubjectReport }> {
     try {
-      const bytes = await askUpstream(await this.#settings(), {
-        url: version.tarball,
-        accept: 'application/octet-stream',
-        bytesMax: ARTIFACT_BYTES_MAX,
-        timeoutMs: TARBALL_TIMEOUT_MS,
-        signal: this.#invocation.context.signal,
-      });
-      if (bytes === undefined) throw new TransportError('STATUS', 'answered 404');
-      requireDigest(version, bytes);
-      await inflateInTurn(bytes, async (inflate) => {
-        const { name, version: stated } = await checkTarball(bytes, inflate);
-        requireSame(version, name, stated);
-      });
+      const bytes = await this.download(version);
+      await this.check(version, bytes, () => undefined);
       return { bytes };
     } catch (error) {
       const isProof = error instanceof VerifyError;
@@ -137,6 +126,38 @@ export class PermittedPackages {
       const { decision: _decision, ...rest } = report;
       return { refused: { ...rest, verdict, diagnostics: problem === undefined ? [] : [problem] } };
     }
+  }
+
+  /** The bytes that the registry has, unchecked. @throws {TransportError} */
+  async download({ tarball }: UpstreamVersion): Promise<Uint8Array> {
+    const bytes = await askUpstream(await this.#settings(), {
+      url: tarball,
+      accept: 'application/octet-stream',
+      bytesMax: ARTIFACT_BYTES_MAX,
+      timeoutMs: TARBALL_TIMEOUT_MS,
+      signal: this.#invocation.context.signal,
+    });
+    if (bytes === undefined) throw new TransportError('STATUS', 'answered 404');
+    return bytes;
+  }
+
+  /**
+   * Checks bytes as far as that goes without a signature: digest, safe archive, name and version.
+   *
+   * @param read gets what is in them; what it returns must not hold the archive
+   * @throws {VerifyError}
+   */
+  async check<T>(
+    wanted: UpstreamVersion,
+    bytes: Uint8Array,
+    read: (listing: ArchiveListing) => T,
+  ): Promise<T> {
+    requireDigest(wanted, bytes);
+    return await inflateInTurn(bytes, async (inflate) => {
+      const listing = await checkTarball(bytes, inflate);
+      requireSame(wanted, listing.name, listing.version);
+      return read(listing);
+    });
   }
 
   /**
