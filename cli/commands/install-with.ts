@@ -11,6 +11,7 @@ import { asTable } from '../lockfiles/classify.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
 import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
+import { requireInstalled } from '../managers/complete.ts';
 import { fromProxy, toProxy } from '../managers/lock-addresses.ts';
 import {
   findManager,
@@ -219,6 +220,8 @@ async function takeOver(
   if (lockfile === undefined) throw new Error('an installation has a lockfile');
   const report = await judgeThroughProxy(job, lockfile, proxy, isNewSince(before));
   if (report.exit.code !== 0) return withDiagnostics(report, notes);
+  const own = before?.graph.projects.map(({ folder }) => folder) ?? [''];
+  await requireInstalled(manager.name, staging.folder, own, lockfile);
   await forgetRegistry(staging.folder, registry);
   await staging.commit(project, files, stateFolder(job.invocation.context.env));
   const installed = {

@@ -3,14 +3,25 @@
 // values*, and a private npm cache with the verified bytes and nothing else. npm then runs offline in
 // it. Only when that has succeeded is anything of the project touched, by renames. A failure at any
 // point before leaves the project exactly as it was.
-import { chmod, mkdir, mkdtemp, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import type { JsonObject, JsonValue } from '../../verifier/json.ts';
 import { linkedPrograms } from '../../verifier/npm/programs.ts';
 import type { Context } from '../context.ts';
-import { CliError, systemCode } from '../errors.ts';
+import { CliError } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { contentPath } from './artifact-store.ts';
 import { exists, type Lockfile } from './lockfile.ts';
@@ -20,25 +31,39 @@ import { isUnderWay, swapIn } from './swap.ts';
 
 const MODULES = 'node_modules';
 
+/** Where package managers work, within the private folder. */
+const WORK = '.work';
+
+// bun, Yarn Classic and npm look upwards for a package.json whose workspaces mean the folder that they are in, and
+// install there instead, with its settings: bun ran the project's code (`workspaces: [".b*"]` in any folder
+// above). The first one that has workspaces ends the search, so one that has none stands in between.
+const FENCE = JSON.stringify({ private: true, workspaces: [] });
+
 /** A prepared installation. */
 export class Staging {
+  /** Where package managers work. */
   readonly folder: string;
+  readonly #private: string;
   readonly #cache: string;
   /** Folders of the user's own packages, and the programs in them. */
   #locals: readonly string[] = [];
   readonly #programs: string[] = [];
 
-  private constructor(folder: string) {
-    this.folder = folder;
-    this.#cache = join(folder, '.cache');
+  private constructor(place: string) {
+    this.#private = place;
+    this.folder = join(place, WORK);
+    this.#cache = join(this.folder, '.cache');
   }
 
   /** Makes the private folder. */
   static async create(project: string): Promise<Staging> {
     try {
-      return new Staging(await mkdtemp(join(project, '.bftpkg-')));
+      const staging = new Staging(await mkdtemp(join(project, '.bftpkg-')));
+      await writeFile(join(staging.#private, 'package.json'), FENCE);
+      await mkdir(staging.folder);
+      return staging;
     } catch (error) {
-      throw new CliError('BP9004', `${project}: ${systemCode(error) ?? 'cannot be written'}`);
+      throw new CliError('BP9004', `${project}: ${systemReason(error, 'cannot be written')}`);
     }
   }
 
@@ -122,7 +147,13 @@ export class Staging {
   async commit(project: string, files: ReadonlyMap<string, string>, state: string): Promise<void> {
     if (!(await exists(join(this.folder, MODULES)))) await mkdir(join(this.folder, MODULES));
     const folders = [MODULES, ...this.#locals.map((folder) => `${folder}/${MODULES}`)];
-    await swapIn(project, this.folder, { folders, files }, state);
+    // In this order: the user may have a folder called as ours.
+    for (const folder of folders) {
+      if (!(await exists(join(this.folder, folder)))) continue;
+      await mkdir(join(this.#private, dirname(folder)), { recursive: true });
+      await rename(join(this.folder, folder), join(this.#private, folder));
+    }
+    await swapIn(project, this.#private, { folders, files }, state);
     // npm does so for every program that it links; the real file was not there when it did.
     for (const path of this.#programs) {
       await chmod(path, (await stat(path)).mode | 0o111).catch(() => undefined);
@@ -131,8 +162,8 @@ export class Staging {
 
   /** Removes the private folder with everything in it, unless the project's old files are still there. */
   async remove(): Promise<void> {
-    if (await isUnderWay(this.folder)) return;
-    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+    if (await isUnderWay(this.#private)) return;
+    await rm(this.#private, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
@@ -142,7 +173,7 @@ async function requireRealFolder(project: string, folder: string): Promise<void>
   try {
     real = await realpath(join(project, folder));
   } catch (error) {
-    throw new CliError('BP9004', `${folder}: ${systemCode(error) ?? 'cannot be read'}`, {
+    throw new CliError('BP9004', `${folder}: ${systemReason(error, 'cannot be read')}`, {
       hints: ['the lockfile has this folder of yours; make the lockfile again without it'],
     });
   }
