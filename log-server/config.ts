@@ -110,6 +110,26 @@ const FIELDS: Readonly<Record<keyof Config, Field>> = {
   drainSeconds: { kind: 'integer', min: 0, max: 600, byDefault: 5 },
 };
 
+/** Every setting of a replica: what it may be, and its value where it is left out. */
+export function configSettings(): readonly {
+  readonly name: string;
+  readonly variable: string;
+  readonly value: string;
+  readonly byDefault: string;
+}[] {
+  return Object.entries(FIELDS).map(([name, field]) => ({
+    name,
+    variable: environmentName(name),
+    value:
+      field.kind === 'integer'
+        ? `${field.min} to ${field.max}`
+        : field.kind === 'path'
+          ? 'a path'
+          : field.what,
+    byDefault: field.byDefault === undefined ? '' : String(field.byDefault),
+  }));
+}
+
 /**
  * Reads a configuration.
  *

@@ -1,6 +1,15 @@
 // The topics of `bftpkg explain`: what a user needs to know when nothing else is at hand. Plain text, one
 // paragraph a line.
 
+import {
+  CONFIG_SETTINGS,
+  describeSettings,
+  EXCEPTION_SETTINGS,
+  MONITOR_SETTINGS,
+  RULE_SETTINGS,
+  USER_SETTINGS,
+} from './settings.ts';
+
 /** A topic. */
 export interface Topic {
   readonly name: string;
@@ -32,6 +41,30 @@ export const TOPICS: readonly Topic[] = [
       'An exception has a reason and a last day: an expired one fails, one that nothing needs warns.',
       'A baseline lists what an existing project already had when it began; it is allowed, not verified, and everything new is held to the rules.',
       'What a policy allows has its own rows in every report and never counts as verified.',
+      'What can be written into the files: bftpkg explain config.',
+    ],
+  },
+  {
+    name: 'config',
+    title: 'what can be written into bftpkg.json',
+    paragraphs: [
+      'JSON with comments. Whatever is unknown is refused, since a rule that is misspelled would be a rule that is missing.',
+      ...describeSettings(CONFIG_SETTINGS),
+      'A rule:',
+      ...describeSettings(RULE_SETTINGS),
+      'An exception:',
+      ...describeSettings(EXCEPTION_SETTINGS),
+      'Your own file, ~/.config/bftpkg/config.json, has the same members but for the baseline, and two more:',
+      ...describeSettings(USER_SETTINGS),
+    ],
+  },
+  {
+    name: 'monitor',
+    title: 'what a monitor watches: monitor.json',
+    paragraphs: [
+      'bftpkg monitor run --config monitor.json follows the log, checks each step of it, and writes a line for each thing that it was asked to tell. --webhook <url> posts them as well, --metrics <file> writes figures for Prometheus.',
+      ...describeSettings(MONITOR_SETTINGS),
+      'It keeps how far it got in your state folder (--state names another one), tells each thing once, and starts where it stopped. Exit codes of --once are those of all commands.',
     ],
   },
   {

@@ -29,8 +29,10 @@ const SHARED_KEYS = [
   'exceptions',
   'allowScripts',
 ] as const;
-const PROJECT_KEYS = [...SHARED_KEYS, 'baseline'] as const;
-const USER_KEYS = [...SHARED_KEYS, 'pins', 'trustedProjects'] as const;
+/** Members of a project's file. */
+export const PROJECT_KEYS: readonly string[] = [...SHARED_KEYS, 'baseline'];
+/** Members of the user's own file. */
+export const USER_KEYS: readonly string[] = [...SHARED_KEYS, 'pins', 'trustedProjects'];
 
 /** What a file says. Both kinds have the same keys but for the last ones. */
 export interface ConfigFile {

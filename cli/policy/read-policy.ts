@@ -19,7 +19,8 @@ const SIGNERS_LIMIT = 64;
 /** A year: above that nothing would ever be installed. */
 const RELEASE_AGE_LIMIT_SECONDS = 366 * 86_400;
 
-const RULE_KEYS = [
+/** Members of a rule. */
+export const RULE_KEYS = [
   'packages',
   'releaseAgeMinSeconds',
   'signersMin',
@@ -29,7 +30,8 @@ const RULE_KEYS = [
   'yanked',
   'unlogged',
 ] as const;
-const EXCEPTION_KEYS = ['package', 'code', 'reason', 'expires'] as const;
+/** Members of an exception. */
+export const EXCEPTION_KEYS = ['package', 'code', 'reason', 'expires'] as const;
 
 /** The rules of a file; none when it has none. @throws {Error} naming the path of what is wrong */
 export function readRules(reader: ObjectReader): readonly Rule[] {
