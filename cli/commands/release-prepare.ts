@@ -73,7 +73,7 @@ export async function releasePrepare(
         });
       }
       const keys = await keysToSign(invocation, seen, options.key);
-      if (keys.length > 0) await confirm(invocation, draft, lines, options.expectDigest);
+      if (keys.length > 0) await confirm(invocation, draft, lines, options.expectDigest, inOrder);
       const signed = keys.length > 0 ? await signWith(invocation, draft, keys) : draft;
       await saveDraft(signed, out);
       const proposal = await openProposal(session, signed, out);

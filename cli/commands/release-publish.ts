@@ -75,7 +75,7 @@ async function agreeAndSubmit(
   const keys = await keysToSign(invocation, prepared.proposal, options.key);
   let { proposal } = prepared;
   if (keys.length > 0) {
-    await confirm(invocation, proposal.draft, lines, options.expectDigest);
+    await confirm(invocation, proposal.draft, lines, options.expectDigest, inOrder);
     proposal = await openProposal(session, await signWith(invocation, proposal.draft, keys));
   }
   const warnings: Diagnostic[] = [];

@@ -56,7 +56,7 @@ export async function releaseSign(
       const { lines, changes } = await review(invocation, session, proposal, artifacts, others);
       const keys = await keysToSign(invocation, proposal, options.key);
       if (keys.length > 0 || options.key.length === 0) {
-        await confirm(invocation, proposal.draft, lines, options.expectDigest);
+        await confirm(invocation, proposal.draft, lines, options.expectDigest, artifacts);
       }
       const draft =
         keys.length === 0 && options.key.length > 0

@@ -17,11 +17,12 @@ import {
   namesOf,
   openProposal,
   openProposals,
-  rivalsOf,
+  signersOf,
   tallyLines,
   wantedOf,
   type Proposal,
 } from '../release/proposals.ts';
+import { rivalLine, rivalsOf } from '../release/rivals.ts';
 import { findInLog } from '../release/submit.ts';
 import { lookUpRelease } from '../session/look-up.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
@@ -207,8 +208,7 @@ async function loggedAlready(
 // As people look for them: by version, and of one version by who has signed.
 function byNamesAndSigners(a: Proposal, b: Proposal): number {
   const keyOf = (proposal: Proposal): string => {
-    const signers = proposal.tallies.flatMap(({ signed }) => signed.map(({ name }) => name));
-    return [namesOf(proposal), ...signers, proposal.id].join('\n');
+    return [namesOf(proposal), ...signersOf(proposal), proposal.id].join('\n');
   };
   return keyOf(a) < keyOf(b) ? -1 : 1;
 }
@@ -219,10 +219,7 @@ function proposalLines(proposal: Proposal, others: readonly Proposal[]): readonl
     `${namesOf(proposal)}  proposal ${proposal.id.slice(0, 16)}`,
     ...proposal.release.subjects.map(({ sha512 }) => `  digest    ${formatSri(sha512)}`),
     ...tallyLines(proposal),
-    ...rivals.map(
-      ({ id }) =>
-        `  WARNING   proposal ${id.slice(0, 16)} gives this version other bytes: only one can be logged`,
-    ),
+    ...rivals.map((rival) => `  WARNING   ${rivalLine(rival)}`),
     isComplete(proposal)
       ? `  next      bftpkg release submit ${proposal.id.slice(0, 16)}`
       : `  next      bftpkg release sign ${proposal.id.slice(0, 16)} --key <key>`,
@@ -242,6 +239,6 @@ function proposalJson(proposal: Proposal, others: readonly Proposal[]): JsonObje
       signed: signed.map((each) => each.name),
       missing: missing.map((each) => each.name),
     })),
-    rivals: rivalsOf(proposal, others).map(({ id }) => id),
+    rivals: rivalsOf(proposal, others).map((rival) => rival.proposal.id),
   };
 }

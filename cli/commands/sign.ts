@@ -17,8 +17,10 @@ import {
   signDraft,
   type Draft,
 } from '../release/draft.ts';
+import type { Artifact } from '../release/artifact.ts';
 import { requireObserved } from '../release/observed.ts';
 import { noteSigning } from '../release/signed-before.ts';
+import { requireStated } from '../release/stated.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { lookUpPackage } from '../session/look-up.ts';
 import { stateFolder } from '../trust/folders.ts';
@@ -26,7 +28,7 @@ import { stateFolder } from '../trust/folders.ts';
 /** Options of `sign`. */
 export interface SignOptions {
   readonly key: readonly string[];
-  /** `sha512-…` of the (only) tarball, or the hash of the statement. */
+  /** `sha512-…` of the (only) tarball, where that is at hand to compare; or the hash of the statement. */
   readonly expectDigest?: string;
   /** File to write instead of the draft itself. */
   readonly out?: string;
@@ -50,7 +52,7 @@ export async function sign(
   }
   await withSession(invocation, {}, (session) => requireSeen(session, draft, context.signal));
   const lines = [...describeDraft(draft)];
-  await confirm(invocation, draft, lines, options.expectDigest);
+  await confirm(invocation, draft, lines, options.expectDigest, []);
   const signed = await signWith(invocation, draft, options.key);
   const out = options.out === undefined ? path : resolve(context.cwd, options.out);
   await saveDraft(signed, out);
@@ -87,7 +89,7 @@ export async function signWith(
   return signed;
 }
 
-/** What has to be typed or given to sign: a release's digest, or the hash of another statement. */
+/** What has to be given to sign: a release's digest, or the hash of another statement. */
 function digestOf(draft: Draft): string {
   if (draft.statement.kind !== 'release') return draftId(draft);
   const { subjects } = draft.statement.release;
@@ -96,21 +98,28 @@ function digestOf(draft: Draft): string {
 }
 
 /**
- * Lets somebody say yes to exactly this draft.
+ * Lets somebody say yes to exactly this draft. Nothing is signed that has not passed here.
  *
- * @param lines    what is shown before
- * @param expected the digest that `--expect-digest` names; without it, a person is asked
- * @throws {CliError} BP1001 for another digest, BP8002 without a yes
+ * @param lines     what is shown before
+ * @param expected  the digest that `--expect-digest` names; without it, a person is asked
+ * @param artifacts of a release: the tarballs in the order of its subjects, `undefined` for one that is not
+ *                  at hand
+ * @throws {CliError} BP1001 for another digest, BP8002 without a yes, BP1009 when the statement says of a
+ *         tarball what it is not
  */
 export async function confirm(
   invocation: Invocation,
   draft: Draft,
   lines: readonly string[],
   expected: string | undefined,
+  artifacts: readonly (Artifact | undefined)[],
 ): Promise<void> {
+  const unseen = requireTrue(draft, artifacts);
   const digest = digestOf(draft);
   if (expected !== undefined) {
-    if (expected === digest || expected === draftId(draft)) return;
+    if (expected === draftId(draft)) return;
+    if (expected === digest && unseen.length === 0) return;
+    if (expected === digest) throw digestIsNotEnough(draft, unseen);
     throw new CliError('BP1001', 'the draft is not the one that --expect-digest names', {
       details: [
         ['expected', expected],
@@ -120,10 +129,42 @@ export async function confirm(
   }
   const ask = requireConfirmable(invocation, draft, expected);
   const { terminal } = invocation.context;
-  terminal.writeErr(`${lines.map((line) => printable(line, 4000)).join('\n')}\n`);
+  // Nothing is left out, however long: what is cut off here is signed all the same.
+  const whole = lines.map((line) => printable(line, Number.POSITIVE_INFINITY));
+  terminal.writeErr(`${whole.join('\n')}\n`);
   const word = confirmationWord(draft);
   const typed = await ask?.(`type "${printable(word)}" to sign: `);
   if (typed?.trim() !== word) throw new CliError('BP8002', 'not confirmed, nothing was signed');
+}
+
+/** Requires that a release says of its tarballs what they are. @returns names of those not at hand */
+function requireTrue(
+  { statement }: Draft,
+  artifacts: readonly (Artifact | undefined)[],
+): readonly string[] {
+  if (statement.kind !== 'release') return [];
+  return statement.release.subjects.flatMap((subject, i) => {
+    const artifact = artifacts[i];
+    if (artifact === undefined) return [`${subject.name}@${subject.version}`];
+    requireStated(subject, artifact);
+    return [];
+  });
+}
+
+// A digest says nothing about the words around it. A machine that knows the one of 1.0.0 would sign
+// "2.0.0 has that digest", remember it, and refuse the true 2.0.0 for ever.
+function digestIsNotEnough(draft: Draft, unseen: readonly string[]): CliError {
+  return new CliError(
+    'BP8002',
+    'the digest is right, but says nothing about the rest of the draft',
+    {
+      details: unseen.map((name) => ['not at hand', `the tarball of ${name}`] as const),
+      hints: [
+        '--from <folder>: rebuild it',
+        `--expect-digest ${draftId(draft)}: the statement, if you know it from elsewhere`,
+      ],
+    },
+  );
 }
 
 /**

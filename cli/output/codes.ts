@@ -179,15 +179,18 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
   BP1009: {
     title: 'rebuilt tarball differs',
     exit: EXIT.tampered,
-    happened: 'Your own checkout gives another tarball than the one that you are asked to sign.',
+    happened:
+      'Your own checkout gives another tarball than the one that you are asked to sign, or the proposal says of the tarball what it is not: another version, size or manifest.',
     matters:
       'Your signature says that these bytes are what the repository gives. Nothing was signed.',
     innocent:
       'Another commit is checked out, files are changed or built differently, or the versions of npm or bftpkg differ.',
-    attack: 'A co-maintainer’s machine adds something that is not in the repository.',
+    attack:
+      'A co-maintainer’s machine adds something that is not in the repository, or a co-maintainer has the true digest signed with other dependencies, which no replica can log.',
     action:
-      'Look at the files that the message names; check out the commit of the release, build it the same way, and sign again.',
-    suppress: '--expect-digest sha512-… signs a digest that you know from elsewhere.',
+      'Look at what the message names; check out the commit of the release, build it the same way, and sign again.',
+    suppress:
+      '--expect-digest sha512-… signs a digest that you know from elsewhere, if the tarball is at hand and the proposal says what it is.',
   },
   BP2001: {
     title: 'too few maintainer signatures',
@@ -621,7 +624,8 @@ export const CODES: Readonly<Record<DiagnosticCode, CodeEntry>> = {
     matters: 'A signature is given to exactly one digest; a blind one helps an attacker.',
     innocent: 'A build machine.',
     attack: 'Another artifact slipped in between building and signing.',
-    action: 'Pass --expect-digest sha512-… with the value from a build that you trust.',
+    action:
+      'Pass --expect-digest sha512-… with the value from a build that you trust; where the tarball is not at hand, the hash of the statement.',
     suppress: NEVER,
   },
   BP8003: {

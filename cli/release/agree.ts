@@ -19,6 +19,7 @@ import { mergeDrafts, signersAmong } from './draft.ts';
 import { fetchProposed } from './fetch.ts';
 import { fetchProposal, postProposal } from './mailbox.ts';
 import { openProposal, type Proposal } from './proposals.ts';
+import { requireStated } from './stated.ts';
 
 /** Replicas that get the tarball, so that co-maintainers can compare; others fetch it when they vote. */
 const UPLOADS_WANTED = 2;
@@ -27,7 +28,8 @@ const UPLOADS_WANTED = 2;
  * The tarballs of a proposal as they are at hand: the draft's own files, or what a replica has. One that
  * nobody has is `undefined`.
  *
- * @throws {CliError} BP1001 for a file that is not the tarball that the statement is about
+ * @throws {CliError} BP1001 for a file that is not the tarball that the statement is about; BP1009 for a
+ *         statement that says of it what it is not
  */
 export async function artifactsAtHand(
   { context }: Invocation,
@@ -36,26 +38,26 @@ export async function artifactsAtHand(
 ): Promise<readonly (Artifact | undefined)[]> {
   const artifacts: (Artifact | undefined)[] = [];
   for (const [i, subject] of release.subjects.entries()) {
-    const path = draft.artifacts[i];
-    if (path !== undefined && (await exists(path))) {
-      const artifact = await readArtifact(path);
+    const file = draft.artifacts[i];
+    if (file !== undefined && (await exists(file))) {
+      const artifact = await readArtifact(file);
       if (formatSri(artifact.sha512) !== formatSri(subject.sha512)) {
-        throw new CliError('BP1001', `${path}: not the tarball that the statement is about`);
+        throw new CliError('BP1001', `${file}: not the tarball that the statement is about`);
       }
+      requireStated(subject, artifact);
       artifacts.push(artifact);
       continue;
     }
     const bytes = await fetchProposed(session, subject, context.signal);
-    artifacts.push(
-      bytes === undefined
-        ? undefined
-        : {
-            path: `${subject.name}@${subject.version} (from a replica)`,
-            bytes,
-            sha512: sha512(bytes),
-            checked: await checkTarball(bytes, gunzip),
-          },
-    );
+    if (bytes === undefined) {
+      artifacts.push(undefined);
+      continue;
+    }
+    const path = `${subject.name}@${subject.version} (from a replica)`;
+    const checked = await checkTarball(bytes, gunzip);
+    const artifact = { path, bytes, sha512: sha512(bytes), checked };
+    requireStated(subject, artifact);
+    artifacts.push(artifact);
   }
   return artifacts;
 }

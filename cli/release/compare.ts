@@ -55,6 +55,11 @@ export function compareManifests(from: JsonObject, to: JsonObject): readonly Man
   });
 }
 
+/** One line for each member of each table of a manifest, as `scripts.postinstall: node x.js`. */
+export function manifestLines(manifest: JsonObject): readonly string[] {
+  return [...flatten(manifest)].map(([field, text]) => `${field}: ${text}`);
+}
+
 function flatten(manifest: JsonObject): ReadonlyMap<string, string> {
   const rows = new Map<string, string>();
   for (const [name, value] of Object.entries(manifest)) {

@@ -21,6 +21,7 @@ import {
   ObjectReader,
   parseCanonicalJson,
   readString,
+  type JsonObject,
   type JsonValue,
 } from '../../verifier/json.ts';
 import { verifyNative } from '../../verifier/node/ed25519.ts';
@@ -44,11 +45,15 @@ import {
 import { CliError, configError } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
 import type { Signer } from '../keys/signer.ts';
+import { printable } from '../output/sanitize.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
+import { manifestLines } from './compare.ts';
 
 const DRAFT_FORMAT = 'bftpkg-draft/v1';
 const DRAFT_LENGTH_MAX = 4 * ENVELOPE_LENGTH_MAX;
 const PATH_LENGTH_MAX = 4096;
+/** Characters of a line that are shown at once: a few lines of a terminal, less than reports cut off. */
+const PIECE_LENGTH = 1_000;
 
 /** What a draft states. */
 export type DraftStatement =
@@ -234,6 +239,24 @@ export function observedLines(observed: Observed): readonly string[] {
   );
 }
 
+// A manifest of thousands of dependencies on one line hides a script at its end, whether or not a terminal
+// or a report cuts it off.
+function manifestText(manifest: JsonObject): readonly string[] {
+  const lines = manifestLines(manifest);
+  if (lines.length === 0) return ['  manifest  {}'];
+  return ['  manifest', ...lines.flatMap((line) => inPieces(`    ${line}`))];
+}
+
+// Reports cut lines, and say so by a dot at the end; here nothing may be missing.
+function inPieces(line: string): readonly string[] {
+  const whole = printable(line, Number.POSITIVE_INFINITY);
+  const pieces: string[] = [];
+  for (let at = 0; at < whole.length; at += PIECE_LENGTH) {
+    pieces.push(`${at === 0 ? '' : '      + '}${whole.slice(at, at + PIECE_LENGTH)}`);
+  }
+  return pieces;
+}
+
 /** The draft as lines for the person who is about to sign it: everything that it states. */
 export function describeDraft(draft: Draft): readonly string[] {
   const { statement } = draft;
@@ -265,7 +288,7 @@ export function describeDraft(draft: Draft): readonly string[] {
     `  digest    sha512-${encodeBase64(subject.sha512)}`,
     `  size      ${subject.size} bytes`,
     `  signed by maintainers of set ${subject.maintainers}`,
-    `  manifest  ${canonicalJson(subject.manifest)}`,
+    ...manifestText(subject.manifest),
     `  statement ${draftId(draft)}`,
   ]);
 }

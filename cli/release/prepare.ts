@@ -17,6 +17,7 @@ import { prepareArtifact, type Artifact } from './artifact.ts';
 import { makeDraft, type Draft } from './draft.ts';
 import { requireObserved } from './observed.ts';
 import { openProposal, openProposals, type Proposal } from './proposals.ts';
+import { sayTheSame } from './stated.ts';
 
 /** A prepared release, or the finding that all of it is in the log already. */
 export type Prepared =
@@ -32,8 +33,8 @@ export type Prepared =
   | { readonly kind: 'logged'; readonly artifacts: readonly Artifact[] };
 
 /**
- * Prepares a release of some targets. When a co-maintainer has proposed the same bytes already, theirs is
- * taken: two statements about one artifact would share out the signatures.
+ * Prepares a release of some targets. When a co-maintainer has proposed the same already, and says the same
+ * about it, theirs is taken: two statements about one artifact would share out the signatures.
  *
  * @param targets folders or tarballs; this folder by default
  * @param workspace private folder for what is packed
@@ -102,7 +103,7 @@ async function withOthers(
   const { signal } = invocation.context;
   let same: Proposal | undefined;
   for (const other of waiting) {
-    if (bytesOf(other) !== bytesOf(own)) continue;
+    if (!saysTheSame(other, own)) continue;
     // One that says what this signer cannot say (a head that the log never had) is not joined, and does
     // not keep anybody from an own one.
     if (!(await isSeenHere(session, other, signal))) continue;
@@ -164,9 +165,17 @@ function inOrderOf({ release }: Proposal, artifacts: readonly Artifact[]): reado
   return release.subjects.map(({ name }) => byName.get(name) ?? '');
 }
 
-function bytesOf({ release }: Proposal): string {
-  const lines = release.subjects.map(({ purl, sha512 }) => `${purl} ${formatSri(sha512)}`);
-  return lines.toSorted().join('\n');
+// Not only about the same bytes: whoever joins signs the other's words about them as well.
+function saysTheSame(other: Proposal, own: Proposal): boolean {
+  const byPurl = new Map(other.release.subjects.map((subject) => [subject.purl, subject]));
+  const { subjects } = own.release;
+  return (
+    subjects.length === byPurl.size &&
+    subjects.every((subject) => {
+      const theirs = byPurl.get(subject.purl);
+      return theirs !== undefined && sayTheSame(theirs, subject);
+    })
+  );
 }
 
 function requireSame(artifact: Artifact, loggedDigest: Uint8Array, index: number): void {

@@ -236,7 +236,8 @@ export async function findProposal(
       (each) =>
         [
           each.id.slice(0, 16),
-          `${namesOf(each)} ${each.release.subjects.map(({ sha512 }) => formatSri(sha512)).join(' ')}`,
+          `${namesOf(each)} ${each.release.subjects.map(({ sha512 }) => formatSri(sha512)).join(' ')} signed by ` +
+            signersOf(each).join(', '),
         ] as const,
     ),
     hints: ['name its id instead of the package'],
@@ -252,20 +253,9 @@ async function isFile(path: string): Promise<boolean> {
   );
 }
 
-/** Other proposals that give one of these versions other bytes: only one of them can ever be logged. */
-export function rivalsOf(
-  { id, release }: Proposal,
-  others: readonly Proposal[],
-): readonly Proposal[] {
-  const digests = new Map(release.subjects.map(({ purl, sha512 }) => [purl, formatSri(sha512)]));
-  return others.filter(
-    (other) =>
-      other.id !== id &&
-      other.release.subjects.some(({ purl, sha512 }) => {
-        const own = digests.get(purl);
-        return own !== undefined && own !== formatSri(sha512);
-      }),
-  );
+/** Names of all who have signed, each once. */
+export function signersOf({ tallies }: Proposal): readonly string[] {
+  return [...new Set(tallies.flatMap(({ signed }) => signed.map(({ name }) => name)))];
 }
 
 /** Who has signed and who has not, as lines for people. */

@@ -14,12 +14,14 @@ import { prepareArtifact, type Artifact } from './artifact.ts';
 import { compareFiles, fileLine } from './compare.ts';
 import { fetchProposed } from './fetch.ts';
 import type { Proposal } from './proposals.ts';
+import { requireStated } from './stated.ts';
 
 /** Differences named for people. */
 const FILES_SHOWN_MAX = 12;
 
 /**
- * Packs the signer's checkouts and requires each tarball of the proposal to come out.
+ * Packs the signer's checkouts and requires each tarball of the proposal to come out, and the proposal to
+ * say about it what it is.
  *
  * @param folders one for each package, in any order
  * @param workspace private folder for what is packed
@@ -54,6 +56,7 @@ export async function rebuild(
         `your checkout is ${name}@${own.checked.version}, not ${version}`,
       );
     }
+    requireStated(subject, own);
     artifacts.push(own);
   }
   return artifacts;

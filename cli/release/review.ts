@@ -12,7 +12,8 @@ import { describeArtifact, type Artifact } from './artifact.ts';
 import { compareFiles, compareManifests, fileLine } from './compare.ts';
 import { describeDraft, observedLines } from './draft.ts';
 import { fetchListings } from './fetch.ts';
-import { rivalsOf, tallyLines, type Proposal } from './proposals.ts';
+import { signersOf, tallyLines, type Proposal } from './proposals.ts';
+import { rivalLine, rivalsOf } from './rivals.ts';
 
 /** Files named for people; `bftpkg diff` shows all. */
 const FILES_SHOWN_MAX = 40;
@@ -64,11 +65,8 @@ export async function review(
   }
   lines.push(...tallyLines(proposal));
   for (const rival of rivalsOf(proposal, others)) {
-    const who = rival.tallies.flatMap(({ signed }) => signed.map(({ name }) => name));
-    lines.push(
-      `  WARNING   another proposal gives this version other bytes: ${rival.id.slice(0, 16)}, signed by ` +
-        `${[...new Set(who)].join(', ')}; only one of them can be logged`,
-    );
+    const who = signersOf(rival.proposal).join(', ');
+    lines.push(`  WARNING   ${rivalLine(rival)}; that one is signed by ${who}`);
   }
   return { lines, changes };
 }
