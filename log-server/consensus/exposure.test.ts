@@ -3,7 +3,13 @@ import { describe, it } from 'node:test';
 
 import type { Request } from '../../verifier/replication/messages.ts';
 import { DEFAULT_LIMITS } from './defaults.ts';
-import { Exposures, ROOMY_BATCHES_MAX, fairBatches, isFullBatch } from './exposure.ts';
+import {
+  Exposures,
+  REMINDED_AFTER,
+  ROOMY_BATCHES_MAX,
+  fairBatches,
+  isFullBatch,
+} from './exposure.ts';
 
 const LIMITS = {
   ...DEFAULT_LIMITS,
@@ -16,6 +22,12 @@ const LIMITS = {
 const PATIENCE = 6 + 1 + 1 + 2;
 
 const sized = (id: string, bytes: number): Request => ({ id, bytes: new Uint8Array(bytes) });
+
+/** Of a drained lane every batch counts; those with room besides, once it was sent again. */
+const least = (patience: number): number =>
+  Math.min(patience * PATIENCE, REMINDED_AFTER + patience * ROOMY_BATCHES_MAX);
+
+const PATIENCE_WITH_ROOM = REMINDED_AFTER + ROOMY_BATCHES_MAX;
 
 /** With a leader that has emptied its lane of whatever it got before, by this height. */
 function drained(height = PATIENCE): Exposures {
@@ -77,6 +89,7 @@ describe('Exposures.starved', () => {
     exposures.add(sized('b', 1), 12);
     for (let height = 11; height < 100; height++) {
       exposures.pass({ height, isFull: isFull(height) });
+      exposures.remind();
       const found = exposures.starved(height, 4, patience);
       if (found !== undefined) {
         assert.equal(found, 'a', 'the one that waits for longest');
@@ -89,8 +102,8 @@ describe('Exposures.starved', () => {
   const cases: readonly (readonly [string, (height: number) => boolean, number, number])[] = [
     ['full batches: as many as honest lanes may hold', () => true, 1, PATIENCE],
     ['with patience twice that', () => true, 2, 2 * PATIENCE],
-    ['fewer that had room', () => false, 1, ROOMY_BATCHES_MAX],
-    ['with patience twice that, too', () => false, 2, 2 * ROOMY_BATCHES_MAX],
+    ['some that had room, before it is sent again and after', () => false, 1, least(1)],
+    ['with patience more', () => false, 2, least(2)],
   ];
   for (const [why, isFull, patience, expected] of cases) {
     it(why, () => assert.equal(batchesUntilStarved(isFull, patience), expected));
@@ -112,11 +125,12 @@ describe('Exposures.starved', () => {
   it('does not wait for that when batches have room', () => {
     const exposures = new Exposures(LIMITS);
     exposures.add(sized('a', 1), 10);
-    for (let i = 1; i <= ROOMY_BATCHES_MAX; i++) {
+    for (let i = 1; i <= PATIENCE_WITH_ROOM; i++) {
       assert.equal(exposures.starved(10 + i - 1, 4, 1), undefined);
       exposures.pass({ height: 10 + i, isFull: false });
+      exposures.remind();
     }
-    assert.equal(exposures.starved(10 + ROOMY_BATCHES_MAX, 4, 1), 'a');
+    assert.equal(exposures.starved(10 + PATIENCE_WITH_ROOM, 4, 1), 'a');
   });
 
   it('knows nothing of the next leader', () => {
@@ -133,8 +147,9 @@ describe('Exposures.starved', () => {
     for (let height = 11; height < 200; height++) {
       const isFull = height % 10 !== 0;
       wide.pass({ height, isFull });
+      wide.remind();
       if (wide.starved(height, 4, 1) === undefined) continue;
-      assert.equal(height, ROOMY_BATCHES_MAX * 10 + 10);
+      assert.equal(height, PATIENCE_WITH_ROOM * 10 + 10);
       return;
     }
     assert.fail('a leader with room is never suspected');
@@ -167,6 +182,30 @@ describe('Exposures.starved', () => {
   });
 });
 
+describe('Exposures.remind', () => {
+  it('names what batches with room have passed by, once, and counts anew from there', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 1), 10);
+    exposures.add(sized('b', 1), 11);
+    for (let i = 1; i < REMINDED_AFTER; i++) exposures.pass({ height: 10 + i, isFull: false });
+    assert.deepEqual(exposures.remind(), []);
+    exposures.pass({ height: 10 + REMINDED_AFTER, isFull: true });
+    assert.deepEqual(exposures.remind(), [], 'a full one had no room');
+    exposures.pass({ height: 11 + REMINDED_AFTER, isFull: false });
+    assert.deepEqual(exposures.remind(), ['a']);
+    assert.deepEqual(exposures.remind(), []);
+    exposures.pass({ height: 12 + REMINDED_AFTER, isFull: false });
+    assert.deepEqual(exposures.remind(), ['b']);
+  });
+
+  it('suspects nobody of passing by what was not sent again', () => {
+    const exposures = new Exposures(LIMITS);
+    exposures.add(sized('a', 1), 10);
+    for (let i = 1; i <= 50; i++) exposures.pass({ height: 10 + i, isFull: false });
+    assert.equal(exposures.starved(60, 4, 1), undefined);
+  });
+});
+
 describe('Exposures.drain', () => {
   it('names everything with the leader, once, when the lane must be drained', () => {
     const exposures = new Exposures(LIMITS);
@@ -181,7 +220,10 @@ describe('Exposures.drain', () => {
   it('forgives no batch that had room', () => {
     const exposures = new Exposures(LIMITS);
     exposures.add(sized('a', 1), 10);
-    for (let i = 1; i < ROOMY_BATCHES_MAX; i++) exposures.pass({ height: 10 + i, isFull: false });
+    for (let i = 1; i < PATIENCE_WITH_ROOM; i++) {
+      exposures.pass({ height: 10 + i, isFull: false });
+      exposures.remind();
+    }
     exposures.drain(10 + PATIENCE, 4);
     assert.equal(exposures.starved(10 + PATIENCE, 4, 1), undefined);
     exposures.pass({ height: 10 + PATIENCE + 1, isFull: false });

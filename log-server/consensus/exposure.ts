@@ -4,7 +4,7 @@
 import type { Digest, Request } from '../../verifier/replication/messages.ts';
 import type { Limits } from './types.ts';
 
-/** S2 of Q5: batches that may pass a request by although they had room for it. */
+/** S2 of Q5: batches that may pass a request by although they had room for it, after it was sent again. */
 export const ROOMY_BATCHES_MAX = 8;
 
 // The batch whose requests the leader has sent ahead (prefetching.ts): nothing new gets into it.
@@ -13,12 +13,20 @@ const BEGUN_BATCHES = 1;
 // The largest entry. A batch with less room than that may have had none for the next request.
 const ENTRY_BYTES_MAX = 0xffff;
 
+/**
+ * Batches with room after which a request is sent again, once, and the others count from there. A leader
+ * whose lane was full of what came before has dropped it, and has had room since the first of these; most
+ * that are passed by once or twice are still on their way.
+ */
+export const REMINDED_AFTER = 4;
+
 interface Exposure {
   /** Height of the log when the leader got it. */
   since: number;
   readonly bytes: number;
-  /** Batches since then that had room for it. */
+  /** Batches since then, or since it was sent again, that had room for it. */
   roomy: number;
+  wasSentAgain: boolean;
 }
 
 /** A committed batch, as far as it matters to those that were not in it. */
@@ -67,7 +75,7 @@ export class Exposures {
   /** @param since height of the log now; batches up to there do not count */
   add({ id, bytes }: Request, since: number): void {
     this.#drainsFrom ??= since;
-    this.#byId.set(id, { since, bytes: bytes.length, roomy: 0 });
+    this.#byId.set(id, { since, bytes: bytes.length, roomy: 0, wasSentAgain: false });
     this.#bytes += bytes.length;
   }
 
@@ -102,7 +110,20 @@ export class Exposures {
     for (const exposure of this.#byId.values()) {
       exposure.since = Math.max(exposure.since, height);
       exposure.roomy = 0;
+      exposure.wasSentAgain = false;
     }
+  }
+
+  /** What batches with room have passed by: the leader may have dropped it. @returns each once */
+  remind(): readonly Digest[] {
+    const dropped: Digest[] = [];
+    for (const [id, exposure] of this.#byId) {
+      if (exposure.wasSentAgain || exposure.roomy < REMINDED_AFTER) continue;
+      exposure.wasSentAgain = true;
+      exposure.roomy = 0;
+      dropped.push(id);
+    }
+    return dropped;
   }
 
   /**
@@ -110,8 +131,8 @@ export class Exposures {
    * may fill its lane for us, and then it drops what we send. That one of these requests was committed
    * tells nothing: other lanes may have had it too. But a leader that serves all lanes in turn has taken
    * everything out that was in one within the batches of `fairBatches`. What was dropped until then
-   * has to be sent again, and full batches count from there. Those with room always do: with room to
-   * spare the leader has emptied its lanes.
+   * has to be sent again, and full batches count from there. Those with room tell sooner (`remind`): with
+   * room to spare the leader has emptied its lanes.
    *
    * @returns the requests to send to the leader once more: all of them, once
    */
@@ -132,9 +153,10 @@ export class Exposures {
    */
   starved(height: number, members: number, patience: number): Digest | undefined {
     const fullMax = fairBatches(this.#limits, members) * patience;
-    for (const [id, { since, roomy }] of this.#byId) {
+    for (const [id, { since, roomy, wasSentAgain }] of this.#byId) {
       const isStarved =
-        (this.#isDrained && height - since >= fullMax) || roomy >= ROOMY_BATCHES_MAX * patience;
+        (this.#isDrained && height - since >= fullMax) ||
+        (wasSentAgain && roomy >= ROOMY_BATCHES_MAX * patience);
       return isStarved ? id : undefined;
     }
     return undefined;

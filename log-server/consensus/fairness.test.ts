@@ -54,6 +54,29 @@ describe('a batch in which some requests turn out to be invalid', () => {
   });
 });
 
+describe('a request that an honest leader dropped', () => {
+  it('is sent again before its batches with room count: the lane was full of what came before', () => {
+    const limits = { batchRequestsMax: 4, laneRequestsMax: 4 };
+    // Nothing is relayed in this time.
+    const cluster = new Cluster(FOUR, { limits, timing: { relayTicks: 1000 } });
+    // Nobody is cut off any more.
+    cluster.run(12);
+    const requests = Array.from({ length: 8 }, (_, i) => request(`old ${i}`));
+    cluster.inject(2, 0, { kind: 'forward', epoch: 0, requests });
+    const isForward = ({ message }: Packet): boolean => message.kind === 'forward';
+    cluster.settle(isForward);
+    cluster.submit(2, 'late');
+    cluster.settle(isForward);
+    assert.equal(cluster.node(0).ignored.get('lane-full'), 1, 'the lane is full');
+    for (let i = 0; i < 40; i++) {
+      cluster.submit(1, `other ${i}`);
+      cluster.run(1);
+      assert.deepEqual(wishes(cluster), [0, 0, 0, 0], `after ${i} more`);
+    }
+    assert.equal(cluster.node(2).replica.summary.sizes.requests, 0);
+  });
+});
+
 describe('requests on their way to the leader', () => {
   it('are no more bytes than its lane holds: what it drops it would be suspected of hiding', () => {
     const limits = {
@@ -87,8 +110,8 @@ describe('requests on their way to the leader', () => {
 });
 
 describe('a leader whose lane is full of what it got before', () => {
-  /** Eight batches for the lanes by number, one by bytes, and two. */
-  const DRAINED = 8 + 1 + 2;
+  /** Eight batches for the lanes by number, one by bytes, one begun, and two. */
+  const DRAINED = 8 + 1 + 1 + 2;
   const limits = { batchRequestsMax: 2, laneRequestsMax: 2, laneBytesMax: 1_000 };
   const timing = { relayTicks: 10_000, viewTicks: 10_000 };
 

@@ -208,10 +208,13 @@ export function onCommittedRequests(core: Core, ids: readonly Digest[], batch: P
 /** The leader has room for what is with it now: what it dropped for want of room goes there again. */
 function sendDropped(core: Core): void {
   if (!core.isActive || core.isLeader) return;
-  const ids = core.exposed.drain(core.committedHeight, core.members.count);
+  const ids = new Set([
+    ...core.exposed.drain(core.committedHeight, core.members.count),
+    ...core.exposed.remind(),
+  ]);
   handToLeader(
     core,
-    ids.flatMap((id) => core.pool.find(id) ?? []),
+    [...ids].flatMap((id) => core.pool.find(id) ?? []),
   );
 }
 

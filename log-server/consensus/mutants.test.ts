@@ -209,7 +209,7 @@ const KILLS: readonly (readonly [MutantName, string, (mutants: Mutants) => boole
       }
       made.restart(3);
       made.submit(3, 'late');
-      for (let i = 0; i < 4; i++) {
+      for (let i = 0; i < 8; i++) {
         made.submit(1, `later ${i}`);
         made.run(1, ({ from, message }) => !(from === 3 && message.kind === 'forward'));
       }
