@@ -144,8 +144,15 @@ export class StateTables {
     const { maintainers, sequence, releases, latest } = record;
     const { window, entries } = activity;
     this.#putPackage.run(name, folded, maintainers, sequence, releases, latest, window, entries);
-    // Read again from the database: a transaction that fails must leave no trace in memory.
-    this.#knownPackages.delete(name);
+    // Its next release asks for this row. A transaction that fails leaves no trace: the store forgets all.
+    this.#knownPackages.set(name, {
+      maintainers,
+      sequence,
+      releases,
+      latest,
+      rate_window: window,
+      rate_entries: entries,
+    });
   }
 
   /** Drops what is remembered: after a transaction that failed. */
