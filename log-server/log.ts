@@ -41,6 +41,7 @@ export type LogEvent =
   | 'peer_refused'
   | 'peer_overflow'
   | 'message_refused'
+  | 'messages_dropped'
   | 'follow_failed'
   // storage
   | 'rebuild_started'

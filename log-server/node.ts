@@ -1,13 +1,14 @@
 // One replica in one process: storage, consensus core, peers, public face, and the wires between them.
 import { type Hash, createHash } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
 import { gunzipNow } from '../verifier/node/gunzip.ts';
-import { SignaturePool } from '../verifier/node/signature-pool.ts';
+import { SignaturePool, isOverloaded } from '../verifier/node/signature-pool.ts';
 import { publicKeyHex } from '../verifier/ed25519.ts';
 import { VerifyError, assert } from '../verifier/errors.ts';
 import { planEvidence } from '../verifier/replication/judge.ts';
-import { runPlan } from '../verifier/signatures.ts';
+import { runPlan, type SignatureVerifier } from '../verifier/signatures.ts';
 import { statementHash } from '../verifier/dsse.ts';
 import type { JsonObject } from '../verifier/json.ts';
 import { rosterWeights } from '../verifier/roster.ts';
@@ -45,6 +46,7 @@ import { makeCore } from './node/core.ts';
 import { DAMAGE_HINT, markDamaged } from './node/damage-mark.ts';
 import { ContradictionKeeper } from './node/contradiction-keeper.ts';
 import { Driver } from './node/driver.ts';
+import { FairVerifier, fairLimits } from './node/fair-verifier.ts';
 import { Follower } from './node/follower.ts';
 import { othersOf, type Source } from './node/follower.ts';
 import type { Clocks } from './node/driver.ts';
@@ -108,6 +110,12 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
   const keys = await loadKeyFile(setup.config.keyFile);
   requireSameKeys(setup, keys);
   const verifier = new SignaturePool();
+  const limits = fairLimits(availableParallelism());
+  // Two queues: a flood of clients leaves those of other replicas alone, who hand on what is needed.
+  const askers = {
+    client: new FairVerifier(verifier, limits),
+    peer: new FairVerifier(verifier, limits),
+  };
   try {
     const { storage, durable } = await openSound({
       folder: setup.config.dataDir,
@@ -115,6 +123,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       replica: setup.config.replica,
       limits: BATCH_LIMITS,
       verifier: new CoalescingVerifier(verifier),
+      verifierOf: ({ kind, name }) => askers[kind].of(name),
       gunzip: gunzipNow,
       nowMs: clocks.wallMs,
       generation: keys.databaseGeneration,
@@ -148,7 +157,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       ),
       view: storage.view,
       claimIndex: storage.claimIndex,
-      verifier,
+      verifier: askers.client.of('proposals'),
       nowSeconds: () => Math.floor(clocks.wallMs() / 1000),
       nowMs: clocks.monotonicMs,
     });
@@ -162,6 +171,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       lifeFile,
       core,
       verifier,
+      headVerifier: askers.client.of('heads'),
       coveredSize: checkpoint?.size ?? 0,
     });
     try {
@@ -197,6 +207,8 @@ interface NodeParts extends NodeOptions {
   readonly events: ReadonlyMap<string, number>;
   readonly core: ConsensusCore;
   readonly verifier: SignaturePool;
+  /** For heads that strangers report. */
+  readonly headVerifier: SignatureVerifier;
   readonly coveredSize: number;
 }
 
@@ -241,7 +253,7 @@ export class ReplicaNode {
       view: storage.view,
       claimIndex: storage.claimIndex,
       genesis: statementHash(genesis.payload),
-      verifier,
+      verifier: parts.headVerifier,
       log,
     });
     this.#skew = new ClockSkew(clocks.wallMs);
@@ -444,7 +456,11 @@ export class ReplicaNode {
     const { application, store } = storage;
     const known = this.#checkpoint?.timeSeconds ?? 0;
     const contradicted = (text: string): void => {
-      this.#contradictions.keepNote(text).catch((error: unknown) => this.#failed(error));
+      this.#contradictions.keepNote(text).catch((error: unknown) => {
+        // The note is logged whole besides, and the follower meets it again.
+        if (isOverloaded(error)) log.warn('head_unjudged', { error: describeError(error) });
+        else this.#failed(error);
+      });
     };
     const parts = {
       application,
@@ -536,7 +552,8 @@ export class ReplicaNode {
         await runPlan(verifier, planEvidence(report, core.context, hash));
         this.#driver.feed({ kind: 'evidence-kept', report });
       } catch (error) {
-        if (!(error instanceof VerifyError)) throw error;
+        // Unchecked it is kept all the same, and told after the next start.
+        if (!(error instanceof VerifyError || isOverloaded(error))) throw error;
         log.warn('misbehaviour', { rule: report.rule, error: describeError(error) });
       }
     }
@@ -555,7 +572,7 @@ export class ReplicaNode {
       artifacts: storage.artifacts,
       isReleased: storage.isReleased,
       url: this.#publishedUrl(),
-      submit: (envelope, waitMs, gone) => this.#submit(envelope, waitMs, gone),
+      submit: (envelope, waitMs, gone, network) => this.#submit(envelope, waitMs, gone, network),
       submission: async (id) => {
         const found = await storage.store.submission(id);
         if (found === undefined) return this.#submissions.stateOf(id);
@@ -596,7 +613,12 @@ export class ReplicaNode {
     return entry?.url ?? `http://${setup.config.publicHost}:${setup.config.publicPort}`;
   }
 
-  async #submit(envelope: Uint8Array, waitMs: number, gone: AbortSignal): Promise<SubmissionState> {
+  async #submit(
+    envelope: Uint8Array,
+    waitMs: number,
+    gone: AbortSignal,
+    network: string,
+  ): Promise<SubmissionState> {
     if (this.#isDraining) throw new BusyError('this replica is stopping');
     if (this.#parts.suffrage.kind === 'observer') {
       throw new BusyError('this replica only follows the log');
@@ -604,10 +626,13 @@ export class ReplicaNode {
     if (!this.#isMember) throw new BusyError('this replica is not in the present roster');
     // Before any signature is checked: a full pool must cost a stranger's submission nothing (Q1).
     if (!this.#parts.core.hasRoomFor(envelope.length)) throw new BusyError('the pool is full');
-    const admission = await this.#work.admitEnvelope(envelope, []).catch(async (error: unknown) => {
-      if (isDamage(error)) this.#failed(error);
-      throw await this.#contradictions.explain(envelope, error);
-    });
+    const asker = { kind: 'client', name: network } as const;
+    const admission = await this.#work
+      .admitEnvelope(envelope, [], asker)
+      .catch(async (error: unknown) => {
+        if (isDamage(error)) this.#failed(error);
+        throw await this.#contradictions.explain(envelope, error);
+      });
     if (admission.kind === 'committed') {
       return this.#submissions.wait(admission.id, admission.index, waitMs, gone);
     }

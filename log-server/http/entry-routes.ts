@@ -10,6 +10,7 @@ import {
   Gate,
   WAITING_MAX,
   WAIT_SECONDS_MAX,
+  networkOf,
 } from './limits.ts';
 import { readDocument } from './body.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
@@ -29,7 +30,9 @@ export function entryRoutes(app: PublicApp, { face, allowWrite }: RouteContext):
     const waitSeconds = readWait(c.req.query('wait'));
     const envelope = await readDocument(incoming, DOCUMENT_BYTES_MAX);
     const gone = goneSignal(c);
-    const submit = (): Promise<SubmissionState> => face.submit(envelope, waitSeconds * 1000, gone);
+    const network = networkOf(incoming.socket.remoteAddress ?? '');
+    const submit = (): Promise<SubmissionState> =>
+      face.submit(envelope, waitSeconds * 1000, gone, network);
     const done = await (waitSeconds > 0 ? waiting : admitting).run(submit);
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many submissions at one time', 1);
     return answerState(done.value);

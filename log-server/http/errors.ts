@@ -2,6 +2,7 @@
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import type { LedgerErrorCode } from '../../verifier/ledger/errors.ts';
 import { VerifyError } from '../../verifier/errors.ts';
+import { isOverloaded } from '../../verifier/node/signature-pool.ts';
 import type { Refusal } from '../ledger/application.ts';
 import { StorageBusyError } from '../store/artifact-store.ts';
 import { BusyError } from './face.ts';
@@ -71,6 +72,10 @@ export function answerError(thrown: unknown): ErrorAnswer & { readonly isBug: bo
   }
   if (thrown instanceof BusyError || thrown instanceof StorageBusyError) {
     return { ...answer(503, { code: 'BUSY', message: thrown.message }, 1), isBug: false };
+  }
+  if (isOverloaded(thrown)) {
+    const message = 'too many signatures wait to be checked';
+    return { ...answer(503, { code: 'BUSY', message }, 1), isBug: false };
   }
   if (thrown instanceof LedgerError) {
     const { code, message, hint, index, artifacts } = thrown;

@@ -102,11 +102,18 @@ export interface PublicFace {
    * @param envelope canonical envelope as received, at most 65,535 bytes
    * @param waitMs how long to wait for a checkpoint that covers it
    * @param gone aborted when nobody waits for the answer any more
+   * @param network who it comes from (`networkOf`), whose turn it is to have signatures checked
    * @throws {VerifyError} malformed or badly signed
    * @throws {LedgerError} breaks a rule
    * @throws {BusyError} no room
+   * @throws {SignaturePoolError} `POOL_OVERLOADED`: not judged
    */
-  submit(envelope: Uint8Array, waitMs: number, gone: AbortSignal): Promise<SubmissionState>;
+  submit(
+    envelope: Uint8Array,
+    waitMs: number,
+    gone: AbortSignal,
+    network: string,
+  ): Promise<SubmissionState>;
   /** Where a submission stands; `undefined` when this replica knows nothing of it. */
   submission(id: string): Promise<SubmissionState | undefined>;
   /** Proofs of misbehaviour that this replica keeps, by epoch and rule. */

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { certificateFor } from '../../fixtures/test-storage.ts';
 import { VerifyError } from '../../verifier/errors.ts';
+import { SignaturePoolError } from '../../verifier/node/signature-pool.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import type { LedgerErrorCode } from '../../verifier/ledger/errors.ts';
 import { decodeMessage } from '../../verifier/replication/encode-message.ts';
@@ -34,7 +35,7 @@ const LARGE = `"${'x'.repeat(16 * 1024 * 1024)}"`;
 
 /** What the fake replica answers to the next submission. */
 let next: () => Promise<SubmissionState> = () => Promise.reject(new Error('not set'));
-let submitted: { waitMs: number; length: number; gone: AbortSignal } | undefined;
+let submitted: { waitMs: number; length: number; gone: AbortSignal; network: string } | undefined;
 let proposed: number | undefined;
 let refusedProposal: Error | undefined;
 let hasCheckpoint = true;
@@ -135,8 +136,8 @@ const face: PublicFace = {
     batches: async (height) => (height === 1 ? [committedBatch()] : []),
     evidence: async ({ pin }) => (pin === ID && hasCheckpoint ? '{"evidence":1}' : undefined),
   },
-  submit: (envelope, waitMs, gone) => {
-    submitted = { waitMs, length: envelope.length, gone };
+  submit: (envelope, waitMs, gone, network) => {
+    submitted = { waitMs, length: envelope.length, gone, network };
     return next();
   },
   submission: async (id) => (id === ID ? { kind: 'committed', id, index: 7 } : undefined),
@@ -467,6 +468,7 @@ describe('POST /v1/entries', () => {
       const answer = await call('POST', '/v1/entries?wait=3', '{}');
       assert.equal(answer.status, status);
       assert.equal(submitted?.waitMs, 3000);
+      assert.equal(submitted?.network, HOST, 'whose turn it is to have signatures checked');
       const body = JSON.parse(answer.body) as { id?: string; index?: number };
       if (status < 400) assert.equal(body.id, ID);
       if (status === 200) assert.equal(body.index, 7);
@@ -503,6 +505,14 @@ describe('POST /v1/entries', () => {
     next = () => Promise.reject(new BusyError('full'));
     const answer = await call('POST', '/v1/entries', '{}');
     assert.equal(answer.status, 503);
+    assert.equal(answer.headers['retry-after'], '1');
+  });
+
+  it('answers 503 when too many signatures wait, and takes it for no bug', async () => {
+    next = () => Promise.reject(new SignaturePoolError('POOL_OVERLOADED', 'full'));
+    const answer = await call('POST', '/v1/entries', '{}');
+    assert.equal(answer.status, 503);
+    assert.equal(codeOf(answer), 'BUSY');
     assert.equal(answer.headers['retry-after'], '1');
   });
 

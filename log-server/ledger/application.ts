@@ -32,6 +32,14 @@ export interface LedgerRequest {
   readonly bytes: Uint8Array;
 }
 
+/** Who hands a submission in: each has a turn of its own when signatures wait to be checked. */
+export interface Asker {
+  /** A replica that hands on what others gave it, or anybody. */
+  readonly kind: 'peer' | 'client';
+  /** Vote key, or the network that the client is in. */
+  readonly name: string;
+}
+
 /** What became of a submission when it came in. A refusal is thrown. */
 export type Admission =
   | { readonly kind: 'accepted'; readonly request: LedgerRequest }
@@ -94,10 +102,12 @@ export interface Application {
   /**
    * Checks a submission against the present state: shape, rules, signatures, artifacts held.
    *
+   * @param asker whose turn it is to have signatures checked; this replica's own when absent
    * @throws {VerifyError} malformed or badly signed
    * @throws {LedgerError} breaks a rule; `temporary` ones may be sent again
+   * @throws {SignaturePoolError} `POOL_OVERLOADED`: it was not judged, too many signatures wait
    */
-  admit(envelopeBytes: Uint8Array): Promise<Admission>;
+  admit(envelopeBytes: Uint8Array, asker?: Asker): Promise<Admission>;
   /**
    * Executes requests on a scratch copy of the state and makes a header and body of the valid ones,
    * in the order given. Leaves the state alone.

@@ -32,7 +32,9 @@ import type { CompactRange } from '../../verifier/merkle/compact-range.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
+import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { Body, Header } from '../consensus/types.ts';
+import type { Asker } from './application.ts';
 import type { Storage } from '../store/storage.ts';
 
 const LEFT_PAD = artifactOf({ name: 'left-pad', version: '1.0.0' });
@@ -81,6 +83,25 @@ describe('LedgerApplication.admit', () => {
       assert.deepEqual(await application.admit(bytesOf(other)), committed);
     }),
   );
+
+  it('has the signatures checked in the turn of whoever hands it in', async () =>
+    withFolder(async (folder) => {
+      const asked: string[] = [];
+      const verifierOf = ({ kind, name }: Asker): SignatureVerifier => ({
+        verifyMany: (jobs) => {
+          asked.push(`${kind} ${name}: ${jobs.length}`);
+          return nativeVerifier.verifyMany(jobs);
+        },
+      });
+      const { application, store, view } = await openTestStorage(folder, { verifierOf });
+      const author = new Author(view);
+      await application.admit(bytesOf(author.set('a')), { kind: 'client', name: '192.0.2.1' });
+      await application.admit(bytesOf(author.set('b')), { kind: 'peer', name: 'r1' });
+      await application.admit(bytesOf(author.set('c')));
+      await application.admit(bytesOf(author.set('a')));
+      assert.deepEqual(asked, ['client 192.0.2.1: 3', 'peer r1: 3']);
+      await store.close();
+    }));
 
   it(
     'refuses what breaks a rule or is badly signed',

@@ -18,6 +18,7 @@ import type { LedgerState } from '../store/ledger-state.ts';
 import type {
   Admission,
   Application,
+  Asker,
   BatchContent,
   BatchLimits,
   BuiltBatch,
@@ -39,6 +40,8 @@ export interface ApplicationParts {
   readonly artifacts: ArtifactIndex;
   readonly executions: Executions;
   readonly verifier: SignatureVerifier;
+  /** For what somebody hands in; `verifier` unless given. */
+  readonly verifierOf?: ((asker: Asker) => SignatureVerifier) | undefined;
   /** Wall clock, Unix milliseconds: only for judging rates when a submission comes in. */
   readonly nowMs: () => number;
 }
@@ -49,14 +52,17 @@ export class LedgerApplication implements Application {
   readonly #artifacts: ArtifactIndex;
   readonly #executions: Executions;
   readonly #verifier: CachingVerifier;
+  readonly #verifierOf: (asker: Asker) => SignatureVerifier;
   readonly #nowMs: () => number;
   readonly #envelopes = new EnvelopeCache();
 
-  constructor({ state, artifacts, executions, verifier, nowMs }: ApplicationParts) {
+  constructor(parts: ApplicationParts) {
+    const { state, artifacts, executions, verifier, verifierOf, nowMs } = parts;
     this.#state = state;
     this.#artifacts = artifacts;
     this.#executions = executions;
     this.#verifier = new CachingVerifier(verifier);
+    this.#verifierOf = verifierOf ?? ((): SignatureVerifier => verifier);
     this.#nowMs = nowMs;
   }
 
@@ -80,7 +86,7 @@ export class LedgerApplication implements Application {
     };
   }
 
-  async admit(envelopeBytes: Uint8Array): Promise<Admission> {
+  async admit(envelopeBytes: Uint8Array, asker?: Asker): Promise<Admission> {
     const envelope = this.#envelopes.read(envelopeBytes);
     const submission = readSubmission(envelope);
     const { id } = submission;
@@ -91,7 +97,9 @@ export class LedgerApplication implements Application {
     // Whatever fits into an entry now fits later: a time has ten digits until the year 2286.
     statementEntry(submission, timeSeconds);
     // Before the artifacts: only somebody who may publish learns what is held, and is asked to upload.
-    await runPlan(this.#verifier, checked.plan);
+    const verifier =
+      asker === undefined ? this.#verifier : this.#verifier.asking(this.#verifierOf(asker));
+    await runPlan(verifier, checked.plan);
     const refusal = artifactRefusal(checked.artifacts, this.#artifacts);
     if (refusal !== undefined) throw refusal;
     return { kind: 'accepted', request: { id, bytes: envelopeBytes } };

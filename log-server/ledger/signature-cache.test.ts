@@ -60,6 +60,14 @@ describe('CachingVerifier', () => {
     assert.equal(inner.asked, before);
   });
 
+  it('asks whom it is told to, and remembers for all', async () => {
+    const [inner, other] = [new Counting(), new Counting()];
+    const verifier = new CachingVerifier(inner);
+    assert.deepEqual(await verifier.asking(other).verifyMany([GOOD]), [true]);
+    assert.deepEqual(await verifier.verifyMany([GOOD]), [true]);
+    assert.deepEqual([inner.asked, other.asked], [0, 1]);
+  });
+
   it('forgets what was not used for long', async () => {
     const inner = new Counting();
     const verifier = new CachingVerifier(inner, 4);

@@ -15,9 +15,18 @@ export class CachingVerifier implements SignatureVerifier {
   // Good ones only: bad ones cost a stranger nothing to make, and would push the good ones out.
   readonly #good: LruMap<string, true>;
 
-  constructor(inner: SignatureVerifier, countMax: number = SIGNATURE_COUNT_MAX) {
+  constructor(
+    inner: SignatureVerifier,
+    countMax: number = SIGNATURE_COUNT_MAX,
+    good: LruMap<string, true> = new LruMap(countMax),
+  ) {
     this.#inner = inner;
-    this.#good = new LruMap(countMax);
+    this.#good = good;
+  }
+
+  /** One that asks another verifier and remembers the same signatures. */
+  asking(inner: SignatureVerifier): CachingVerifier {
+    return new CachingVerifier(inner, 0, this.#good);
   }
 
   /** Forgets all of them: nothing has come in for a while. */

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
+import { SignaturePoolError } from '../../verifier/node/signature-pool.ts';
 import { parseRoster } from '../../verifier/roster.ts';
 import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
 import { signedRoster } from '../cluster.ts';
@@ -45,6 +46,7 @@ interface Scene {
   readonly inbox: Inbox;
   readonly intake: Intake;
   readonly delivered: string[];
+  readonly pool: { isFull: boolean };
   /** Signatures that were really checked. */
   readonly checked: () => number;
 }
@@ -53,8 +55,10 @@ function scene(wants: (message: Message) => boolean = () => true): Scene {
   const inbox = new Inbox();
   const delivered: string[] = [];
   let checked = 0;
+  const pool = { isFull: false };
   const verifier: SignatureVerifier = {
     verifyMany: (jobs: readonly SignatureJob[]) => {
+      if (pool.isFull) return Promise.reject(new SignaturePoolError('POOL_OVERLOADED', 'full'));
       checked += jobs.length;
       return nativeVerifier.verifyMany(jobs);
     },
@@ -82,7 +86,7 @@ function scene(wants: (message: Message) => boolean = () => true): Scene {
     failed: (error) => assert.fail(String(error)),
     log: silentLog,
   });
-  return { inbox, intake, delivered, checked: () => checked };
+  return { inbox, intake, delivered, pool, checked: () => checked };
 }
 
 async function settle(): Promise<void> {
@@ -167,6 +171,23 @@ describe('Intake', () => {
     assert.deepEqual(delivered, ['2 prepare']);
     await settle();
     assert.ok((intake.refusals.get(peer(1)) ?? 0) >= 32);
+  });
+});
+
+describe('Intake when more signatures wait than can be checked', () => {
+  it('loses messages, and goes on', async () => {
+    const { inbox, intake, delivered, pool } = scene();
+    pool.isFull = true;
+    inbox.push(PEERS[1] ?? '', [encodeMessage(prepare(1)), evidence(2)]);
+    intake.wake();
+    await settle();
+    assert.deepEqual(delivered, []);
+    assert.equal(intake.refusals.size, 0, 'nobody is called a liar for it');
+    pool.isFull = false;
+    inbox.push(PEERS[1] ?? '', [encodeMessage(prepare(1)), evidence(2)]);
+    intake.wake();
+    await settle();
+    assert.deepEqual(delivered, ['1 prepare', '1 evidence']);
   });
 });
 

@@ -5,10 +5,11 @@ import { createHash } from 'node:crypto';
 import { VerifyError } from '../../verifier/errors.ts';
 import { runPlans } from '../../verifier/signatures.ts';
 import type { SignaturePlan, SignatureVerifier } from '../../verifier/signatures.ts';
+import { isOverloaded } from '../../verifier/node/signature-pool.ts';
 import { decodeMessage } from '../../verifier/replication/encode-message.ts';
 import type { Message, PeerId, VerifiedMessage } from '../consensus/types.ts';
 import { planMessage } from '../../verifier/replication/verify-message.ts';
-import type { Log } from '../log.ts';
+import { type Log, describeError } from '../log.ts';
 import type { Inbox } from '../peer/inbox.ts';
 import type { ConsensusCore } from './core-port.ts';
 
@@ -44,6 +45,8 @@ export class Intake {
    * one check, and is not listened to about others any more.
    */
   readonly #slanderers = new Set<PeerId>();
+  /** Messages that could not be checked for want of room. */
+  #dropped = 0;
   #isRunning = false;
   #isAwake = false;
 
@@ -129,10 +132,12 @@ export class Intake {
 
   async #verify(planned: readonly Planned[]): Promise<void> {
     if (planned.length === 0) return;
-    const outcomes = await runPlans(
-      this.#verifier,
-      planned.map(({ plan }) => plan),
-    );
+    const plans = planned.map(({ plan }) => plan);
+    const outcomes = await runPlans(this.#verifier, plans).catch((error: unknown) => {
+      if (!isOverloaded(error)) throw error;
+      this.#drop(planned.length, error);
+      return [];
+    });
     for (const [i, outcome] of outcomes.entries()) {
       const { peer = '', kind } = planned[i] ?? {};
       if (outcome.kind === 'ok') {
@@ -142,6 +147,15 @@ export class Intake {
       if (kind === 'evidence') this.#slanderers.add(peer);
       this.#refuse(peer, outcome.error);
     }
+  }
+
+  /** Unchecked they are lost like others on the way: whoever still needs them sent sends them again (T1). */
+  #drop(count: number, error: unknown): void {
+    const before = this.#dropped;
+    this.#dropped += count;
+    // One line per power of two: a flood must not become a flood of log lines.
+    if (Math.floor(Math.log2(before + 1)) === Math.floor(Math.log2(this.#dropped + 1))) return;
+    this.#log.warn('messages_dropped', { count: this.#dropped, reason: describeError(error) });
   }
 
   #refuse(peer: PeerId, error: VerifyError): void {

@@ -8,9 +8,17 @@ import {
   type Envelope,
 } from '../../verifier/dsse.ts';
 import { VerifyError } from '../../verifier/errors.ts';
+import { SignaturePoolError } from '../../verifier/node/signature-pool.ts';
 import { LedgerError, type LedgerErrorCode } from '../../verifier/ledger/errors.ts';
-import type { AdmitAnswer, CheckRequest, CheckResult, Input, Request } from '../consensus/types.ts';
-import type { Application, Refusal, Validation } from '../ledger/application.ts';
+import type {
+  AdmitAnswer,
+  BuildRequest,
+  CheckRequest,
+  CheckResult,
+  Input,
+  Request,
+} from '../consensus/types.ts';
+import type { Application, Asker, Refusal, Validation } from '../ledger/application.ts';
 import { refusalOf } from '../ledger/ledger-application.ts';
 import { silentLog } from '../log.ts';
 import { Lane } from './lane.ts';
@@ -370,5 +378,103 @@ describe('admitting what peers hand in', () => {
   it('takes nothing under another id than its own', async () => {
     const { admit } = bench();
     assert.deepEqual((await admit('r1', { id: bad.id, bytes: good.bytes })).accepted, []);
+  });
+});
+
+describe('when more signatures wait than can be checked', () => {
+  const one: Request = { id: 'one', bytes: new TextEncoder().encode('one') };
+
+  function bench(): {
+    readonly work: LedgerWork;
+    readonly askers: (Asker | undefined)[];
+    readonly refused: string[];
+    readonly pool: { isFull: boolean };
+  } {
+    const askers: (Asker | undefined)[] = [];
+    const refused: string[] = [];
+    const pool = { isFull: true };
+    const answer = <T>(value: T): Promise<T> =>
+      pool.isFull
+        ? Promise.reject(new SignaturePoolError('POOL_OVERLOADED', 'full'))
+        : Promise.resolve(value);
+    const application: Partial<Application> = {
+      admit: (bytes, asker) => {
+        askers.push(asker);
+        return answer({ kind: 'accepted', request: { id: one.id, bytes } });
+      },
+      validate: () => answer({ ok: true, ids: [], nextRoster: undefined }),
+      build: () => answer({ proposal: undefined, refused: [] }),
+    };
+    const parts = {
+      application,
+      lane: new Lane(),
+      height: () => 1,
+      wallMs: () => 0,
+      refused: (id: string) => refused.push(id),
+      // The process ends with code 70.
+      failed: (error: unknown) => assert.fail(String(error)),
+      log: silentLog,
+    };
+    return { work: new LedgerWork(parts as unknown as LedgerWorkParts), askers, refused, pool };
+  }
+
+  function ask(start: (answer: (input: Input) => void) => void): Promise<Input> {
+    return new Promise((resolve) => start(resolve));
+  }
+
+  it('answers unavailable, and the process goes on', async () => {
+    const { work, pool } = bench();
+    const request = { token: 1, holders: [], decided: false } as Partial<CheckRequest>;
+    const checked = (): Promise<Input> =>
+      ask((answer) => work.check(request as CheckRequest, answer));
+    const full = await checked();
+    assert.equal(full.kind === 'checked' && full.result.kind, 'unavailable');
+    pool.isFull = false;
+    const after = await checked();
+    assert.equal(after.kind === 'checked' && after.result.kind, 'valid');
+  });
+
+  it('proposes nothing, and refuses nothing', async () => {
+    const { work } = bench();
+    const built = await ask((answer) =>
+      work.build(
+        { token: 1, parentTimestampMs: 0, requests: [one] } as unknown as BuildRequest,
+        answer,
+      ),
+    );
+    assert.deepEqual(built.kind === 'built' && built.result, { proposal: undefined, refused: [] });
+  });
+
+  const rows: readonly (readonly [why: string, recheck: boolean, dropped: readonly string[]])[] = [
+    ['a relayed request leaves its place, unjudged', false, [one.id]],
+    ['a pooled one stays, unjudged: no leader is suspected for it', true, []],
+  ];
+  for (const [why, recheck, dropped] of rows) {
+    it(why, async () => {
+      const { work, refused, askers, pool } = bench();
+      const admit = (lane: string): Promise<Input> =>
+        ask((answer) => work.admit({ lane, recheck, requests: [one] }, answer));
+      const full = await admit('r1');
+      const expected = { lane: 'r1', recheck, accepted: [], refused: dropped };
+      assert.deepEqual(full.kind === 'admitted' && full.answer, expected);
+      assert.deepEqual(refused, [], 'its publisher is told nothing');
+      assert.deepEqual(askers, [recheck ? undefined : { kind: 'peer', name: 'r1' }]);
+      pool.isFull = false;
+      const after = await admit('r1');
+      assert.deepEqual(after.kind === 'admitted' && after.answer.accepted, [one]);
+    });
+  }
+
+  it('costs no other peer the same request', async () => {
+    const { work, askers } = bench();
+    await Promise.all(
+      ['r1', 'r2'].map((lane) =>
+        ask((answer) => work.admit({ lane, recheck: false, requests: [one] }, answer)),
+      ),
+    );
+    assert.deepEqual(
+      askers.map((asker) => asker?.name),
+      ['r1', 'r2'],
+    );
   });
 });

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { statementHash, parseEnvelope } from '../../verifier/dsse.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
+import { isOverloaded } from '../../verifier/node/signature-pool.ts';
 import { collectBatches } from '../consensus/catch-up.ts';
 import type {
   AdmitRequest,
@@ -20,7 +21,14 @@ import type {
   Request,
   ServeRequest,
 } from '../consensus/types.ts';
-import type { Admission, Application, BatchLimits, Refusal } from '../ledger/application.ts';
+import type {
+  Admission,
+  Application,
+  Asker,
+  BatchLimits,
+  BuiltBatch,
+  Refusal,
+} from '../ledger/application.ts';
 import { refusalOf } from '../ledger/ledger-application.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
@@ -49,13 +57,16 @@ const ADMISSIONS_AT_ONCE = 64;
 /** Judgements remembered, each a hash: as many as all lanes of a pool hold in a small log. */
 const JUDGED_MAX = 8192;
 
+/** What became of a request; `unjudged` says nothing about it. */
+type Verdict = 'accepted' | 'refused' | 'unjudged';
+
 /** Requests that are looked at ahead in one go: what is to be voted on has its turn after so many. */
 const AHEAD_AT_ONCE = 32;
 
 interface Judged {
   /** Of the state that it was judged on, at least. */
   readonly height: number;
-  readonly isAccepted: Promise<boolean>;
+  readonly verdict: Promise<Verdict>;
 }
 
 /**
@@ -111,7 +122,9 @@ export class LedgerWork {
     this.#do(async () => {
       const { application, lane, limits, wallMs, refused } = this.#parts;
       const timeMs = Math.max(wallMs(), request.parentTimestampMs + 1);
-      const built = await lane.run(() => application.build(request.requests, timeMs, limits));
+      const built = await lane
+        .run(() => application.build(request.requests, timeMs, limits))
+        .catch(nothingWhenOverloaded);
       const dropped = built.refused.filter(({ refusal }) => !FOR_THE_NEXT_BATCH.has(refusal.code));
       for (const { id, refusal } of dropped) refused(id, refusal);
       answer({
@@ -131,11 +144,26 @@ export class LedgerWork {
   }
 
   async #validate(request: CheckRequest): Promise<CheckResult> {
-    const { application, lane, limits, fetcher, holders, artifactPatienceMs } = this.#parts;
+    const { application, lane, limits } = this.#parts;
     const { header, body, decided } = request;
     const artifacts = decided ? 'skip' : 'held';
     const validate = (): ReturnType<Application['validate']> =>
       lane.run(() => application.validate(header, body, limits, { artifacts }));
+    try {
+      return await this.#validateHolding(validate, request);
+    } catch (error) {
+      // Signatures that could not be checked are no reason to end, nor to call the batch invalid: whoever
+      // manages to fill the queue would end every replica with it.
+      if (isOverloaded(error)) return { kind: 'unavailable', reason: describeError(error) };
+      throw error;
+    }
+  }
+
+  async #validateHolding(
+    validate: () => ReturnType<Application['validate']>,
+    request: CheckRequest,
+  ): Promise<CheckResult> {
+    const { fetcher, holders, artifactPatienceMs } = this.#parts;
     let validation = await validate();
     let missingBefore = Number.POSITIVE_INFINITY;
     for (let round = 0; round < FETCH_ROUNDS_MAX && !validation.ok; round++) {
@@ -165,12 +193,14 @@ export class LedgerWork {
       const refused: string[] = [];
       for (let start = 0; start < requests.length; start += ADMISSIONS_AT_ONCE) {
         const part = requests.slice(start, start + ADMISSIONS_AT_ONCE);
-        const outcomes = await Promise.all(part.map((one) => this.#admitOne(one, lane)));
-        for (const [i, isAccepted] of outcomes.entries()) {
+        const asker: Asker | undefined = recheck ? undefined : { kind: 'peer', name: lane };
+        const verdicts = await Promise.all(part.map((one) => this.#admitOne(one, lane, asker)));
+        for (const [i, verdict] of verdicts.entries()) {
           const one = part[i];
           if (one === undefined) continue;
-          if (isAccepted) accepted.push(one);
-          else refused.push(one.id);
+          if (verdict === 'accepted') accepted.push(one);
+          // A pooled one that nobody has judged stays in the pool; a new one is sent again by its owner.
+          else if (verdict === 'refused' || !recheck) refused.push(one.id);
         }
       }
       answer({ kind: 'admitted', answer: { lane, recheck, accepted, refused } });
@@ -178,37 +208,44 @@ export class LedgerWork {
   }
 
   /** Judges a request once at each height, however many peers hand it in: they relay what waits. */
-  #admitOne(request: Request, from: PeerId): Promise<boolean> {
+  #admitOne(request: Request, from: PeerId, asker: Asker | undefined): Promise<Verdict> {
     const hash = createHash('sha256').update(request.bytes).digest('base64');
     const name = `${request.id}/${hash}`;
     const height = this.#parts.height();
     const known = this.#judged.get(name);
-    if (known?.height === height) return known.isAccepted;
-    const isAccepted = this.#judge(request, from);
-    const judged = { height, isAccepted };
+    if (known?.height === height) {
+      // A flood that costs one peer its turn must not cost another one the same request.
+      return known.verdict.then((verdict) =>
+        verdict === 'unjudged' ? this.#judge(request, from, asker) : verdict,
+      );
+    }
+    const verdict = this.#judge(request, from, asker);
+    const judged = { height, verdict };
     this.#judged.set(name, judged);
     // Only what was accepted is remembered: a refusal may be over in a moment.
     const forget = (): void => {
       if (this.#judged.get(name) === judged) this.#judged.delete(name);
     };
-    isAccepted.then((is) => (is ? undefined : forget()), forget);
-    return isAccepted;
+    verdict.then((is) => (is === 'accepted' ? undefined : forget()), forget);
+    return verdict;
   }
 
-  async #judge(request: Request, from: PeerId): Promise<boolean> {
+  async #judge(request: Request, from: PeerId, asker: Asker | undefined): Promise<Verdict> {
     try {
-      const admission = await this.admitEnvelope(request.bytes, [from]);
+      const admission = await this.admitEnvelope(request.bytes, [from], asker);
       // The id is the peer's word until it is computed.
-      return admission.kind === 'accepted' && admission.request.id === request.id;
+      const isIt = admission.kind === 'accepted' && admission.request.id === request.id;
+      return isIt ? 'accepted' : 'refused';
     } catch (error) {
+      if (isOverloaded(error)) return 'unjudged';
       if (!(error instanceof LedgerError || error instanceof VerifyError)) throw error;
       // Nor may a peer have somebody else's submission refused by sending other bytes under its id.
-      if (idOf(request.bytes) !== request.id) return false;
+      if (idOf(request.bytes) !== request.id) return 'refused';
       // Also what is only refused for now: a pool must hold nothing that a leader may rightly leave
       // out, or an honest leader would be suspected of censoring it. Its publisher sends it again.
       this.#parts.refused(request.id, refusalOf(error));
       this.#parts.log.debug('entry_refused', { id: request.id, reason: describeError(error) });
-      return false;
+      return 'refused';
     }
   }
 
@@ -216,21 +253,27 @@ export class LedgerWork {
    * Admits a submission; artifacts that it names and that other replicas have are fetched first.
    *
    * @param first peers that probably have them
+   * @param asker whose turn it is to have signatures checked; this replica's own when absent
    * @throws {LedgerError} a rule is broken
    * @throws {VerifyError} malformed or badly signed
+   * @throws {SignaturePoolError} `POOL_OVERLOADED`: not judged
    */
-  async admitEnvelope(envelope: Uint8Array, first: readonly PeerId[]): Promise<Admission> {
+  async admitEnvelope(
+    envelope: Uint8Array,
+    first: readonly PeerId[],
+    asker?: Asker,
+  ): Promise<Admission> {
     const { application, lane, fetcher, holders, artifactPatienceMs } = this.#parts;
     await lane.idle();
     try {
-      return await application.admit(envelope);
+      return await application.admit(envelope, asker);
     } catch (error) {
       const isMissing = error instanceof LedgerError && error.code === 'ARTIFACT_MISSING';
       if (!isMissing || error.artifacts.length === 0) throw error;
       const wait = artifactPatienceMs;
       const held = await fetcher.fetch(error.artifacts, holders(first), wait, 'submission');
       if (!held) throw error;
-      return application.admit(envelope);
+      return application.admit(envelope, asker);
     }
   }
 
@@ -293,6 +336,12 @@ export class LedgerWork {
   #do(task: () => Promise<void>): void {
     task().catch((error: unknown) => this.#parts.failed(error));
   }
+}
+
+/** Nothing is proposed of what could not be checked; it is drawn again. @throws any other error */
+function nothingWhenOverloaded(error: unknown): BuiltBatch {
+  if (isOverloaded(error)) return { proposal: undefined, refused: [] };
+  throw error;
 }
 
 /** The id of a submission; `undefined` when the bytes are none. */

@@ -8,7 +8,7 @@ import type { BatchBase } from '../../verifier/ledger/view.ts';
 import { headerDigest } from '../../verifier/replication/encode.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { CommittedRecord } from '../consensus/types.ts';
-import type { Application, BatchLimits } from '../ledger/application.ts';
+import type { Application, Asker, BatchLimits } from '../ledger/application.ts';
 import { Executions } from '../ledger/executions.ts';
 import { LedgerApplication } from '../ledger/ledger-application.ts';
 import type { ArtifactStore } from './artifact-store.ts';
@@ -43,6 +43,8 @@ export interface StorageOptions {
   /** The log's limits: what a valid batch is. */
   readonly limits: BatchLimits;
   readonly verifier: SignatureVerifier;
+  /** For the signatures of what somebody hands in; `verifier` unless given. */
+  readonly verifierOf?: (asker: Asker) => SignatureVerifier;
   /** For small artifacts: it works in this thread. */
   readonly gunzip: Gunzip;
   /** Wall clock, Unix milliseconds. */
@@ -86,7 +88,7 @@ export function openTables(database: Database): Tables {
  * @throws {DamagedStoreError} the tables contradict each other
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
-  const { folder, genesis, replica, limits, verifier, gunzip, nowMs } = options;
+  const { folder, genesis, replica, limits, verifier, verifierOf, gunzip, nowMs } = options;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const database = openDatabase(join(folder, DATABASE_FILE), SCHEMA);
   try {
@@ -103,7 +105,14 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       nowSeconds: () => Math.floor(nowMs() / 1000),
       promised: () => executions.promised(),
     });
-    const application = new LedgerApplication({ state, artifacts, executions, verifier, nowMs });
+    const application = new LedgerApplication({
+      state,
+      artifacts,
+      executions,
+      verifier,
+      verifierOf,
+      nowMs,
+    });
     const execute = async ({ header, body }: CommittedRecord): Promise<void> => {
       const validation = await application.validate(header, body, limits, { artifacts: 'skip' });
       if (!validation.ok) {

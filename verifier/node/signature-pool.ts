@@ -40,6 +40,11 @@ export class SignaturePoolError extends Error {
   }
 }
 
+/** Whether something was not checked for want of room: it says nothing about what was to be checked. */
+export function isOverloaded(error: unknown): boolean {
+  return error instanceof SignaturePoolError && error.code === 'POOL_OVERLOADED';
+}
+
 /** Some of one caller's jobs. */
 interface Chunk {
   readonly jobs: readonly SignatureJob[];
