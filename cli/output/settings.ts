@@ -13,7 +13,7 @@ export interface FileSetting {
 const FORMAT = (name: string): FileSetting => ({
   name: 'format',
   value: `"${name}"`,
-  meaning: 'which kind of file it is; the only member that every file needs',
+  meaning: 'which kind of file it is; needed',
 });
 
 const PIN: FileSetting = {
@@ -128,8 +128,8 @@ export const EXCEPTION_SETTINGS: readonly FileSetting[] = [
 /** Members of a monitor's configuration. */
 export const MONITOR_SETTINGS: readonly FileSetting[] = [
   FORMAT('bftpkg-monitor/v1'),
-  PIN,
-  REPLICAS,
+  { ...PIN, meaning: `${PIN.meaning}; needed` },
+  { ...REPLICAS, meaning: `${REPLICAS.meaning}; needed` },
   {
     name: 'sources',
     value: 'at most 20 addresses',
