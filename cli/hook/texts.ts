@@ -52,7 +52,59 @@ function find() {
   return undefined;
 }
 
+// bun takes variables that are not set from the project's .env files, Yarn 1 any from its .yarnrc. With them a
+// project could say which bftpkg is asked, by whose policy, and what Node loads before it.
+const MATTERS = /(?:^|[\\s"'\`;])((?:BFTPKG|XDG)_[A-Za-z0-9_]*|HOME|USERPROFILE|(?:LOCAL)?APPDATA|PATH|TMPDIR|TE?MP|NODE_EXTRA_CA_CERTS|[A-Za-z]+_PROXY)\\s*[=:]/i;
+// Under bun these alone go on; the names of what could do harm are looked for in the files.
+const KEPT = /^(?:BFTPKG_.*|XDG_.*|HOME|USERPROFILE|APPDATA|LOCALAPPDATA|TMPDIR|TEMP|TMP|SystemRoot|NODE_EXTRA_CA_CERTS|[A-Za-z]+_PROXY|LANG|LC_[A-Z]+|TERM|CI|NO_COLOR|FORCE_COLOR)$/i;
+const FILE_BYTES_MAX = 1024 * 1024;
+
+function textOf(file) {
+  const facts = fs.statSync(file);
+  if (!facts.isFile() || facts.size > FILE_BYTES_MAX) throw new Error(file + ': not a file of variables');
+  return fs.readFileSync(file, 'utf8');
+}
+
+// What in the project sets variables that matter; undefined when nothing does.
+function variablesFromProject() {
+  if (process.versions.bun !== undefined) {
+    for (const folder of new Set([ROOT, process.cwd()])) {
+      for (const name of fs.readdirSync(folder)) {
+        if (name !== '.env' && !name.startsWith('.env.')) continue;
+        const match = MATTERS.exec(textOf(path.join(folder, name)));
+        if (match !== null) return path.join(folder, name) + ' sets ' + match[1];
+      }
+    }
+  }
+  const classic = path.join(ROOT, '.yarnrc');
+  if (fs.existsSync(classic) && /^\\s*["']?env\\b/m.test(textOf(classic))) return classic + ' sets env';
+  return undefined;
+}
+
+function environment() {
+  const env = {};
+  for (const key of Object.keys(process.env)) {
+    if (key.toUpperCase() === 'PATH') continue;
+    if (process.versions.bun === undefined || KEPT.test(key)) env[key] = process.env[key];
+  }
+  env.PATH = folders().join(path.delimiter);
+  return env;
+}
+
 function run(event, words, extra) {
+  let found;
+  try {
+    found = variablesFromProject();
+  } catch (error) {
+    found = String(error.message);
+  }
+  if (found !== undefined) {
+    process.stderr.write(
+      'bftpkg: ' + found + ', which the hook would believe; nothing was verified and nothing may be installed.\\n' +
+        'bftpkg: take it out of the project, or install with bftpkg itself.\\n',
+    );
+    return 2;
+  }
   const program = find();
   if (program === undefined) {
     process.stderr.write(
@@ -65,10 +117,7 @@ function run(event, words, extra) {
   const args = ['hook', 'run', '--event', event, '--needed', NEEDED, ...(extra || []), '--', ...words];
   // Not process.execPath: under bun that is bun.
   const command = isScript ? 'node' : program;
-  const env = { ...process.env };
-  for (const key of Object.keys(env)) if (key.toUpperCase() === 'PATH') delete env[key];
-  env.PATH = folders().join(path.delimiter);
-  const options = { cwd: ROOT, env, stdio: ['ignore', 'inherit', 'inherit'] };
+  const options = { cwd: ROOT, env: environment(), stdio: ['ignore', 'inherit', 'inherit'] };
   const result = spawnSync(command, isScript ? [program, ...args] : args, options);
   if (result.error !== undefined) {
     process.stderr.write('bftpkg: ' + String(result.error.message) + '\\n');
