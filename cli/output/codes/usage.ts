@@ -1,0 +1,69 @@
+// Codes BP9xxx, about the command line, files, and bugs of ours.
+import { EXIT } from '../exit-codes.ts';
+import { NEVER, type CodeEntry } from './entry.ts';
+
+type Code = 'BP9001' | 'BP9002' | 'BP9003' | 'BP9004' | 'BP9005' | 'BP9999';
+
+/** What is explained about each of them. */
+export const USAGE_CODES: Readonly<Record<Code, CodeEntry>> = {
+  BP9001: {
+    title: 'nothing to verify',
+    exit: EXIT.nothing,
+    happened: 'There is no subject to verify.',
+    matters: 'An empty set is not a success: the lockfile may be the wrong one.',
+    innocent: 'A project without dependencies.',
+    attack: 'A lockfile emptied so that the check passes.',
+    action: 'Check the folder and the lockfile.',
+    suppress: NEVER,
+  },
+  BP9002: {
+    title: 'unknown format version',
+    exit: EXIT.inconclusive,
+    happened: 'A file or an answer is in a format that this version of bftpkg does not know.',
+    matters: 'It was not checked, so it is neither good nor bad.',
+    innocent: 'A newer bftpkg wrote it.',
+    attack: 'None by itself.',
+    action: 'Upgrade bftpkg.',
+    suppress: NEVER,
+  },
+  BP9003: {
+    title: 'wrong usage',
+    exit: EXIT.usage,
+    happened: 'The command line cannot be understood.',
+    matters: 'Nothing was done.',
+    innocent: 'A typing mistake.',
+    attack: 'None.',
+    action: 'See `bftpkg --help`.',
+    suppress: NEVER,
+  },
+  BP9004: {
+    title: 'wrong configuration',
+    exit: EXIT.usage,
+    happened: 'bftpkg.json or another file that bftpkg needs is missing or malformed.',
+    matters: 'Nothing was done.',
+    innocent: 'A typing mistake, a wrong folder.',
+    attack: 'None by itself.',
+    action: 'Correct the file that is named.',
+    suppress: NEVER,
+  },
+  BP9005: {
+    title: 'unsupported lockfile',
+    exit: EXIT.usage,
+    happened: 'The lockfile is in a format that this version of bftpkg cannot check.',
+    matters: 'It was not checked: it is never silently taken as fine.',
+    innocent: 'A lockfile of npm 6, or of another package manager.',
+    attack: 'None by itself.',
+    action: 'Use package-lock.json or npm-shrinkwrap.json of npm 7 or later.',
+    suppress: NEVER,
+  },
+  BP9999: {
+    title: 'internal error',
+    exit: EXIT.internal,
+    happened: 'bftpkg has a bug.',
+    matters: 'Nothing that this run said is a verdict.',
+    innocent: 'A bug.',
+    attack: 'Input made to trigger one.',
+    action: 'Report it with the details that --verbose prints.',
+    suppress: NEVER,
+  },
+};
