@@ -2,6 +2,7 @@
 // The `bftpkg` program: streams, signals and the exit code. What is decided is decided elsewhere.
 import { readFileSync } from 'node:fs';
 
+import { tuneForShortRuns } from './engine.ts';
 import { runCli } from './run.ts';
 
 // Beside the sources, or one folder further up from the compiled files.
@@ -25,4 +26,5 @@ function readVersion(): string {
 // stays the verdict's.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
 
+tuneForShortRuns();
 process.exitCode = await runCli(process.argv.slice(2), readVersion());

@@ -53,6 +53,8 @@ export interface EvidenceQuery {
   readonly since: number;
   /** Purls. */
   readonly subjects: readonly string[];
+  /** For each of them the size of the log below which its entries need not be shown. */
+  readonly known?: readonly number[];
 }
 
 /** One replica as a server. */
@@ -106,7 +108,12 @@ export class ReplicaClient {
       method: 'POST',
       url: `${this.url}/v1/evidence`,
       contentType: 'application/json',
-      body: canonicalJson({ roster: query.pin, since: query.since, subjects: query.subjects }),
+      body: canonicalJson({
+        roster: query.pin,
+        since: query.since,
+        subjects: query.subjects,
+        ...(query.known === undefined ? {} : { known: query.known }),
+      }),
       bytesMax: Math.min(
         EVIDENCE_BYTES_MAX,
         EVIDENCE_BASE_BYTES + query.subjects.length * EVIDENCE_SUBJECT_BYTES,

@@ -39,6 +39,8 @@ export async function verify(
   const overrides: SessionOptions = {
     checkpointAgeMaxSeconds: age === undefined ? undefined : parseDuration(age),
     reach: 'current',
+    // What is saved has to be complete.
+    remember: options.saveBundle === undefined,
   };
   const signersMin = readSignersMin(options.requireMaintainers);
   const bundle = await readBundleFile(context, options.bundle);

@@ -30,6 +30,9 @@ const VERDICTS: ReadonlySet<VerifyErrorCode> = new Set<VerifyErrorCode>([
   'MAINTAINER_SIGNATURES_MISSING',
 ]);
 
+/** Thrown by `check` when the question was wrong, and not the answer: nobody else is asked. */
+export class AskedWrongError extends Error {}
+
 /** What is asked, and of whom. */
 export interface ViewQuestion {
   /** Addresses; all of them may belong to liars. */
@@ -38,7 +41,7 @@ export interface ViewQuestion {
   readonly note: (url: string, signal: AbortSignal) => Promise<SignedNote>;
   /** A replica's document of evidence, unread. */
   readonly evidence: (url: string, signal: AbortSignal) => Promise<Uint8Array>;
-  /** Verifies a document. @throws {VerifyError} */
+  /** Verifies a document. @throws {VerifyError}; {AskedWrongError} */
   readonly check: (source: Uint8Array) => Promise<CheckedEvidence>;
   /** How many subjects it is about. */
   readonly subjects: number;
@@ -79,6 +82,7 @@ export interface View extends CheckedEvidence {
  * @throws {UnreachableError} when nobody gave a usable answer
  * @throws {CliError} BP7001 when too few answered to say anything about the present
  * @throws {VerifyError} proof of a fork (`ForkError`), or another final refusal
+ * @throws {AskedWrongError} from `check`
  */
 export async function askForView(question: ViewQuestion): Promise<View> {
   const notes = new Map<string, Promise<SignedNote>>();
@@ -155,7 +159,7 @@ async function askEvidence(
   try {
     const { value, url, failures, overtaken } = await askUntilGood(servers, ask, {
       signal,
-      isFinal,
+      isFinal: (error) => error instanceof AskedWrongError || isFinal(error),
       delayMs,
       signOfLife,
       wasteful: new Set(wasteful),

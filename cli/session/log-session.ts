@@ -2,6 +2,7 @@
 // to verified answers (DESIGN 7). Everything that can be believed goes through `verify`.
 import type { Evidence } from '../../verifier/evidence/format.ts';
 import { parseEvidence } from '../../verifier/evidence/format.ts';
+import { rememberRelease, type Remembered } from '../../verifier/evidence/remembered.ts';
 import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
 import { ForkError, type TrustState } from '../../verifier/evidence/trust.ts';
 import { verifyEvidence, type VerifiedEvidence } from '../../verifier/evidence/verify.ts';
@@ -21,9 +22,10 @@ import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { diagnoseFailures } from '../output/diagnose.ts';
 import { loadConfig, type Config } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
+import { RememberedReleases } from '../trust/remembered-releases.ts';
 import { RememberedSignatures } from '../trust/remembered-signatures.ts';
 import { TrustStore } from '../trust/trust-store.ts';
-import { askForView, type View } from './ask-view.ts';
+import { askForView, AskedWrongError, type CheckedEvidence, type View } from './ask-view.ts';
 import { describeClock, judgeClock } from './clock.ts';
 import { verifyInParts } from './in-parts.ts';
 import { unreachableMessage, type ReachRule } from './reach.ts';
@@ -66,6 +68,11 @@ export interface SessionOptions {
   readonly checkpointAgeMaxSeconds?: number | undefined;
   /** How many replicas have to answer; a quorum unless told otherwise. */
   readonly reach?: ReachRule;
+  /**
+   * Whether evidence may leave out what this project has verified before. Not where the document itself is
+   * wanted: it is complete only if nothing is left out.
+   */
+  readonly remember?: boolean;
 }
 
 /** The connection of one command to the log that its project pins. */
@@ -75,6 +82,7 @@ export class LogSession {
   readonly #invocation: Invocation;
   readonly #trust: TrustStore;
   readonly #signatures: RememberedSignatures;
+  readonly #releases: RememberedReleases | undefined;
   readonly #clients = new Map<string, ReplicaClient>();
   /** Addresses of the configuration, the one to ask first in front. */
   #order: readonly string[];
@@ -86,22 +94,24 @@ export class LogSession {
   readonly #wasteful = new Set<string>();
   readonly #reach: ReachRule;
 
-  private constructor(invocation: Invocation, config: Config, reach: ReachRule) {
+  private constructor(invocation: Invocation, config: Config, options: SessionOptions) {
     this.#invocation = invocation;
     this.config = config;
-    this.#reach = reach;
+    this.#reach = options.reach ?? 'quorum';
     this.#order = config.replicas;
     const state = stateFolder(invocation.context.env);
     this.#trust = new TrustStore(state, config.pin);
     this.#signatures = new RememberedSignatures(state, threadedVerifier);
+    const { project } = invocation.globals;
+    this.#releases =
+      options.remember === true ? new RememberedReleases(state, config.pin, project) : undefined;
   }
 
   /** @throws {CliError} BP9004 */
-  static async open(invocation: Invocation, overrides: SessionOptions = {}): Promise<LogSession> {
+  static async open(invocation: Invocation, options: SessionOptions = {}): Promise<LogSession> {
     const config = await loadConfig(invocation.context, invocation.globals);
-    const age = overrides.checkpointAgeMaxSeconds ?? config.checkpointAgeMaxSeconds;
-    const reach = overrides.reach ?? 'quorum';
-    return new LogSession(invocation, { ...config, checkpointAgeMaxSeconds: age }, reach);
+    const age = options.checkpointAgeMaxSeconds ?? config.checkpointAgeMaxSeconds;
+    return new LogSession(invocation, { ...config, checkpointAgeMaxSeconds: age }, options);
   }
 
   /** The replicas of the configuration; in its order until some turned out to be better. */
@@ -170,11 +180,12 @@ export class LogSession {
       for (let attempt = 0; attempt < ADVANCE_ATTEMPTS_MAX; attempt++) {
         const trusted = await this.#trust.read();
         const verified = await this.#verifyAgainst(subjects, trusted);
+        if (verified === undefined) continue;
         // Advanced also when a subject is refused: having seen a revocation, this machine must
         // not be shown the time before it again.
         const outcome = await this.#trust.advance(trusted, verified.evidence.trust);
         if (outcome.kind === 'stored') {
-          await this.#signatures.keep();
+          await this.#keep(verified.evidence);
           return verified;
         }
       }
@@ -185,54 +196,85 @@ export class LogSession {
     throw new CliError('BP9004', `${this.#trust.path}: other processes keep changing it`);
   }
 
+  // What was learned saves the next run time; the trust state is stored already.
+  async #keep({ subjects }: VerifiedEvidence): Promise<void> {
+    await this.#signatures.keep();
+    await this.#releases?.keep(
+      subjects.flatMap((each) => (each.kind === 'verified' ? [rememberRelease(each.release)] : [])),
+    );
+  }
+
+  // `undefined` when less has to be left out than was: the question is to be asked again.
   async #verifyAgainst(
     subjects: readonly Subject[],
     trusted: TrustState | undefined,
-  ): Promise<Verified> {
-    const query = {
+  ): Promise<Verified | undefined> {
+    try {
+      const view = await this.#askView(subjects, trusted);
+      return {
+        evidence: view.verified,
+        source: view.source,
+        documents: 1,
+        consistentWith: trusted?.size ?? null,
+        ageSeconds: this.#nowSeconds() - view.verified.checkpoint.certifiedTime,
+        isBundle: false,
+        failures: view.failures,
+      };
+    } catch (error) {
+      if (error instanceof AskedWrongError) return undefined;
+      if (!(error instanceof UnreachableError)) throw error;
+      throw this.#allFailed(error.failures);
+    }
+  }
+
+  async #askView(subjects: readonly Subject[], trusted: TrustState | undefined): Promise<View> {
+    const whole = {
       pin: this.config.pin,
       since: trusted?.size ?? 0,
       subjects: subjects.map(subjectId),
     };
-    const view = await this.#askView(subjects, trusted, query);
-    return {
-      evidence: view.verified,
-      source: view.source,
-      documents: 1,
-      consistentWith: trusted?.size ?? null,
-      ageSeconds: this.#nowSeconds() - view.verified.checkpoint.certifiedTime,
-      isBundle: false,
-      failures: view.failures,
+    const remembered = await this.#releases?.read();
+    const known = whole.subjects.map((purl) => remembered?.get(purl)?.size ?? 0);
+    const short = known.some((size) => size > 0) ? { ...whole, known } : undefined;
+    // Whatever is wrong with an answer that leaves something out, the next one is to leave nothing out: it
+    // could be what is remembered that is wrong.
+    let query: EvidenceQuery = short ?? whole;
+    const wholeAfter = async <T>(work: Promise<T>): Promise<T> => {
+      try {
+        return await work;
+      } catch (error) {
+        query = whole;
+        throw error;
+      }
     };
+    const view = await askForView({
+      urls: this.config.replicas,
+      note: (url, signal) => this.#glance(url, signal),
+      evidence: (url, signal) => wholeAfter(this.replica(url).evidence(query, signal)),
+      check: (source) => wholeAfter(this.#checkDocument(source, subjects, trusted)),
+      subjects: subjects.length,
+      sizeMin: trusted?.size ?? 0,
+      rule: this.#reach,
+      verifier: threadedVerifier,
+      signal: this.#invocation.context.signal,
+      wasteful: this.#wasteful,
+    });
+    this.#order = [view.url, ...this.#order.filter((url) => url !== view.url)];
+    return view;
   }
 
-  async #askView(
+  async #checkDocument(
+    source: Uint8Array,
     subjects: readonly Subject[],
     trusted: TrustState | undefined,
-    query: EvidenceQuery,
-  ): Promise<View> {
-    try {
-      const view = await askForView({
-        urls: this.config.replicas,
-        note: (url, signal) => this.#glance(url, signal),
-        evidence: (url, signal) => this.replica(url).evidence(query, signal),
-        check: async (source) => {
-          const evidence = parseEvidence(source);
-          return { evidence, verified: await this.#check(evidence, subjects, trusted) };
-        },
-        subjects: subjects.length,
-        sizeMin: trusted?.size ?? 0,
-        rule: this.#reach,
-        verifier: threadedVerifier,
-        signal: this.#invocation.context.signal,
-        wasteful: this.#wasteful,
-      });
-      this.#order = [view.url, ...this.#order.filter((url) => url !== view.url)];
-      return view;
-    } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-      throw this.#allFailed(error.failures);
-    }
+  ): Promise<CheckedEvidence> {
+    const evidence = parseEvidence(source);
+    const remembered = await this.#releases?.read();
+    const verified = await this.#check(evidence, subjects, trusted, remembered);
+    const { outdated } = verified;
+    if (outdated.length === 0) return { evidence, verified };
+    await this.#releases?.forget(outdated);
+    throw new AskedWrongError(`${outdated.length} releases have changed`);
   }
 
   async #glance(url: string, signal: AbortSignal): Promise<SignedNote> {
@@ -245,6 +287,7 @@ export class LogSession {
     evidence: Evidence,
     subjects: readonly Subject[],
     trusted: TrustState | undefined,
+    remembered?: Remembered,
   ): Promise<VerifiedEvidence> {
     return await verifyEvidence(
       {
@@ -255,6 +298,7 @@ export class LogSession {
         checkpointAgeMaxSeconds: this.config.checkpointAgeMaxSeconds,
         clockSkewMaxSeconds: CLOCK_SKEW_MAX_SECONDS,
         ...(trusted === undefined ? {} : { trusted }),
+        ...(remembered === undefined ? {} : { remembered }),
       },
       threadedVerifier,
       this.#signatures,

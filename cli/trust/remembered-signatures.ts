@@ -8,7 +8,6 @@
 // that quorum checked the same signatures. So it is kept in the state folder, which nobody restores from a
 // shared cache, is not read when others could have written it, and holds nothing about rosters or
 // checkpoints.
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { concat } from '../../verifier/bytes.ts';
@@ -17,6 +16,7 @@ import { assert } from '../../verifier/errors.ts';
 import { sha256, sha256Hex } from '../../verifier/sha256.ts';
 import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
 import { makePrivateFolder, replaceFile } from '../../verifier/node/durable-file.ts';
+import { readOwnFile } from './own-file.ts';
 
 const FILE_NAME = 'verified-signatures';
 const HEADER = 'bftpkg-verified-signatures/v1\n';
@@ -26,9 +26,6 @@ export const REMEMBERED_MAX = 65_536;
 
 const ID_LINE = /^[0-9a-f]{64}$/;
 const LINE_LENGTH = 65;
-
-/** Bits that let others write (POSIX): group and everybody. */
-const WRITABLE_BY_OTHERS = 0o022;
 
 /** A verifier that asks another one only about what it does not remember as valid. */
 export class RememberedSignatures implements SignatureVerifier {
@@ -84,15 +81,9 @@ export class RememberedSignatures implements SignatureVerifier {
 
   // Whatever is wrong with the file: what it says is then verified again.
   async #read(): Promise<readonly string[]> {
-    try {
-      const { mode, uid, size } = await stat(this.#path);
-      const isOthers = process.getuid !== undefined && uid !== process.getuid();
-      if (isOthers || (mode & WRITABLE_BY_OTHERS) !== 0) return [];
-      if (size > HEADER.length + LINE_LENGTH * this.#countMax) return [];
-      return parseRemembered(await readFile(this.#path, 'latin1'));
-    } catch {
-      return [];
-    }
+    const sizeMax = HEADER.length + LINE_LENGTH * this.#countMax;
+    const bytes = await readOwnFile(this.#path, sizeMax);
+    return bytes === undefined ? [] : parseRemembered(Buffer.from(bytes).toString('latin1'));
   }
 }
 

@@ -3,7 +3,7 @@ import type { Subject } from '../../verifier/evidence/subject.ts';
 import { parseSubject } from '../../verifier/evidence/subject.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
-import { ObjectReader, readString } from '../../verifier/json.ts';
+import { ObjectReader, readInteger, readString } from '../../verifier/json.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { readDocument } from './body.ts';
 import { HttpError } from './errors.ts';
@@ -23,6 +23,8 @@ export interface EvidenceRequest {
   /** Size of the log that the client knows already; 0 for none. */
   readonly since: number;
   readonly subjects: readonly Subject[];
+  /** For each subject the size of the log below which the client has read what it rests on. */
+  readonly known?: readonly number[];
 }
 
 /** Adds POST /v1/evidence. */
@@ -56,6 +58,7 @@ export function parseEvidenceRequest(body: Uint8Array): EvidenceRequest {
   let pin: string;
   let since: number;
   let purls: readonly string[];
+  let known: readonly number[] | undefined;
   try {
     const lengthMax = EVIDENCE_REQUEST_BYTES_MAX;
     const { value } = parseForeignJson(decodeUtf8(body), { lengthMax });
@@ -65,6 +68,11 @@ export function parseEvidenceRequest(body: Uint8Array): EvidenceRequest {
     purls = reader.array('subjects', EVIDENCE_SUBJECTS_MAX, (item, path) =>
       readString(item, path, 512),
     );
+    if (reader.optional('known') !== undefined) {
+      known = reader.array('known', purls.length, (item, path) =>
+        readInteger(item, path, 0, Number.MAX_SAFE_INTEGER),
+      );
+    }
     reader.end();
   } catch (error) {
     if (!(error instanceof VerifyError)) throw error;
@@ -73,6 +81,14 @@ export function parseEvidenceRequest(body: Uint8Array): EvidenceRequest {
   if (!/^[0-9a-f]{64}$/.test(pin)) {
     throw new HttpError(400, 'REQUEST_MALFORMED', 'roster is not 64 lower-case hexadecimal digits');
   }
+  if (known !== undefined && known.length !== purls.length) {
+    throw new HttpError(400, 'REQUEST_MALFORMED', 'known does not have a number for each subject');
+  }
   if (purls.length === 0) throw new HttpError(400, 'REQUEST_MALFORMED', 'subjects is empty');
-  return { pin, since, subjects: purls.map(parseSubject) };
+  return {
+    pin,
+    since,
+    subjects: purls.map(parseSubject),
+    ...(known === undefined ? {} : { known }),
+  };
 }

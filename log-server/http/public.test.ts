@@ -402,6 +402,11 @@ describe('POST /v1/evidence', () => {
   const requests: readonly [string, unknown, number, string | undefined][] = [
     ['a request', good, 200, undefined],
     ['no subjects', { ...good, subjects: [] }, 400, 'REQUEST_MALFORMED'],
+    ['a size up to which it is known', { ...good, known: [7] }, 200, undefined],
+    ['no such size for a subject', { ...good, known: [] }, 400, 'REQUEST_MALFORMED'],
+    ['more such sizes than subjects', { ...good, known: [1, 2] }, 400, 'REQUEST_MALFORMED'],
+    ['such a size as a text', { ...good, known: ['1'] }, 400, 'REQUEST_MALFORMED'],
+    ['such a size below nothing', { ...good, known: [-1] }, 400, 'REQUEST_MALFORMED'],
     ['a field more', { ...good, more: 1 }, 400, 'REQUEST_MALFORMED'],
     ['a field less', { roster: ID, since: 0 }, 400, 'REQUEST_MALFORMED'],
     ['a negative size', { ...good, since: -1 }, 400, 'REQUEST_MALFORMED'],

@@ -6,9 +6,12 @@ import type { Envelope } from '../../verifier/dsse.ts';
 import { planCheckpoint } from '../../verifier/cosignature.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { AssertionError, VerifyError, assert } from '../../verifier/errors.ts';
-import { buildEvidenceInSteps, type EvidenceSource } from '../../verifier/evidence/build.ts';
+import {
+  buildEvidenceInSteps,
+  type EvidenceQuery,
+  type EvidenceSource,
+} from '../../verifier/evidence/build.ts';
 import { formatEvidence } from '../../verifier/evidence/format.ts';
-import type { Subject } from '../../verifier/evidence/subject.ts';
 import type { BatchExecution } from '../../verifier/ledger/batch.ts';
 import { packageKey, releaseKey } from '../../verifier/map/keys.ts';
 import {
@@ -364,11 +367,7 @@ export class SqliteStore implements Store {
     if (!isSame) throw new DamagedStoreError('a row of the state is not what the map says');
   }
 
-  async evidence(request: {
-    readonly pin: string;
-    readonly since: number;
-    readonly subjects: readonly Subject[];
-  }): Promise<string | undefined> {
+  async evidence(request: EvidenceQuery): Promise<string | undefined> {
     const checkpoint = this.#checkpoint;
     if (checkpoint === undefined) return undefined;
     const building = Symbol('building');

@@ -1,9 +1,9 @@
 // The storage port of a replica: one atomic durable write, and reads. The default behind it is SQLite
 // and a folder of artifacts (sqlite-store.ts, artifacts.ts); a large deployment can put a database
 // server and object storage behind the same interface.
+import type { EvidenceQuery } from '../../verifier/evidence/build.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import type { PackageRecord, ReleaseRecord } from '../../verifier/map/records.ts';
-import type { Subject } from '../../verifier/evidence/format.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import type { Roster } from '../../verifier/roster.ts';
 import type {
@@ -108,15 +108,9 @@ export interface Store {
   /**
    * Evidence for subjects under the newest checkpoint.
    *
-   * @param pin    hash of the roster that the client's chain begins with
-   * @param since  size that the client holds already; 0 for none
-   * @returns the evidence document's text; `undefined` before the first checkpoint or for an unknown pin
+   * @returns the document's text; `undefined` before the first checkpoint or for an unknown pin
    */
-  evidence(request: {
-    readonly pin: string;
-    readonly since: number;
-    readonly subjects: readonly Subject[];
-  }): Promise<string | undefined>;
+  evidence(request: EvidenceQuery): Promise<string | undefined>;
 
   close(): Promise<void>;
 }

@@ -46,6 +46,11 @@ export interface EvidenceQuery {
   /** Size of the tree that the client knows; 0 when it knows none. */
   readonly since: number;
   readonly subjects: readonly Subject[];
+  /**
+   * For each subject the size of the log below which the client has read every entry that it rests on; those
+   * are proven and not shown. Absent: everything is shown.
+   */
+  readonly known?: readonly number[];
 }
 
 /**
@@ -83,15 +88,14 @@ export function* buildEvidenceInSteps(
   const wanted = new Wanted(source);
   const ends = endsEpoch(source);
   // The entry that put the checkpoint's roster in force: verify.ts wants to see it.
-  if (ends) wanted.addIndex(size - 2);
+  if (ends) wanted.addIndex(size - 2, 0);
   const rosters = rostersFrom(source, query.pin, ends ? commit.epoch + 1 : commit.epoch);
   for (const [i, subject] of query.subjects.entries()) {
-    wanted.add(subject);
+    wanted.add(subject, query.known?.[i] ?? 0);
     if (i % STEP_COUNT === STEP_COUNT - 1) yield;
   }
   const entries = yield* wanted.entries();
-  const indexes = entries.map(({ index }) => index);
-  const log = rootsOf(source, prunedRanges(size, indexes));
+  const log = rootsOf(source, prunedRanges(size, wanted.indexes()));
   yield;
   return {
     rosters,
@@ -116,18 +120,26 @@ const ENTRIES_BYTES_MAX = EVIDENCE_BYTES_MAX / 2;
 // Which leaves and which keys of the map the subjects need.
 class Wanted {
   readonly #source: EvidenceSource;
-  readonly #indexes = new Set<number>();
+  /** Leaves in the proof, and whether they are shown. */
+  readonly #indexes = new Map<number, boolean>();
   readonly #keys = new Map<string, Uint8Array>();
-  readonly #packages = new Set<string>();
+  /** How far the entries of a package are known to whoever knows the least of it. */
+  readonly #packages = new Map<string, number>();
 
   constructor(source: EvidenceSource) {
     this.#source = source;
-    this.#indexes.add(source.size - 1);
+    this.addIndex(source.size - 1, 0);
   }
 
-  add(subject: Subject): void {
-    this.#addPackage(subject.name);
-    if (subject.kind === 'release') this.#addRelease(subject.name, subject.version);
+  /** @param known entries below this size need not be shown */
+  add(subject: Subject, known: number): void {
+    this.#addPackage(subject.name, known);
+    if (subject.kind === 'release') this.#addRelease(subject.name, subject.version, known);
+  }
+
+  /** Ascending. */
+  indexes(): readonly number[] {
+    return [...this.#indexes.keys()].sort((a, b) => a - b);
   }
 
   keys(): readonly Uint8Array[] {
@@ -135,10 +147,10 @@ class Wanted {
   }
 
   *entries(): Generator<undefined, Evidence['entries'], undefined> {
-    const sorted = [...this.#indexes].sort((a, b) => a - b);
+    const shown = this.indexes().filter((index) => this.#indexes.get(index) === true);
     const entries: { readonly index: number; readonly data: string }[] = [];
     let bytes = 0;
-    for (const index of sorted) {
+    for (const index of shown) {
       const data = this.#source.entry(index);
       bytes += data.length;
       if (bytes > ENTRIES_BYTES_MAX) throw tooLarge();
@@ -148,30 +160,32 @@ class Wanted {
     return entries;
   }
 
-  #addPackage(name: string): void {
-    if (this.#packages.has(name)) return;
-    this.#packages.add(name);
+  #addPackage(name: string, known: number): void {
+    const before = this.#packages.get(name);
+    if (before !== undefined && before <= known) return;
+    this.#packages.set(name, known);
     this.#keys.set(`package ${name}`, packageKey(name));
-    for (const index of this.#source.maintainerChain(name)) this.addIndex(index);
+    for (const index of this.#source.maintainerChain(name)) this.addIndex(index, known);
   }
 
-  #addRelease(name: string, version: string): void {
+  #addRelease(name: string, version: string, known: number): void {
     const id = `release ${name}@${version}`;
-    if (this.#keys.has(id)) return;
-    const key = releaseKey(name, version);
+    const key = this.#keys.get(id) ?? releaseKey(name, version);
     this.#keys.set(id, key);
     const value = lookupMap(this.#source.mapNodes, this.#source.mapRoot, key);
     if (value === undefined) return;
     const { index, withdrawal } = parseReleaseRecord(value);
-    this.addIndex(index);
+    this.addIndex(index, known);
     // Not needed for the verdict, but a revocation without its reason helps nobody.
-    if (withdrawal !== null) this.addIndex(withdrawal);
-    for (const one of packagesOf(parseEntry(this.#source.entry(index)))) this.#addPackage(one);
+    if (withdrawal !== null) this.addIndex(withdrawal, 0);
+    for (const one of packagesOf(parseEntry(this.#source.entry(index)))) {
+      this.#addPackage(one, known);
+    }
   }
 
-  /** An entry that is shown whoever is asked about. */
-  addIndex(index: number): void {
-    this.#indexes.add(index);
+  /** An entry that is part of the proof, and shown unless it is known. */
+  addIndex(index: number, known: number): void {
+    this.#indexes.set(index, index >= known || this.#indexes.get(index) === true);
     if (this.#indexes.size > EVIDENCE_ENTRIES_MAX) throw tooLarge();
   }
 }

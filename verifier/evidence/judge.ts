@@ -25,6 +25,13 @@ import {
 } from '../statements/release.ts';
 import { parseWithdrawal } from '../statements/withdrawal.ts';
 import { completeChain, planChain, setInForceAt } from './chain.ts';
+import {
+  noteBasis,
+  noteRecalled,
+  recallRelease,
+  type Recalled,
+  type Remembered,
+} from './remembered.ts';
 import type { ShownLog, ShownSet } from './shown-log.ts';
 import type { Answer, SignatureRound } from './signature-round.ts';
 import {
@@ -57,12 +64,16 @@ type ReleaseOf = Extract<Subject, { readonly kind: 'release' }>;
 export class Judge {
   readonly #log: ShownLog;
   readonly #round: SignatureRound;
+  readonly #remembered: Remembered;
   readonly #packages = new Map<string, Answer<PlannedPackage | undefined>>();
   readonly #releases = new Map<number, PlannedRelease>();
+  /** Purls of which something else is remembered than the log has now. */
+  readonly outdated: string[] = [];
 
-  constructor(log: ShownLog, round: SignatureRound) {
+  constructor(log: ShownLog, round: SignatureRound, remembered: Remembered = new Map()) {
     this.#log = log;
     this.#round = round;
+    this.#remembered = remembered;
   }
 
   /** Adds a subject before the round. @returns its verdict, to be asked for after the round */
@@ -95,12 +106,27 @@ export class Judge {
     const record = parseReleaseRecord(found.value);
     // Before anything else: no proof makes a revoked release good again.
     if (record.status === 'revoked') throw this.#revoked(purl, record);
+    const recalled = this.#recall(purl, record);
+    if (recalled !== undefined) {
+      const release = judgeRecalled(subject, purl, record, recalled);
+      noteRecalled(release, recalled.known, this.#log.size);
+      return () => ({ kind: 'verified', subject, release });
+    }
     const planned = this.#release(record.index);
-    return () => ({
-      kind: 'verified',
-      subject,
-      release: judgeRelease(subject, purl, record, planned),
-    });
+    return () => {
+      const release = judgeRelease(subject, purl, record, planned);
+      noteBasis(release, this.#log, planned.entry, planned.packages);
+      return { kind: 'verified', subject, release };
+    };
+  }
+
+  // What is remembered of a release, if the evidence leaves it out and it still stands.
+  #recall(purl: string, record: ReleaseRecord): Recalled | undefined {
+    const known = this.#remembered.get(purl);
+    if (known === undefined || this.#log.shows(record.index)) return undefined;
+    const recalled = recallRelease(this.#log, record, known);
+    if (recalled === undefined) this.outdated.push(purl);
+    return recalled;
   }
 
   // The package of a name; `undefined` when the map proves that there is none.
@@ -219,6 +245,35 @@ function judgeRelease(
     signers: namesOf(set, verified.signersOf(found.package).map(keyId)),
     required: maintainerThreshold(set),
     latest: planned.record.latest,
+  };
+}
+
+function judgeRecalled(
+  subject: ReleaseOf,
+  purl: string,
+  record: ReleaseRecord,
+  { known, statement, packageOf }: Recalled,
+): VerifiedRelease {
+  const found = statement.subjects.find((one) => one.purl === purl);
+  if (found === undefined) {
+    throw new VerifyError('ENTRY_MISMATCH', `entry ${record.index} says nothing about ${purl}`);
+  }
+  requireIntegrity(subject, purl, found);
+  assert(record.status !== 'revoked', 'a revoked release was refused before');
+  return {
+    name: subject.name,
+    version: subject.version,
+    purl,
+    sha512: found.sha512,
+    size: found.size,
+    manifest: found.manifest,
+    index: record.index,
+    statement: record.statement,
+    loggedAt: known.loggedAt,
+    status: record.status,
+    signers: known.signers,
+    required: known.required,
+    latest: packageOf(subject.name).latest,
   };
 }
 

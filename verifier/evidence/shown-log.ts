@@ -3,9 +3,9 @@
 import { equalBytes, utf8 } from '../bytes.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { parseEntry, type CommitEntry, type Entry, type StatementEntry } from '../entry.ts';
-import { VerifyError } from '../errors.ts';
+import { VerifyError, assert } from '../errors.ts';
 import { openPrunedMap, type PrunedMap } from '../map/pruned-map.ts';
-import { leafHash } from '../merkle/hash.ts';
+import { leafHash, type Hash } from '../merkle/hash.ts';
 import { rootFromPrunedTree } from '../merkle/pruned-tree.ts';
 import { openMaintainerSet, type MaintainerSet } from '../statements/maintainers.ts';
 import type { OpenedStatement } from '../statements/payload.ts';
@@ -28,17 +28,26 @@ type Parsed =
 export class ShownLog {
   readonly commit: CommitEntry;
   readonly map: PrunedMap;
+  /** Leaves in the tree of the checkpoint. */
+  readonly size: number;
+  readonly #leaves: ReadonlyMap<number, Hash>;
   readonly #entries: ReadonlyMap<number, Parsed>;
   readonly #sets: ReadonlyMap<string, readonly ShownSet[]>;
 
   /**
    * Reads the entries, each once, and checks them against the checkpoint.
    *
+   * @param hidden hashes of leaves that the evidence may leave out, by index: whoever asked has read them
    * @throws {VerifyError} `INCLUSION_PROOF_INVALID` when an entry is not in the tree,
    *         `COMMIT_LEAF_MISSING`, `MAP_MALFORMED`, `MAP_PROOF_INVALID`
    */
-  constructor(evidence: Evidence, checkpoint: Checkpoint) {
-    requireInclusion(evidence, checkpoint);
+  constructor(
+    evidence: Evidence,
+    checkpoint: Checkpoint,
+    hidden: ReadonlyMap<number, Hash> = new Map(),
+  ) {
+    this.size = checkpoint.size;
+    this.#leaves = provenLeaves(evidence, checkpoint, hidden);
     this.#entries = new Map(evidence.entries.map(({ index, data }) => [index, parse(data)]));
     this.#sets = groupSets(this.#entries);
     this.commit = this.#commitOf(checkpoint);
@@ -67,6 +76,18 @@ export class ShownLog {
     return this.#entries.has(index);
   }
 
+  /** Whether the leaf at that index was proven, shown or not. */
+  hasLeaf(index: number): boolean {
+    return this.#leaves.has(index);
+  }
+
+  /** The hash of such a leaf. */
+  leafAt(index: number): Hash {
+    const leaf = this.#leaves.get(index);
+    assert(leaf !== undefined, 'the leaf was proven');
+    return leaf;
+  }
+
   /** The shown maintainer sets of a package, by leaf index. */
   setsOf(packagePurl: string): readonly ShownSet[] {
     return this.#sets.get(packagePurl) ?? [];
@@ -92,14 +113,20 @@ export class ShownLog {
   }
 }
 
-function requireInclusion(evidence: Evidence, { size, root }: Checkpoint): void {
-  const leaves = new Map(evidence.entries.map(({ index, data }) => [index, leafHash(utf8(data))]));
+function provenLeaves(
+  evidence: Evidence,
+  { size, root }: Checkpoint,
+  hidden: ReadonlyMap<number, Hash>,
+): ReadonlyMap<number, Hash> {
+  const leaves = new Map(hidden);
+  for (const { index, data } of evidence.entries) leaves.set(index, leafHash(utf8(data)));
   if (!equalBytes(rootFromPrunedTree(size, leaves, evidence.log), root)) {
     throw new VerifyError(
       'INCLUSION_PROOF_INVALID',
       'the entries shown do not lead to the root in the checkpoint',
     );
   }
+  return leaves;
 }
 
 // An entry that can't be read concerns only the subjects that need it: the log may hold kinds of

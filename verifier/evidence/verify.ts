@@ -9,9 +9,10 @@ import { parseRoster, planRosterChain, type Roster } from '../roster.ts';
 import type { SignatureVerifier } from '../signatures.ts';
 import type { Evidence } from './format.ts';
 import { Judge } from './judge.ts';
+import { rememberedLeaves, type Remembered } from './remembered.ts';
 import { ShownLog } from './shown-log.ts';
 import { SignatureRound } from './signature-round.ts';
-import type { Subject, SubjectResult } from './subject.ts';
+import { subjectId, type Subject, type SubjectResult } from './subject.ts';
 import { advanceTrust, type TrustState } from './trust.ts';
 
 /** A monorepo with all its tools has about 3,000 packages. */
@@ -32,6 +33,8 @@ export interface EvidenceRequest {
   readonly clockSkewMaxSeconds: number;
   /** What was accepted last; absent on first contact. */
   readonly trusted?: TrustState;
+  /** Releases that were verified before: evidence may leave their entries out. */
+  readonly remembered?: Remembered;
 }
 
 /** What evidence proved. */
@@ -41,6 +44,11 @@ export interface VerifiedEvidence {
   readonly commit: CommitEntry;
   /** One for each subject asked about, in that order. */
   readonly subjects: readonly SubjectResult[];
+  /**
+   * Purls of subjects that were refused because something else is remembered of them than the log has now,
+   * and the evidence left it out: to be asked for again, whole.
+   */
+  readonly outdated: readonly string[];
   /** To be stored, by compare and swap with `trusted`, after success only. */
   readonly trust: TrustState;
 }
@@ -76,11 +84,23 @@ export async function verifyEvidence(
   const trust = advanceTrust(step, request.trusted);
   requireFresh(checkpoint, request);
 
-  const log = new ShownLog(evidence, checkpoint.checkpoint);
+  const remembered = rememberedOf(request);
+  const hidden = rememberedLeaves(remembered.values());
+  const log = new ShownLog(evidence, checkpoint.checkpoint, hidden);
   requireEpoch(log, checkpoint.checkpoint.size, roster);
 
-  const subjects = await judgeAll(log, request.subjects, statements);
-  return { roster, checkpoint, commit: log.commit, subjects, trust };
+  const { subjects, outdated } = await judgeAll(log, request.subjects, statements, remembered);
+  return { roster, checkpoint, commit: log.commit, subjects, outdated, trust };
+}
+
+// Of the subjects asked about only: the tree is to have exactly the leaves that these need.
+function rememberedOf({ subjects, remembered }: EvidenceRequest): Remembered {
+  if (remembered === undefined || remembered.size === 0) return new Map();
+  const asked = subjects.flatMap((subject) => {
+    const known = subject.kind === 'release' ? remembered.get(subjectId(subject)) : undefined;
+    return known === undefined ? [] : [[known.purl, known] as const];
+  });
+  return new Map(asked);
 }
 
 /** The part of a log that evidence shows, under a checkpoint of a quorum. */
@@ -152,12 +172,13 @@ async function judgeAll(
   log: ShownLog,
   subjects: readonly Subject[],
   verifier: SignatureVerifier,
-): Promise<readonly SubjectResult[]> {
+  remembered: Remembered,
+): Promise<Pick<VerifiedEvidence, 'subjects' | 'outdated'>> {
   const round = new SignatureRound();
-  const judge = new Judge(log, round);
+  const judge = new Judge(log, round, remembered);
   const verdicts = subjects.map((subject) => judge.plan(subject));
   await round.run(verifier);
-  return verdicts.map((verdict) => verdict());
+  return { subjects: verdicts.map((verdict) => verdict()), outdated: judge.outdated };
 }
 
 // Step 5, last part: the roster that cosigned has to be the one in force after the last batch: that of
