@@ -9,6 +9,11 @@ import { CoMaintainers, yes, type Person } from '../../fixtures/co-maintainers.t
 import type { FakeLog } from '../../fixtures/fake-log.ts';
 import { statementHash } from '../../verifier/dsse.ts';
 import { canonicalJson, type JsonObject } from '../../verifier/json.ts';
+import {
+  formatRelease,
+  parseRelease,
+  PROPOSAL_PACKAGES_MAX,
+} from '../../verifier/statements/release.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
 describe('agreement on a release', () => {
@@ -205,6 +210,38 @@ describe('agreement on a release', () => {
     const done = await as('bob', ['release', 'submit', id]);
     assert.equal(done.code, EXIT.verified, done.stderr);
     assert.equal((await as('carol', ['verify', `left-pad@${versionOf()}`])).code, EXIT.verified);
+  });
+
+  it('asks the log about nothing that only a replica says, however much that is', async () => {
+    const names = Array.from({ length: PROPOSAL_PACKAGES_MAX - 1 }, (_, i) => `neighbour-${i}`);
+    for (const name of names) {
+      if (!fake.log.packages.has(name))
+        fake.log.maintain(name, { maintainers: ['alice', 'bob'], faulty: 1 });
+    }
+    fake.log.commit();
+    const id = await prepare('alice');
+    const [liar] = fake.replicas;
+    const good = liar?.proposals.get(id);
+    assert.ok(liar !== undefined && good !== undefined, 'it was posted');
+    const { subjects, observed } = parseRelease(good.payload);
+    const [subject] = subjects;
+    assert.ok(subject !== undefined, 'it has a subject');
+    for (let i = 0; i < 63; i++) {
+      // Alternately small enough for a mailbox, and as large as a statement can be.
+      const others = i % 2 === 0 ? names : Array.from({ length: 63 }, (_, n) => `far-${i}-${n}`);
+      const made = [
+        { ...subject, purl: `pkg:npm/left-pad@9.${i}.0` },
+        ...others.map((name) => ({ ...subject, purl: `pkg:npm/${name}@9.${i}.0` })),
+      ];
+      const payload = formatRelease({ subjects: made, observed });
+      liar.proposals.set(statementHash(payload), { ...good, payload });
+    }
+    for (const replica of fake.replicas) replica.requests.length = 0;
+    const seen = await as('bob', ['release', 'status']);
+    assert.equal(seen.code, EXIT.verified, seen.stderr);
+    assert.match(seen.stdout, /1 of 2 signatures/);
+    const asked = fake.replicas.map(({ requests }) => requests.length);
+    assert.ok(Math.max(...asked) < 10, `requests to each replica: ${asked.join(' ')}`);
   });
 
   it('is not sure of what waits below a quorum of mailboxes', async () => {

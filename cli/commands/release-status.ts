@@ -38,7 +38,7 @@ export async function releaseStatus(
 ): Promise<Report> {
   const { name, version } = await wantedOf(invocation, what);
   return await withSession(invocation, {}, async (session) => {
-    const { proposals, failures } = await openProposals(session, name, invocation.context.signal);
+    const { proposals, failures } = await openProposals(session, [name], invocation.context.signal);
     const fitting = proposals
       .filter(
         ({ release }) =>

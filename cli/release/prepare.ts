@@ -147,12 +147,8 @@ async function allWaiting(
   session: LogSession,
   { packages }: Proposal,
 ): Promise<readonly Proposal[]> {
-  const found = new Map<string, Proposal>();
-  for (const name of packages.keys()) {
-    const { proposals } = await openProposals(session, name, invocation.context.signal);
-    for (const each of proposals) found.set(each.id, each);
-  }
-  return [...found.values()];
+  const { signal } = invocation.context;
+  return (await openProposals(session, packages.keys(), signal)).proposals;
 }
 
 /** Paths of tarballs, as a draft names them. */

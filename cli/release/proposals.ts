@@ -12,11 +12,11 @@ import {
   maintainerThreshold,
   type Maintainer,
 } from '../../verifier/statements/maintainers.ts';
-import type { Release } from '../../verifier/statements/release.ts';
+import { PROPOSAL_PACKAGES_MAX, type Release } from '../../verifier/statements/release.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, usageError, type ReplicaFailure } from '../errors.ts';
 import { printable } from '../output/sanitize.ts';
-import { lookUpPackage, type SeenHead } from '../session/look-up.ts';
+import { lookUpPackages, type PackagesLookUp, type SeenHead } from '../session/look-up.ts';
 import type { LogSession } from '../session/log-session.ts';
 import {
   draftId,
@@ -80,26 +80,34 @@ export async function openProposal(
     throw usageError(`${file ?? 'the draft'} is not a release`, 'bftpkg package sign');
   }
   const { release } = draft.statement;
+  const seen = await lookUpPackages(session, packagesOf(release));
+  return judgeProposal(draft, release, seen, file);
+}
+
+function packagesOf({ subjects }: Release): ReadonlySet<string> {
+  return new Set(subjects.map(({ name }) => name));
+}
+
+function judgeProposal(
+  draft: Draft,
+  release: Release,
+  { head, found: all }: PackagesLookUp,
+  file?: string,
+): Proposal {
   const packages = new Map<string, VerifiedPackage>();
-  let head: SeenHead | undefined;
-  for (const { name } of release.subjects) {
-    if (packages.has(name)) continue;
-    const seen = await lookUpPackage(session, name);
-    head ??= seen.head;
-    if (seen.found === undefined) {
+  for (const { name, version, maintainers } of release.subjects) {
+    const found = all.get(name);
+    if (found === undefined) {
       throw new CliError('BP5003', `${name}: not registered in the log`, {
         hints: [`bftpkg package register ${name} --maintainer <name>=<key>`],
       });
     }
-    packages.set(name, seen.found);
-  }
-  if (head === undefined) throw new CliError('BP9004', 'the draft has no subject');
-  for (const { name, version, maintainers } of release.subjects) {
-    const sequence = packages.get(name)?.sequence;
+    packages.set(name, found);
+    const { sequence } = found;
     if (sequence === maintainers) continue;
     throw new CliError(
       'BP5004',
-      `${name}@${version}: made for maintainer set ${maintainers}, in force is ${sequence ?? 'none'}`,
+      `${name}@${version}: made for maintainer set ${maintainers}, in force is ${sequence}`,
       { hints: ['bftpkg release prepare: make it anew'] },
     );
   }
@@ -127,29 +135,62 @@ export interface OpenProposals {
 }
 
 /**
- * The releases of a package that its maintainers could sign now.
+ * The releases of some packages that their maintainers could sign now.
  *
- * @throws {CliError} BP7001 below a quorum; BP5003
+ * @param names at least one
+ * @throws {CliError} BP7001 below a quorum
  */
 export async function openProposals(
   session: LogSession,
-  name: string,
+  names: Iterable<string>,
   signal: AbortSignal,
 ): Promise<OpenProposals> {
-  const { drafts, failures } = await fetchProposals(session, name, signal);
-  const proposals: Proposal[] = [];
-  for (const draft of drafts) {
-    if (draft.statement.kind !== 'release') continue;
-    if (!draft.statement.release.subjects.some((subject) => subject.name === name)) continue;
-    const proposal = await openProposal(session, draft).catch((error: unknown) => {
-      // A replica made it up, or is behind: the log has other maintainers by now.
-      if (error instanceof CliError && /^BP500[34]$/.test(error.diagnostic.code)) return undefined;
-      throw error;
-    });
-    const own = proposal?.tallies.find((tally) => tally.name === name);
-    if (proposal !== undefined && (own?.signed.length ?? 0) > 0) proposals.push(proposal);
+  const wanted = [...new Set(names)];
+  const drafts = new Map<string, Draft>();
+  const failures = new Map<string, ReplicaFailure>();
+  for (const name of wanted) {
+    const waiting = await fetchProposals(session, name, signal);
+    for (const draft of waiting.drafts) drafts.set(draftId(draft), draft);
+    for (const failure of waiting.failures) failures.set(failure.url, failure);
   }
-  return { proposals, failures };
+  const proposals = drafts.size === 0 ? [] : await genuine(session, wanted, [...drafts.values()]);
+  return { proposals, failures: [...failures.values()] };
+}
+
+// A replica may make up anything, and as much as an answer holds: 64 drafts about 64 packages each. What no
+// maintainer of the packages in question has signed is dropped before the log is asked about anything else
+// in it, and the rest is asked about at once: a question for each would take all of a command's time.
+async function genuine(
+  session: LogSession,
+  wanted: readonly string[],
+  drafts: readonly Draft[],
+): Promise<readonly Proposal[]> {
+  const own = await lookUpPackages(session, wanted);
+  const signed = drafts.flatMap((draft) => {
+    if (draft.statement.kind !== 'release') return [];
+    const { release } = draft.statement;
+    if (packagesOf(release).size > PROPOSAL_PACKAGES_MAX) return [];
+    const isSigned = release.subjects.some(({ name }) => {
+      const found = own.found.get(name);
+      return found !== undefined && signersAmong(draft, maintainerKeys(found.set)).length > 0;
+    });
+    return isSigned ? [{ draft, release }] : [];
+  });
+  const all = new Set([...wanted, ...signed.flatMap(({ release }) => [...packagesOf(release)])]);
+  const seen = all.size === wanted.length ? own : await lookUpPackages(session, all);
+  return signed.flatMap(({ draft, release }) => {
+    try {
+      const proposal = judgeProposal(draft, release, seen);
+      const isOpen = proposal.tallies.some(
+        ({ name, signed: who }) => wanted.includes(name) && who.length > 0,
+      );
+      return isOpen ? [proposal] : [];
+    } catch (error) {
+      // Its replica is behind: the log has other maintainers by now.
+      if (error instanceof CliError && /^BP500[34]$/.test(error.diagnostic.code)) return [];
+      throw error;
+    }
+  });
 }
 
 /** What somebody may name: nothing (the package in this folder), a package, one version of it. */
@@ -214,7 +255,7 @@ export async function findProposal(
   }
   const isPrefix = what !== undefined && ID_PREFIX.test(what);
   const { name, version } = await wantedOf(invocation, isPrefix ? undefined : what);
-  const { proposals } = await openProposals(session, name, signal);
+  const { proposals } = await openProposals(session, [name], signal);
   const fitting = proposals.filter(
     ({ id, release }) =>
       (!isPrefix || id.startsWith(what)) &&

@@ -1,6 +1,6 @@
 // What a maintainer has to know before making a statement: the log's head, and what it says about a
 // package. Everything is proven; only the head of an empty log needs no proof.
-import type { VerifiedPackage, VerifiedRelease } from '../../verifier/evidence/subject.ts';
+import type { Subject, VerifiedPackage, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { EMPTY_ROOT } from '../../verifier/merkle/hash.ts';
 import type { LogHead } from '../../verifier/statements/observed.ts';
 import { EmptyLogError, type LogSession, type Verified } from './log-session.ts';
@@ -22,18 +22,35 @@ export interface PackageLookUp {
  * @throws {VerifyError} when what the log says about it doesn't verify; {CliError} BP7001
  */
 export async function lookUpPackage(session: LogSession, name: string): Promise<PackageLookUp> {
-  let verified: Verified;
-  try {
-    verified = await session.verify([{ kind: 'package', name }]);
-  } catch (error) {
-    if (!(error instanceof EmptyLogError)) throw error;
-    // Every log begins with the empty tree, so this head is right whoever says that it is empty.
-    const { origin } = await session.roster();
-    return { head: { origin, size: 0, root: EMPTY_ROOT }, found: undefined };
+  const { head, found } = await lookUpPackages(session, [name]);
+  return { head, found: found.get(name) };
+}
+
+/** Several packages under one head; those that the log has. */
+export interface PackagesLookUp {
+  readonly head: SeenHead;
+  readonly found: ReadonlyMap<string, VerifiedPackage>;
+}
+
+/**
+ * Looks packages up, all of them in one question.
+ *
+ * @param names at least one
+ * @throws as {@link lookUpPackage}
+ */
+export async function lookUpPackages(
+  session: LogSession,
+  names: Iterable<string>,
+): Promise<PackagesLookUp> {
+  const subjects = [...new Set(names)].map((name) => ({ kind: 'package', name }) as const);
+  const verified = await verifyUnlessEmpty(session, subjects);
+  if (verified === undefined) return { head: await emptyHead(session), found: new Map() };
+  const found = new Map<string, VerifiedPackage>();
+  for (const [i, result] of verified.evidence.subjects.entries()) {
+    if (result.kind === 'refused') throw result.error;
+    const name = subjects[i]?.name;
+    if (result.kind === 'package' && name !== undefined) found.set(name, result.package);
   }
-  const [result] = verified.evidence.subjects;
-  if (result?.kind === 'refused') throw result.error;
-  const found = result?.kind === 'package' ? result.package : undefined;
   return { head: headOf(verified), found };
 }
 
@@ -48,15 +65,12 @@ export async function lookUpRelease(
   name: string,
   version: string,
 ): Promise<ReleaseLookUp> {
-  let verified: Verified;
-  try {
-    verified = await session.verify([
-      { kind: 'package', name },
-      { kind: 'release', name, version },
-    ]);
-  } catch (error) {
-    if (!(error instanceof EmptyLogError)) throw error;
-    return { ...(await lookUpPackage(session, name)), release: undefined };
+  const verified = await verifyUnlessEmpty(session, [
+    { kind: 'package', name },
+    { kind: 'release', name, version },
+  ]);
+  if (verified === undefined) {
+    return { head: await emptyHead(session), found: undefined, release: undefined };
   }
   const refused = verified.evidence.subjects.find((result) => result.kind === 'refused');
   if (refused !== undefined) throw refused.error;
@@ -66,6 +80,24 @@ export async function lookUpRelease(
     found: first?.kind === 'package' ? first.package : undefined,
     release: second?.kind === 'verified' ? second.release : undefined,
   };
+}
+
+async function verifyUnlessEmpty(
+  session: LogSession,
+  subjects: readonly Subject[],
+): Promise<Verified | undefined> {
+  try {
+    return await session.verify(subjects);
+  } catch (error) {
+    if (error instanceof EmptyLogError) return undefined;
+    throw error;
+  }
+}
+
+// Every log begins with the empty tree, so this head is right whoever says that it is empty.
+async function emptyHead(session: LogSession): Promise<SeenHead> {
+  const { origin } = await session.roster();
+  return { origin, size: 0, root: EMPTY_ROOT };
 }
 
 function headOf(verified: Verified): SeenHead {

@@ -14,13 +14,11 @@ import { readSubmission } from '../../verifier/ledger/submission.ts';
 import type { LedgerView } from '../../verifier/ledger/view.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { maintainerKeys } from '../../verifier/statements/maintainers.ts';
-import type { Release, ReleaseSubject } from '../../verifier/statements/release.ts';
-
-/**
- * Packages that one proposal may be about. Each one's whole list is judged anew when it comes in, and that
- * keeps votes waiting. A larger workspace signs a file, or several statements.
- */
-export const PROPOSAL_PACKAGES_MAX = 8;
+import {
+  PROPOSAL_PACKAGES_MAX,
+  type Release,
+  type ReleaseSubject,
+} from '../../verifier/statements/release.ts';
 
 /** What of the ledger's state a mailbox looks at. */
 export type MailboxView = Pick<

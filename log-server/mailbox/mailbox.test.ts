@@ -20,8 +20,8 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import type { SigningKey } from '../../verifier/node/signing-key.ts';
+import { PROPOSAL_PACKAGES_MAX } from '../../verifier/statements/release.ts';
 import { silentLog } from '../log.ts';
-import { PROPOSAL_PACKAGES_MAX } from './judge.ts';
 import {
   Mailbox,
   MailboxFullError,

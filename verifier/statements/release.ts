@@ -31,6 +31,12 @@ export const RELEASE_PREDICATE_TYPE = 'urn:bftpkg:release:v1';
 /** Most releases in one statement: a large monorepo, published at once. */
 export const RELEASE_SUBJECTS_MAX = 64;
 
+/**
+ * Most packages in one proposal that replicas keep for its co-maintainers. Each one's whole list is judged
+ * anew when it comes in, and that keeps votes waiting. A larger workspace signs a file, or several statements.
+ */
+export const PROPOSAL_PACKAGES_MAX = 8;
+
 /** Largest artifact, in bytes: what replicas keep and clients download (256 MiB). */
 export const RELEASE_BYTES_MAX: number = TARBALL_BYTES_MAX;
 
