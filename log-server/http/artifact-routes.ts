@@ -3,14 +3,14 @@
 import type { IncomingMessage } from 'node:http';
 
 import type { ArtifactPut } from '../store/artifact-store.ts';
-import { SMALL_BYTES_MAX } from '../store/small-artifact.ts';
+import { SMALL_BYTES_MAX, sourceOf } from '../store/small-artifact.ts';
 import {
   PARCEL_REQUEST_BYTES_MAX,
   formatParcel,
   readParcelRequest,
   type ParcelItem,
 } from './artifact-parcel.ts';
-import { artifactBody, readDocument } from './body.ts';
+import { artifactBody, readDocument, readSmallArtifact } from './body.ts';
 import { IMMUTABLE } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
@@ -123,7 +123,12 @@ async function takeUpload(
   incoming: IncomingMessage,
 ): Promise<ArtifactPut> {
   const facts = await face.artifacts.facts(sha512);
-  if (facts === undefined) return face.artifacts.put(sha512, artifactBody(incoming));
+  if (facts === undefined) {
+    const source = isSmall(incoming)
+      ? sourceOf(await readSmallArtifact(incoming, SMALL_BYTES_MAX))
+      : artifactBody(incoming);
+    return face.artifacts.put(sha512, source);
+  }
   // Read to its end all the same: many clients don't look for an answer before they have sent all, and
   // would take the closed connection for a failure.
   for await (const chunk of artifactBody(incoming)) void chunk;

@@ -5,24 +5,37 @@ import { createConnection } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
-import { boundedBody } from './body.ts';
+import { boundedBody, readWhole } from './body.ts';
 import type { BodyLimits } from './body.ts';
 import { HttpError } from './errors.ts';
 
 const LIMITS: BodyLimits = { bytesMax: 100, timeoutMs: 200, idleTimeoutMs: 100 };
 const HEAD = 'POST / HTTP/1.1\r\nhost: a\r\n';
 
+type Reader = (request: IncomingMessage, limits: BodyLimits) => Promise<number>;
+
+async function inPieces(request: IncomingMessage, limits: BodyLimits): Promise<number> {
+  let length = 0;
+  for await (const chunk of boundedBody(request, limits)) length += chunk.length;
+  return length;
+}
+
+async function asAWhole(request: IncomingMessage, limits: BodyLimits): Promise<number> {
+  const body = await readWhole(request, limits.bytesMax, limits.timeoutMs);
+  return body.length;
+}
+
 /** Reads one request's body under `limits` while `send` plays the client. */
-async function read(send: (socket: Socket) => void, limits = LIMITS): Promise<string> {
+async function read(
+  send: (socket: Socket) => void,
+  limits = LIMITS,
+  reader: Reader = inPieces,
+): Promise<string> {
   let finish: (outcome: string) => void = () => undefined;
   const outcome = new Promise<string>((resolve) => (finish = resolve));
   const server = createServer((request: IncomingMessage, response) => {
-    const consume = async (): Promise<string> => {
-      let length = 0;
-      for await (const chunk of boundedBody(request, limits)) length += chunk.length;
-      return `${length} bytes`;
-    };
-    consume()
+    reader(request, limits)
+      .then((length) => `${length} bytes`)
       .catch((error: unknown) => (error instanceof HttpError ? error.code : String(error)))
       .then((text) => {
         // The answer can still be sent: leaving the loop early has not destroyed the socket.
@@ -115,5 +128,34 @@ describe('boundedBody', () => {
   ];
   for (const [why, send, expected] of cases) {
     it(why, async () => assert.equal(await read(send), expected));
+    it(`as a whole: ${why}`, async () =>
+      assert.equal(await read(send, LIMITS, asAWhole), expected));
+  }
+
+  for (const [way, reader] of [
+    ['in pieces', inPieces],
+    ['as a whole', asAWhole],
+  ] as const) {
+    it(`says ${way} that a body was cut off`, async () => {
+      let code: unknown;
+      const seen = new Promise<void>((resolve) => {
+        const watched: Reader = async (request, limits) => {
+          try {
+            return await reader(request, limits);
+          } catch (error) {
+            code = error instanceof HttpError ? error.code : String(error);
+            throw error;
+          } finally {
+            resolve();
+          }
+        };
+        const cut = (socket: Socket): void => {
+          socket.end(`${HEAD}content-length: 3\r\n\r\na`);
+        };
+        void read(cut, { ...LIMITS, timeoutMs: 60_000, idleTimeoutMs: 60_000 }, watched);
+      });
+      await seen;
+      assert.match(String(code), /REQUEST_MALFORMED|aborted|ECONNRESET/);
+    });
   }
 });

@@ -29,10 +29,66 @@ export async function readDocument(
   request: IncomingMessage,
   bytesMax: number,
 ): Promise<Uint8Array> {
-  const limits = { bytesMax, timeoutMs: DOCUMENT_TIMEOUT_MS, idleTimeoutMs: DOCUMENT_TIMEOUT_MS };
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of boundedBody(request, limits)) chunks.push(chunk);
-  return Buffer.concat(chunks);
+  return readWhole(request, bytesMax, DOCUMENT_TIMEOUT_MS);
+}
+
+/** Reads a small artifact whole. @throws {HttpError} 413, 408, 400 */
+export async function readSmallArtifact(
+  request: IncomingMessage,
+  bytesMax: number,
+): Promise<Uint8Array> {
+  // The time that the pace allows for as much, without counting each piece.
+  const { bytesPerSecond, graceMs } = ARTIFACT_PACE;
+  return readWhole(request, bytesMax, graceMs + (1000 * bytesMax) / bytesPerSecond);
+}
+
+/**
+ * Reads a body into memory: one timer and no iterator, which cost as much as the rest of a small request.
+ *
+ * @throws {HttpError} 413, 408, 400
+ */
+export function readWhole(
+  request: IncomingMessage,
+  bytesMax: number,
+  timeoutMs: number,
+): Promise<Uint8Array> {
+  const limits = { bytesMax };
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const finish = (error?: HttpError): void => {
+      clearTimeout(timer);
+      request.off('data', take).off('end', end).off('close', cut).off('error', cut);
+      if (error === undefined) {
+        const [only] = chunks;
+        resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks));
+        return;
+      }
+      // Not destroyed: the answer has to be sent. Nothing more is read.
+      request.pause();
+      reject(error);
+    };
+    const take = (chunk: Buffer): void => {
+      length += chunk.length;
+      if (length > bytesMax) finish(tooLarge(limits));
+      else chunks.push(chunk);
+    };
+    // A cut connection ends the stream without an error in some Node versions.
+    const end = (): void => finish(request.complete ? undefined : cutOff());
+    const cut = (): void => finish(cutOff());
+    const timer = setTimeout(() => finish(tooSlow()), timeoutMs);
+    if (isAnnouncedLarger(request, bytesMax)) {
+      finish(tooLarge(limits));
+      return;
+    }
+    request.on('data', take).on('end', end).on('close', cut).on('error', cut);
+  });
+}
+
+// Announced lengths are only used to say no early.
+function isAnnouncedLarger(request: IncomingMessage, bytesMax: number): boolean {
+  const announced = request.headers['content-length'];
+  return announced !== undefined && !(Number(announced) <= bytesMax);
 }
 
 /** The bytes of an upload as they come. The iterator throws {HttpError} 413, 408, 400. */
@@ -50,9 +106,7 @@ export async function* boundedBody(
   request: IncomingMessage,
   limits: BodyLimits,
 ): AsyncGenerator<Uint8Array> {
-  const announced = request.headers['content-length'];
-  // Announced lengths are only used to say no early.
-  if (announced !== undefined && !(Number(announced) <= limits.bytesMax)) throw tooLarge(limits);
+  if (isAnnouncedLarger(request, limits.bytesMax)) throw tooLarge(limits);
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
   const deadline = performance.now() + limits.timeoutMs;
   const pace = limits.pace === undefined ? undefined : new Pace(limits.pace);
@@ -69,10 +123,14 @@ export async function* boundedBody(
     yield next.value;
   }
   // A cut connection ends the stream without an error in some Node versions.
-  if (!request.complete) throw new HttpError(400, 'REQUEST_MALFORMED', 'the body was cut off');
+  if (!request.complete) throw cutOff();
 }
 
-function tooLarge(limits: BodyLimits): HttpError {
+function cutOff(): HttpError {
+  return new HttpError(400, 'REQUEST_MALFORMED', 'the body was cut off');
+}
+
+function tooLarge(limits: Pick<BodyLimits, 'bytesMax'>): HttpError {
   return new HttpError(413, 'BODY_TOO_LARGE', `the body is larger than ${limits.bytesMax} bytes`);
 }
 
