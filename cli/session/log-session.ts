@@ -324,13 +324,14 @@ export class LogSession {
   }
 
   /**
-   * The roster in force, from the pin on. A replica may hide newer ones, so it says who to ask and
-   * whom to count, never what is in the log.
+   * The roster in force, from the pin on. A replica may hide those that are newer than what this machine has
+   * accepted, so it says who to ask and whom to count, never what is in the log.
    *
    * @throws {CliError} BP7001
    */
   async roster(): Promise<Roster> {
     const { pin } = this.config;
+    const trusted = await this.#trust.read();
     const ask = async (replica: ReplicaClient, signal: AbortSignal): Promise<Roster> => {
       const chain = await replica.rosters(signal);
       const start = chain.findIndex(({ payload }) => statementHash(payload) === pin);
@@ -340,6 +341,17 @@ export class LogSession {
       );
       const newest = rosters.at(-1);
       assert(newest !== undefined, 'a verified roster chain is not empty');
+      // The pinned roster alone verifies, too. Shown by one replica it would send signers to members that
+      // were replaced: to mailboxes that are gone, or that somebody else has by now.
+      // A pin beyond what was accepted is the user's own word.
+      const [first] = rosters;
+      if (trusted !== undefined && first !== undefined && first.epoch <= trusted.epoch) {
+        requireKnownRoster(
+          rosters.map(({ hash }) => hash),
+          newest,
+          trusted,
+        );
+      }
       return newest;
     };
     try {
@@ -364,7 +376,15 @@ export class LogSession {
     const verified = await this.#check(evidence, subjects, undefined);
     const trusted = await this.#trust.read();
     const { size, root, origin } = verified.checkpoint.checkpoint;
-    if (trusted !== undefined) requireKnownRoster(evidence, verified, trusted);
+    if (trusted !== undefined) {
+      const shown = evidence.rosters.map(({ payload }) => statementHash(payload));
+      requireKnownRoster(
+        shown,
+        verified.roster,
+        trusted,
+        'make a new bundle: bftpkg verify --save-bundle <file>',
+      );
+    }
     if (trusted !== undefined && size < trusted.size) {
       throw new VerifyError(
         'CHECKPOINT_ROLLBACK',
@@ -404,25 +424,26 @@ export class LogSession {
   }
 }
 
-// A larger size is no proof that a bundle is newer: keys of a replaced roster may have leaked since, and
+// A larger size is no proof that something is newer: keys of a replaced roster may have leaked since, and
 // their quorum could sign any. The chain from the pin has to go through the roster that was accepted.
 function requireKnownRoster(
-  { rosters }: Evidence,
-  { roster }: VerifiedEvidence,
+  hashes: readonly string[],
+  newest: Pick<Roster, 'epoch'>,
   { epoch, rosterHash }: TrustState,
+  hint: string = 'ask another replica',
 ): void {
-  if (rosters.some(({ payload }) => statementHash(payload) === rosterHash)) return;
-  const facts = { found: `epoch ${roster.epoch}`, expected: `the roster of epoch ${epoch}` };
-  if (roster.epoch < epoch) {
+  if (hashes.includes(rosterHash)) return;
+  const facts = { found: `epoch ${newest.epoch}`, expected: `the roster of epoch ${epoch}` };
+  if (newest.epoch < epoch) {
     throw new VerifyError(
       'CHECKPOINT_ROLLBACK',
-      `the bundle is of epoch ${roster.epoch}, this machine has accepted epoch ${epoch}`,
-      { ...facts, hint: 'make a new bundle: bftpkg verify --save-bundle <file>' },
+      `the roster shown is of epoch ${newest.epoch}, this machine has accepted epoch ${epoch}`,
+      { ...facts, hint },
     );
   }
   throw new VerifyError(
     'ROSTER_CHAIN_BROKEN',
-    `the bundle does not lead through the roster of epoch ${epoch} that this machine has accepted`,
+    `the rosters shown do not lead through that of epoch ${epoch}, which this machine has accepted`,
     facts,
   );
 }
