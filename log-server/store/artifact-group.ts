@@ -3,8 +3,17 @@
 // for a few transactions instead of hundreds.
 import type { ArtifactEntry, ArtifactTables } from './artifact-tables.ts';
 
-/** How long the first of a group waits for others, milliseconds: less than its fsync takes. */
-const GATHER_MS = 2;
+/** How long the first of a group waits for others at least, milliseconds. */
+export const GATHER_MS_MIN = 2;
+
+/** And at most: a publisher waits for it, and maybe a vote. */
+export const GATHER_MS_MAX = 40;
+
+/**
+ * In times of what the last transaction took: uploads have a third of this thread at most. On a busy disk an
+ * fsync takes 10 ms and more, in which nobody is heard, and most groups were of one artifact.
+ */
+const GATHER_FACTOR = 2;
 
 /**
  * Bytes in one transaction: a vote may have to wait until it is over, and writing this much takes about
@@ -15,6 +24,18 @@ export const GROUP_BYTES_MAX: number = 1024 * 1024;
 /** Rows in one transaction, for the same reason. */
 export const GROUP_COUNT_MAX = 256;
 
+/** For tests: a clock and timers of their own. */
+export interface GroupTimes {
+  /** Monotonic, milliseconds. */
+  readonly nowMs: () => number;
+  readonly after: (milliseconds: number, task: () => void) => void;
+}
+
+const REAL_TIMES: GroupTimes = {
+  nowMs: () => performance.now(),
+  after: (milliseconds, task) => void setTimeout(task, milliseconds),
+};
+
 interface Waiting {
   readonly entry: ArtifactEntry;
   readonly resolve: () => void;
@@ -24,11 +45,14 @@ interface Waiting {
 /** Gathers what is to be put into the index. */
 export class ArtifactGroup {
   readonly #tables: Pick<ArtifactTables, 'putAll'>;
+  readonly #times: GroupTimes;
   #waiting: Waiting[] = [];
   #isScheduled = false;
+  #lastMs = 0;
 
-  constructor(tables: Pick<ArtifactTables, 'putAll'>) {
+  constructor(tables: Pick<ArtifactTables, 'putAll'>, times: GroupTimes = REAL_TIMES) {
     this.#tables = tables;
+    this.#times = times;
   }
 
   /**
@@ -42,22 +66,28 @@ export class ArtifactGroup {
       this.#waiting.push({ entry, resolve, reject });
       if (this.#isScheduled) return;
       this.#isScheduled = true;
-      setTimeout(() => this.#flush(), GATHER_MS);
+      this.#later();
     });
+  }
+
+  #later(): void {
+    const gatherMs = Math.min(Math.max(GATHER_FACTOR * this.#lastMs, GATHER_MS_MIN), GATHER_MS_MAX);
+    this.#times.after(gatherMs, () => this.#flush());
   }
 
   /** One transaction, and then everybody else's turn: votes among them. */
   #flush(): void {
     const group = this.#take();
+    const startMs = this.#times.nowMs();
     try {
       this.#tables.putAll(group.map(({ entry }) => entry));
       for (const { resolve } of group) resolve();
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
+    this.#lastMs = this.#times.nowMs() - startMs;
     this.#isScheduled = this.#waiting.length > 0;
-    // Behind whatever came while the disk was busy.
-    if (this.#isScheduled) setImmediate(() => this.#flush());
+    if (this.#isScheduled) this.#later();
   }
 
   #take(): readonly Waiting[] {
