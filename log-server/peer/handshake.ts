@@ -161,6 +161,7 @@ export class Initiator {
  * The responder's half: reads a hello and makes the welcome.
  *
  * @param isPeer whether a vote key belongs to a replica of the roster (and not to this one)
+ * @param mayCheck asked once nothing but the signature is open; `false` refuses the hello
  * @throws {PeerRefusal} wrong log, wrong addressee, unknown key, stale challenge, bad signature
  */
 export function respond(
@@ -168,6 +169,7 @@ export function respond(
   context: HandshakeContext,
   challenges: ChallengeBook,
   isPeer: (key: PublicKey) => boolean,
+  mayCheck: () => boolean = () => true,
 ): { readonly welcome: string; readonly keys: SessionKeys; readonly challenge: string } {
   const { fields, claims } = openDocument(hello, HELLO_FORMAT);
   const origin = fields.string('origin', ORIGIN_LENGTH_MAX);
@@ -186,6 +188,8 @@ export function respond(
   }
   if (!isPeer(from)) throw new PeerRefusal('the hello is from a key outside the roster');
   if (!challenges.accepts(challenge)) throw new PeerRefusal('the challenge is stale or not ours');
+  // Not before: what is refused without it must use up nobody's handshakes.
+  if (!mayCheck()) throw new PeerRefusal('too many handshakes');
   checkSignature(from, HELLO_DOMAIN, claims, signature);
 
   const own = new EphemeralKey();

@@ -2,26 +2,25 @@
 // read only after their first bytes name a live session, so that a stranger can't fill our memory.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 
 import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError, quote } from '../../verifier/errors.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
-import { TokenBucket } from '../http/limits.ts';
+import { AddressLimiter, networkOf } from '../http/limits.ts';
 import type { Log } from '../log.ts';
 import { FRAME_BYTES_MAX, FRAME_HEADER_LENGTH, acknowledge } from './frames.ts';
 import { ChallengeBook, HANDSHAKE_LENGTH_MAX, PeerRefusal, respond } from './handshake.ts';
 import type { HandshakeContext } from './handshake.ts';
 import { SessionTable } from './sessions.ts';
+import { PeerSockets } from './sockets.ts';
 
 /**
- * Handshakes answered per second, for all strangers together: each costs a signature verification and
- * two key exchanges, about half a millisecond. Live sessions never need one.
+ * Signatures of hellos that are checked per second for one network, ten times as many in a burst: a log's
+ * replicas come back from behind one address at one moment. Not for all together: whoever used that up kept
+ * replicas out, and a check (70 us) costs no more than the connection that it came with.
  */
-const HELLOS_PER_SECOND_MAX = 50;
-
-/** Sockets: each peer needs one; the rest is for reconnecting ones and for strangers to be told no. */
-const CONNECTIONS_MAX = 512;
+const HELLOS_PER_SECOND = 20;
 
 /** A peer that sends a frame has it ready; a body that takes longer is a stalled connection. */
 const REQUEST_TIMEOUT_MS = 20_000;
@@ -46,7 +45,9 @@ export class PeerListener {
   readonly #server: Server;
   readonly #sessions = new SessionTable();
   readonly #challenges: ChallengeBook;
-  readonly #hellos: TokenBucket;
+  /** By network. */
+  readonly #hellos: AddressLimiter;
+  readonly #sockets = new PeerSockets();
   readonly #directory: () => PeerDirectory;
   readonly #events: PeerEvents;
   readonly #log: Log;
@@ -62,7 +63,7 @@ export class PeerListener {
     this.#events = events;
     this.#log = log;
     this.#challenges = new ChallengeBook(nowMs);
-    this.#hellos = new TokenBucket(HELLOS_PER_SECOND_MAX, HELLOS_PER_SECOND_MAX, nowMs);
+    this.#hellos = new AddressLimiter(HELLOS_PER_SECOND, nowMs);
     this.#server = createServer(
       {
         headersTimeout: 5000,
@@ -74,7 +75,7 @@ export class PeerListener {
       },
       (request, response) => void this.#handle(request, response),
     );
-    this.#server.maxConnections = CONNECTIONS_MAX;
+    this.#server.on('connection', (socket: Socket) => this.#sockets.accepted(socket));
   }
 
   /** Starts listening; port 0 lets the system choose. @returns the port */
@@ -127,26 +128,34 @@ export class PeerListener {
       case '/peer/challenge':
         return Buffer.from(encodeHex(this.#challenges.issue()));
       case '/peer/hello':
-        return Buffer.from(this.#hello(await readBody(request, HANDSHAKE_LENGTH_MAX)));
+        return Buffer.from(this.#hello(await readBody(request, HANDSHAKE_LENGTH_MAX), request));
       case '/peer/frames':
-        return this.#frames(await this.#readFrame(request));
+        return this.#frames(await this.#readFrame(request), request);
       case undefined:
       default:
         throw new PeerRefusal('no such route');
     }
   }
 
-  #hello(body: Uint8Array): string {
-    if (!this.#hellos.take()) throw new PeerRefusal('too many handshakes');
+  #hello(body: Uint8Array, request: IncomingMessage): string {
+    const network = networkOf(remoteAddress(request) ?? '');
     const { context, peers } = this.#directory();
     const { welcome, keys, challenge } = respond(
       decodeUtf8(body),
       context,
       this.#challenges,
       (key) => peers.has(encodeHex(key)),
+      () => this.#hellos.allows(network),
     );
     this.#sessions.open(keys, challenge);
+    // Fresh, and signed with a key of the roster.
+    this.#proven(request, encodeHex(keys.peer));
     return welcome;
+  }
+
+  #proven(request: IncomingMessage, peer: string): void {
+    const socket = request.socket as Socket | null;
+    if (socket !== null) this.#sockets.proven(socket, peer);
   }
 
   async #readFrame(request: IncomingMessage): Promise<Uint8Array> {
@@ -158,8 +167,9 @@ export class PeerListener {
     });
   }
 
-  #frames(body: Uint8Array): Uint8Array {
+  #frames(body: Uint8Array, request: IncomingMessage): Uint8Array {
     const { peer, session, counter, messages, isFirst } = this.#sessions.accept(body);
+    this.#proven(request, peer);
     if (isFirst) this.#events.connected(peer);
     this.#events.received(peer, messages);
     return acknowledge(session.id, counter, session.responseKey);

@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { createConnection, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
-import { after, describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { SigningKey } from '../../verifier/node/signing-key.ts';
 import { silentLog } from '../log.ts';
 import { FRAME_BYTES_MAX } from './frames.ts';
+import { Initiator } from './handshake.ts';
+import { PeerListener } from './listener.ts';
 import { PeerTransport } from './transport.ts';
 import type { PeerAddress, PeerGroup } from './transport.ts';
 
@@ -191,13 +193,90 @@ describe('PeerListener', () => {
     assert.ok(Date.now() - start < 5000);
   });
 
-  it('answers a bounded number of handshakes per second', async () => {
-    const { portOfBob } = await pair();
-    const statuses = await Promise.all(
-      Array.from({ length: 200 }, () => post(portOfBob, '/peer/hello', bytes('{}'))),
+  describe('whose clock stands still', () => {
+    const bob = key(2);
+    const context = { origin: 'log.example', epoch: 0, signer: bob };
+    const peers = new Set([publicKeyHex(key(1).publicKey)]);
+    const listener = new PeerListener(
+      () => ({ context, peers }),
+      { received: () => undefined, connected: () => undefined },
+      silentLog,
+      () => 0,
     );
-    assert.ok(statuses.every((status) => status === 401));
-    assert.equal(await post(portOfBob, '/peer/challenge', new Uint8Array(0)), 200);
+    let port = 0;
+    before(async () => {
+      port = await listener.listen(HOST, 0);
+    });
+    after(() => listener.close());
+
+    const send = (path: string, body: string, from: string): Promise<readonly [number, string]> =>
+      new Promise((resolve, reject) => {
+        const options = { host: HOST, port, path, method: 'POST', localAddress: from };
+        const call = request(options, (response) => {
+          let answer = '';
+          response.on('data', (chunk: Buffer) => (answer += chunk.toString()));
+          response.on('end', () => resolve([response.statusCode ?? 0, answer]));
+        });
+        call.on('error', reject);
+        call.end(body);
+      });
+
+    /** Greets bob as alice does, or with another one's signature. */
+    async function greet(signer = key(1), from = HOST): Promise<readonly [number, string]> {
+      const [, challenge] = await send('/peer/challenge', '', from);
+      const named = { publicKey: key(1).publicKey, sign: (text: Uint8Array) => signer.sign(text) };
+      const hello = new Initiator(
+        { origin: 'log.example', epoch: 0, signer: named },
+        bob.publicKey,
+        Buffer.from(challenge, 'hex'),
+      ).hello;
+      return send('/peer/hello', hello, from);
+    }
+
+    it('lets nobody use up handshakes with hellos that are none', async () => {
+      for (let i = 0; i < 300; i++) {
+        const [status, why] = await send('/peer/hello', '{}', HOST);
+        assert.equal(status, 401);
+        assert.doesNotMatch(why, /too many/);
+      }
+      assert.equal((await greet())[0], 200);
+    });
+
+    // Only there the whole of 127.0.0.0/8 is this machine.
+    const isLinux = process.platform === 'linux';
+    it('checks a bounded number of signatures for one network', { skip: !isLinux }, async () => {
+      let checked = 0;
+      for (; checked < 1000; checked++) {
+        const [status, why] = await greet(key(9), '127.0.0.2');
+        assert.equal(status, 401);
+        if (why.includes('too many handshakes')) break;
+        assert.match(why, /the signature is not by the key/);
+      }
+      assert.equal(checked, 200);
+      assert.equal((await greet(key(1), '127.0.0.2'))[0], 401, 'its own affair');
+      assert.equal((await greet())[0], 200, 'and nobody else’s');
+    });
+  });
+
+  const isLinux = process.platform === 'linux';
+  it('lets replicas in, however many sockets a stranger opens', { skip: !isLinux }, async () => {
+    const { alice, bob, portOfBob } = await pair();
+    const strangers = Array.from({ length: 600 }, () => {
+      const socket = createConnection({ port: portOfBob, host: HOST, localAddress: '127.0.0.2' });
+      socket.on('error', () => undefined);
+      socket.resume();
+      // They have asked something before they rest.
+      socket.write('POST /peer/challenge HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n');
+      return socket;
+    });
+    try {
+      // So many at least are too many for any listener here: those that are left have settled down.
+      while (strangers.filter(({ closed }) => closed).length < 88) await pause(5);
+      alice.transport.send(bob.id, bytes('hello'));
+      assert.deepEqual(await bob.messages(1), ['hello']);
+    } finally {
+      for (const socket of strangers) socket.destroy();
+    }
   });
 
   it('cuts off headers that never end', async () => {
