@@ -15,6 +15,7 @@ import {
   type HookPlan,
 } from '../hook/setup.ts';
 import { MANAGERS, type Manager } from '../hook/timing.ts';
+import { requirePlainLockfile } from '../lockfiles/lock-settings.ts';
 import { runChild } from '../npm/child.ts';
 import { findNpm } from '../npm/npm.ts';
 import { diagnostic, doneReport, type Diagnostic, type Report } from '../output/report.ts';
@@ -95,9 +96,10 @@ export async function hookRemove(
 }
 
 /**
- * `hook check`: whether the files are those that this version writes, and whether they find bftpkg.
+ * `hook check`: whether the files are those that this version writes, whether they find bftpkg, and whether the
+ * lockfile that they verify is the one that is read.
  *
- * @throws {CliError} BP9004 for what is missing or was changed
+ * @throws {CliError} BP9004 for what is missing or was changed, BP9005 for settings that have another file read
  */
 export async function hookCheck(
   { context, globals }: Invocation,
@@ -120,6 +122,7 @@ export async function hookCheck(
       hints: ['look at who changed it; then bftpkg hook install'],
     });
   }
+  for (const manager of plan.managers) await requirePlainLockfile(manager, project);
   // The file of the project itself is asked, in the way in which a package manager would run it.
   const runner = join(project, RUNNER_PATH);
   const env =

@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
 import { asTable } from '../lockfiles/classify.ts';
+import { requirePlainLockfile } from '../lockfiles/lock-settings.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
 import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
@@ -84,6 +85,8 @@ export async function installWith(
   await recoverProject(invocation, project);
   const { notes } = await checkProjectSettings(project, 'left out');
   for (const note of notes) invocation.notice(note);
+  // The next plain run of the manager would not read what is written here.
+  await requirePlainLockfile(manager.kind, project);
   const packageJson = await readText(join(project, 'package.json'));
   const lockText = await readIfThere(join(project, manager.lockfile));
   const task: ManagerTask =

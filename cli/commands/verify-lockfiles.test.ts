@@ -518,6 +518,37 @@ describe('verify: other package managers', () => {
     });
   }
 
+  // The manager would read another file, or choose versions: the green verdict would be about nothing.
+  const settings: readonly (readonly [string, string, string, string])[] = [
+    ['pnpm 9', 'pnpm-workspace.yaml', 'gitBranchLockfile: true', 'pnpm/12.21.0'],
+    ['pnpm 9', 'pnpm-workspace.yaml', 'mergeGitBranchLockfiles: true', 'pnpm/12.21.0'],
+    ['pnpm 9', 'pnpm-workspace.yaml', 'lockfile: false', 'pnpm/12.21.0'],
+    ['pnpm 9', 'pnpm-workspace.yaml', 'lockfileDir: ./other', 'pnpm/12.21.0'],
+    ['pnpm 9', 'pnpm-workspace.yaml', 'sharedWorkspaceLockfile: false', 'pnpm/12.21.0'],
+    ['pnpm 9', '.npmrc', 'git-branch-lockfile=true', 'pnpm/10.34.9'],
+    ['pnpm 9', '.npmrc', 'use-lockfile=false', 'pnpm/10.34.9'],
+    ['pnpm 9', '.npmrc', 'lockfile-dir=./other', 'pnpm/10.34.9'],
+    ['Yarn classic', '.yarnrc', '--install.no-lockfile true', 'yarn/1.22.22'],
+    ['Yarn classic', '.yarnrc', 'a, "\\u002d-no-lockfile" true', 'yarn/1.22.22'],
+    ['npm', '.npmrc', 'package-lock=false', 'npm/12.2.0'],
+    ['npm', '.npmrc', 'shrinkwrap=false', 'npm/12.2.0'],
+  ];
+  for (const [manager, file, line, agent] of settings) {
+    it(`refuses a lockfile of ${manager} that ${line} in ${file} has not read`, async () => {
+      const [, name, text] = lockfiles.find(([each]) => each === manager) ?? [];
+      if (name === undefined || text === undefined) await npmProject(honest());
+      else await write({ 'package.json': ROOT, [name]: text() });
+      assert.equal((await verify()).exit.code, EXIT.verified);
+      await write({ [file]: `${line}\n` });
+      assert.equal((await verify()).exit.reason, 'BP9005');
+      const event = agent.startsWith('pnpm') ? 'pnpm:devPreinstall' : 'preinstall';
+      const hook = ['--json', 'hook', 'run', '--event', event, '--', 'install'];
+      const { stdout } = await fake.run(hook, { env: { npm_config_user_agent: agent } });
+      const { exit } = JSON.parse(stdout) as { readonly exit: { readonly reason: string } };
+      assert.equal(exit.reason, 'BP9005', stdout);
+    });
+  }
+
   it('says nothing about a lockfile without a word of what is asked for', async () => {
     const [, , classic] = lockfiles[1] ?? assert.fail();
     await write({ 'yarn.lock': classic() });

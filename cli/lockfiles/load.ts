@@ -1,10 +1,11 @@
 // Finding and reading a lockfile, whichever package manager wrote it.
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
 import { fileNameOf, LOCKFILE_BYTES_MAX, unreadable, type Lockfile } from './lockfile.ts';
+import { requirePlainLockfile } from './lock-settings.ts';
 import { parseNpmLock } from './npm-lock.ts';
 
 /** In the order in which they are looked for; npm-shrinkwrap.json wins over package-lock.json, as in npm. */
@@ -22,7 +23,8 @@ const REPOSITORY_MARK = '.git';
 /**
  * Reads the named lockfile, or the nearest one in the project's folder or above it.
  *
- * @throws {CliError} BP9004 when there is none, BP9005 for one that can't be checked
+ * @throws {CliError} BP9004 when there is none, BP9005 for one that can't be checked, or that the project has its
+ *   package manager not read
  */
 export async function loadLockfile(project: string, named?: string): Promise<Lockfile> {
   const path = named ?? (await findLockfile(project));
@@ -36,7 +38,13 @@ export async function loadLockfile(project: string, named?: string): Promise<Loc
     if (error instanceof CliError) throw error;
     throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
-  // npm's is by far the most common one; the readers of the others are loaded when one is met.
+  const lockfile = await parse(bytes, path);
+  await requirePlainLockfile(lockfile.format, dirname(resolve(path)), resolve(project));
+  return lockfile;
+}
+
+// npm's is by far the most common one; the readers of the others are loaded when one is met.
+async function parse(bytes: Uint8Array, path: string): Promise<Lockfile> {
   if (fileNameOf(path).endsWith('.json')) return parseNpmLock(bytes, path);
   const { parseLockfile } = await import('./parse.ts');
   return parseLockfile(bytes, path);

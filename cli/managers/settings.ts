@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { CliError } from '../errors.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { parsePlainYaml } from '../lockfiles/plain-yaml.ts';
+import { readSettingsFile, topLevelKeys } from '../lockfiles/settings-file.ts';
 import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
 import { readNpmrcLines } from '../npm/npmrc.ts';
-import { readSettingsFile, topLevelKeys } from '../proxy/project-settings.ts';
 import { unguessableRcName, type Manager } from './manager.ts';
 
 const PNPM_WORKSPACE = 'pnpm-workspace.yaml';

@@ -1,17 +1,13 @@
 // What a project's own files tell package managers to do: what would lead past the proxy is refused, what
 // runs code of the project before anything else is named. These files are anybody's who can open a pull
 // request; nobody reads them in review.
-import { readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { quote } from '../../verifier/errors.ts';
-import { CliError, systemCode } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { CliError } from '../errors.ts';
 import { isThere } from '../lockfiles/load.ts';
+import { readClassicLines, readSettingsFile, topLevelKeys } from '../lockfiles/settings-file.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
-
-/** No such file is longer than some kilobytes. */
-const SETTINGS_BYTES_MAX = 256 * 1024;
 
 // Proxies, and exceptions from them; certificates; programs.
 const BERRY_REFUSED = [
@@ -40,9 +36,9 @@ const PNPM_REFUSED = [
   'strictSsl',
   'strict-ssl',
 ];
-// A line of Yarn Classic that begins so is an argument of its command line, and beats everything.
+// A name of Yarn Classic that begins with `--` is an argument of its command line, and beats everything.
 const CLASSIC_REFUSED =
-  /^["']?(?:--|proxy\b|https-proxy\b|script-shell\b|strict-ssl\b|yarn-offline-mirror\b|cafile\b)/;
+  /^(?:--|(?:proxy|https-proxy|script-shell|strict-ssl|yarn-offline-mirror|cafile)$)/;
 const BUN_CACHE = /^\s*(?:\[\s*["']?install["']?\s*\.\s*["']?cache|["']?cache["']?\s*[=.])/m;
 
 /** What the project's files say. */
@@ -94,10 +90,10 @@ async function checkYarn(folder: string, noteCode: NoteCode): Promise<readonly s
   if (keys.has('plugins')) noteCode(`${berry}: plugins`);
   if (keys.has('yarnPath')) notes.push(`${berry}: no effect here: yarnPath`);
   const classic = join(folder, '.yarnrc');
-  for (const [at, line] of ((await readSettingsFile(classic)) ?? '').split(/\r?\n/).entries()) {
-    const plain = line.trim();
-    if (CLASSIC_REFUSED.test(plain)) throw refused(`${classic}:${at + 1}`, plain);
-    if (/^["']?yarn-path\b/.test(plain)) notes.push(`${classic}: no effect here: yarn-path`);
+  for (const { line, names } of readClassicLines((await readSettingsFile(classic)) ?? '')) {
+    const name = names.find((each) => CLASSIC_REFUSED.test(each));
+    if (name !== undefined) throw refused(`${classic}:${line}`, name);
+    if (names.includes('yarn-path')) notes.push(`${classic}: no effect here: yarn-path`);
   }
   return notes;
 }
@@ -136,40 +132,4 @@ function refused(place: string, setting: string): CliError {
   return new CliError('BP6003', `${place}: sets ${quote(setting)}`, {
     hints: ['remove the line, or move it into your own settings'],
   });
-}
-
-/**
- * The keys of a YAML table in block style, with their lines. Only what stands at the left edge matters, and
- * of that whatever could be a key in disguise is refused.
- */
-export async function topLevelKeys(path: string): Promise<ReadonlyMap<string, number>> {
-  const keys = new Map<string, number>();
-  const text = (await readSettingsFile(path)) ?? '';
-  for (const [at, line] of text.split(/\r\n|\r|\n/).entries()) {
-    if (/^(?:[ \t#]|---\s*$|-(?: |$)|$)/.test(line)) continue;
-    const [, double, single, plain] =
-      /^(?:"([^"\\]*)"|'([^']*)'|([A-Za-z_@][^:#"'{}[\]&*!|>%]*?))\s*:(?:\s|$)/.exec(line) ?? [];
-    const key = double ?? single ?? plain;
-    if (key === undefined) {
-      const shown = quote(line);
-      throw new CliError('BP6003', `${path}:${at + 1}: cannot tell what it sets: ${shown}`, {
-        hints: ['write it as plain lines, key: value'],
-      });
-    }
-    keys.set(key, at + 1);
-  }
-  return keys;
-}
-
-/** A settings file's text; `undefined` when there is none. @throws {CliError} BP9004 */
-export async function readSettingsFile(path: string): Promise<string | undefined> {
-  try {
-    if ((await stat(path)).size > SETTINGS_BYTES_MAX)
-      throw new CliError('BP9004', `${path}: too large`);
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
-  }
 }
