@@ -1,6 +1,6 @@
 // `bftpkg init`: writes bftpkg.json, and a baseline where today's lockfile needs one. What is to be
 // written is tried first in a folder of its own and shown as a diff; then it is written.
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -9,8 +9,8 @@ import type { Roster } from '../../verifier/roster.ts';
 import { HttpClient } from '../client/http.ts';
 import { ReplicaClient } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
-import { CliError, systemCode, UnreachableError, usageError } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { CliError, UnreachableError, usageError } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { findLockfile } from '../lockfiles/load.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { BASELINE_NAME, formatBaseline, parseBaseline } from '../policy/baseline.ts';
@@ -47,7 +47,7 @@ export async function init(
 ): Promise<Report> {
   const { globals } = invocation;
   const path = join(globals.project, CONFIG_NAME);
-  const before = await readIfThere(path);
+  const before = await readTextIfThere(path);
   if (before !== undefined && options.force !== true) {
     throw new CliError('BP9003', `${path}: there is one already`, {
       hints: ['bftpkg policy show', 'or, to write a new one: --force'],
@@ -78,11 +78,11 @@ export async function init(
       // In front: a configuration must not name what isn't there yet.
       files.unshift({
         path: baseline,
-        before: await readIfThere(baseline),
+        before: await readTextIfThere(baseline),
         after: today.baseline.text,
       });
     }
-    const pipeline = await planPipeline(globals.project, options.ci, version, readIfThere);
+    const pipeline = await planPipeline(globals.project, options.ci, version, readTextIfThere);
     files.push(...pipeline.files);
     const lines = [
       ...describeLog(pin, roster),
@@ -275,14 +275,5 @@ async function findLockfileIfAny(project: string): Promise<string | undefined> {
   } catch (error) {
     if (error instanceof CliError && error.diagnostic.code === 'BP9004') return undefined;
     throw error;
-  }
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }

@@ -5,6 +5,7 @@ import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
 import { isVersion } from '../../verifier/npm/version.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { readText, readTextIfThere } from '../read-file.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
 import { exists, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
@@ -27,7 +28,7 @@ import { openProxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
 import { installVerified, type InstallOptions } from './install-verified.ts';
-import { judge, readIfThere, readSettings, readText, recoverProject } from './install.ts';
+import { judge, readSettings, recoverProject } from './install.ts';
 
 /**
  * `install <name>[@range]…`: adds or changes dependencies. Without names: makes the lockfile that a
@@ -73,7 +74,7 @@ async function installChosen(
       hints: ['change npm-shrinkwrap.json with npm, then bftpkg ci'],
     });
   }
-  const lockText = await readIfThere(join(project, 'package-lock.json'));
+  const lockText = await readTextIfThere(join(project, 'package-lock.json'));
   if (lockText === undefined) await requireNoWorkspace(project);
   const isNew = newSince(lockText, join(project, 'package-lock.json'));
   return await withSession(invocation, {}, async (session) => {
@@ -175,7 +176,7 @@ function newSince(
 // A new project may start with nothing; without names there has to be something to resolve.
 async function readManifest(project: string, specs: readonly string[]): Promise<string> {
   const path = join(project, 'package.json');
-  return specs.length === 0 ? await readText(path) : ((await readIfThere(path)) ?? '{}\n');
+  return specs.length === 0 ? await readText(path) : ((await readTextIfThere(path)) ?? '{}\n');
 }
 
 // npm's "no matching version" says nothing that is proven. The log does: whether there is such a package

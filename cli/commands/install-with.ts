@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
+import { readText, readTextIfThere } from '../read-file.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { requirePlainLockfile } from '../lockfiles/lock-settings.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
@@ -46,7 +47,7 @@ import { reportVerification } from '../session/report-subject.ts';
 import { stateFolder } from '../trust/folders.ts';
 import type { InstallOptions } from './install-verified.ts';
 import { isNewSince, judgeThroughProxy } from './install-with-judge.ts';
-import { readIfThere, readText, recoverProject } from './install.ts';
+import { recoverProject } from './install.ts';
 
 /** Lines of a manager's output that are shown when it fails. */
 const FAILURE_LINES_MAX = 12;
@@ -88,7 +89,7 @@ export async function installWith(
   // The next plain run of the manager would not read what is written here.
   await requirePlainLockfile(manager.kind, project);
   const packageJson = await readText(join(project, 'package.json'));
-  const lockText = await readIfThere(join(project, manager.lockfile));
+  const lockText = await readTextIfThere(join(project, manager.lockfile));
   const task: ManagerTask =
     specs.length > 0
       ? { kind: 'add', specs }
@@ -160,7 +161,7 @@ async function prepare(
   );
   // Berry asks each member for workspaces of its own.
   for (const folder of locals) {
-    const text = await readIfThere(join(staging.folder, folder, 'package.json'));
+    const text = await readTextIfThere(join(staging.folder, folder, 'package.json'));
     const member = asTable(text === undefined ? undefined : parsePackageJson(text).value);
     requirePlainWorkspaces(member?.['workspaces'], join(project, folder, 'package.json'));
   }

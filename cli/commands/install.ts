@@ -1,11 +1,9 @@
 // `bftpkg install` and `bftpkg ci`: nothing is unpacked or run before all of it is verified, and the
 // project is touched only after npm has succeeded elsewhere.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
-import { CliError, systemCode } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { readText } from '../read-file.ts';
 import { exists, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
@@ -86,21 +84,4 @@ export async function readSettings(
   const { flags, ignored } = await readProjectNpmrc(project);
   if (ignored.length > 0) invocation.notice(`.npmrc: no effect here: ${ignored.join(', ')}`);
   return { flags };
-}
-
-/** A file's text, or `undefined` when there is none. */
-export async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
-  }
-}
-
-/** A file's text. @throws {CliError} BP9004 when there is none */
-export async function readText(path: string): Promise<string> {
-  const text = await readIfThere(path);
-  if (text === undefined) throw new CliError('BP9004', `${path}: there is none`);
-  return text;
 }

@@ -4,10 +4,16 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
-import { CliError, configError, systemCode } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { CliError, configError } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { doneReport, type Report, type SubjectReport } from '../output/report.ts';
-import { BASELINE_NAME, formatBaseline, parseBaseline, sameBinding } from '../policy/baseline.ts';
+import {
+  BASELINE_BYTES_MAX,
+  BASELINE_NAME,
+  formatBaseline,
+  parseBaseline,
+  sameBinding,
+} from '../policy/baseline.ts';
 import type { ConfigFile } from '../policy/config-file.ts';
 import { configRoot, diffLines, editJson } from '../policy/edit.ts';
 import type { Baseline, BaselinePackage } from '../policy/policy.ts';
@@ -32,7 +38,7 @@ export async function baselineCreate(
 ): Promise<Report> {
   const project = await readProject(invocation);
   const path = join(dirname(project.path), project.baseline ?? BASELINE_NAME);
-  const before = await readIfThere(path);
+  const before = await readTextIfThere(path, BASELINE_BYTES_MAX);
   if (before !== undefined && options.force !== true) {
     throw new CliError(
       'BP9003',
@@ -169,13 +175,4 @@ async function readProject({ context, globals }: Invocation): Promise<ConfigFile
   const { project } = await readConfigFiles(context, globals);
   if (project !== undefined) return project;
   throw configError(`no bftpkg.json in ${globals.project} or above it`, 'bftpkg init');
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw configError(`${path}: ${systemReason(error, 'cannot be read')}`);
-  }
 }

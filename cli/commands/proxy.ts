@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { cannotStart } from '../system-reasons.ts';
 import { fromProxy } from '../managers/lock-addresses.ts';
 import { forgetRegistry } from '../managers/memory.ts';
@@ -31,7 +32,6 @@ import { openProxy, type Proxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
-import { readIfThere } from './install.ts';
 
 const PORT_MAX = 65_535;
 
@@ -198,7 +198,7 @@ const LOCKS: ReadonlyMap<string, ManagerKind> = new Map([
 async function readLocks(project: string): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();
   for (const name of LOCKS.keys()) {
-    const text = await readIfThere(join(project, name));
+    const text = await readTextIfThere(join(project, name));
     if (text !== undefined) found.set(name, text);
   }
   return found;

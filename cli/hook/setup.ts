@@ -1,9 +1,10 @@
 // Which files a project gets for its package managers, and whether they are as they should be.
 import type { Stats } from 'node:fs';
-import { lstat, mkdir, readFile, rm, rmdir } from 'node:fs/promises';
+import { lstat, mkdir, rm, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { CliError, systemCode } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { systemReason } from '../system-reasons.ts';
 import { LOCKFILE_NAMES } from '../lockfiles/load.ts';
 import { YARN_CLASSIC_MARK } from '../lockfiles/yarn-classic.ts';
@@ -76,7 +77,7 @@ function allEdits(): readonly Edit[] {
 export async function managersOf(project: string): Promise<readonly Manager[]> {
   const found = new Set<Manager>();
   for (const name of LOCKFILE_NAMES) {
-    const text = await readIfThere(join(project, name));
+    const text = await readTextIfThere(join(project, name));
     if (text === undefined) continue;
     if (name === 'pnpm-lock.yaml') found.add('pnpm');
     else if (name === 'bun.lock') found.add('bun');
@@ -147,7 +148,7 @@ export async function writeChanges(project: string, changes: readonly FileChange
 
 async function readOwn(project: string, path: string): Promise<string | undefined> {
   const mode = await modeOf(project, path);
-  return mode === undefined ? undefined : await readIfThere(join(project, path));
+  return mode === undefined ? undefined : await readTextIfThere(join(project, path));
 }
 
 // The project's own files, and none that a link in a cloned project leads to: `.bftpkg -> ../other` would
@@ -179,13 +180,4 @@ function notOwn(place: string, kind: 'file' | 'folder'): CliError {
   return new CliError('BP9004', `${place}: a link or something else, not a ${kind}`, {
     hints: [`look at where it leads; put a ${kind} in its place, or remove it`],
   });
-}
-
-async function readIfThere(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
-  }
 }

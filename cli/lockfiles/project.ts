@@ -1,13 +1,12 @@
 // What the project itself asks for: the package.json of the root and of each workspace, as they lie beside
 // the lockfile. They are the user's own words, which a lockfile must not exceed.
-import { readFile, stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
-import { CliError, systemCode } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { CliError } from '../errors.ts';
+import { readIfThere } from '../read-file.ts';
 import { asTable, asTexts, type Table } from './classify.ts';
 import { LOCK_TEXT_LENGTH_MAX, type Edge, type Lockfile } from './lockfile.ts';
 import { statedEdges } from './npm-lock.ts';
@@ -75,7 +74,7 @@ function nameOf(document: Table | undefined): string | undefined {
 }
 
 async function readManifest(path: string): Promise<Table | undefined> {
-  const bytes = await readIfThere(path);
+  const bytes = await readIfThere(path, PACKAGE_JSON_BYTES_MAX);
   if (bytes === undefined) return undefined;
   try {
     return asTable(parseForeignJson(bytes, { lengthMax: PACKAGE_JSON_BYTES_MAX }).value) ?? {};
@@ -85,22 +84,10 @@ async function readManifest(path: string): Promise<Table | undefined> {
   }
 }
 
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    const facts = await stat(path);
-    if (facts.size > PACKAGE_JSON_BYTES_MAX) throw new CliError('BP9004', `${path}: too large`);
-    return new Uint8Array(await readFile(path));
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
-  }
-}
-
 // pnpm's settings moved there in version 10.
 async function readPnpmWorkspace(root: string, overrides: Map<string, string[]>): Promise<void> {
   const path = join(root, 'pnpm-workspace.yaml');
-  const bytes = await readIfThere(path);
+  const bytes = await readIfThere(path, PACKAGE_JSON_BYTES_MAX);
   if (bytes === undefined) return;
   const { parsePlainYaml } = await import('./plain-yaml.ts');
   const document = asTable(parsePlainYaml(bytes, path).value);

@@ -1,7 +1,6 @@
 // Bringing a signed statement into the log. A gateway may be slow, faulty or lie in either direction,
 // so neither its "committed" nor its refusal is taken at its word: success is evidence that verifies,
 // and a refusal counts when more replicas than may be faulty give it.
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { statementHash } from '../../verifier/dsse.ts';
@@ -18,10 +17,15 @@ import { fetchEntry } from '../audit/inclusion.ts';
 import { openView } from '../audit/log-view.ts';
 import { TileClient } from '../audit/tile-client.ts';
 import { asError } from '../client/hedge.ts';
-import { isRuling, type ReplicaClient, type SubmissionStatus } from '../client/replica.ts';
+import {
+  ARTIFACT_BYTES_MAX,
+  isRuling,
+  type ReplicaClient,
+  type SubmissionStatus,
+} from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
-import { CliError, systemCode, type ReplicaFailure, type TransportError } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { CliError, type ReplicaFailure, type TransportError } from '../errors.ts';
+import { readIfThere } from '../read-file.ts';
 import { hasDigest } from '../npm/artifact-store.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import { EmptyLogError, type LogSession, type Verified } from '../session/log-session.ts';
@@ -82,7 +86,7 @@ async function readArtifacts(
   return await Promise.all(
     subjects.map(async (subject, i) => {
       const path = draft.artifacts[i];
-      const local = path === undefined ? undefined : await readIfThere(path);
+      const local = path === undefined ? undefined : await readIfThere(path, ARTIFACT_BYTES_MAX);
       // Whoever submits what others have prepared gets the tarball from where they put it.
       const bytes = local ?? (await fetchProposed(session, subject, signal));
       if (bytes === undefined) {
@@ -102,15 +106,6 @@ async function readArtifacts(
       return { sha512Hex: encodeHex(subject.sha512), bytes };
     }),
   );
-}
-
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return new Uint8Array(await readFile(path));
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
-  }
 }
 
 /** The subject whose evidence shows that a draft's statement is in the log. */

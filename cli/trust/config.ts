@@ -1,12 +1,12 @@
 // Which log a run believes, where its replicas are, and by which policy it judges: the project's
 // `bftpkg.json` and the user's own file together. Plain data, never code: a verifier must not run what
 // is in the repository that it checks.
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import type { Context, Globals } from '../context.ts';
-import { CliError, configError, systemCode } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { CliError, configError } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { BASELINE_BYTES_MAX, parseBaseline } from '../policy/baseline.ts';
 import {
   CONFIG_FORMAT,
@@ -81,8 +81,8 @@ async function readProjectFile(
 ): Promise<ConfigFile | undefined> {
   const named = globals.config ?? fromEnvironment(context);
   if (named !== undefined) {
-    const text = await readText(named);
-    if (text === undefined) throw configError(`${named}: ENOENT`);
+    const text = await readTextIfThere(named);
+    if (text === undefined) throw configError(`${named}: no such file`);
     return parseConfigText(text, named, 'project');
   }
   // As many steps as a path can have parts: ends at the root of the file system at the latest.
@@ -96,10 +96,10 @@ async function readProjectFile(
 
 async function readFolder(folder: string): Promise<ConfigFile | undefined> {
   const path = join(folder, CONFIG_NAME);
-  const text = await readText(path);
+  const text = await readTextIfThere(path);
   if (text !== undefined) return parseConfigText(text, path, 'project');
   const manifest = join(folder, 'package.json');
-  const source = await readText(manifest);
+  const source = await readTextIfThere(manifest);
   // Most have none, and what is wrong with those is for others to say.
   if (source === undefined || !source.includes('"bftpkg"')) return undefined;
   return parsePackageJsonConfig(source, manifest);
@@ -113,14 +113,14 @@ function fromEnvironment(context: Context): string | undefined {
 /** The user's own file; `undefined` when there is none. @throws {CliError} BP9004 */
 export async function readUserFile({ env }: Context): Promise<ConfigFile | undefined> {
   const path = userConfigPath(env);
-  const text = await readText(path);
+  const text = await readTextIfThere(path);
   return text === undefined ? undefined : parseConfigText(text, path, 'user');
 }
 
 async function readBaseline(project: ConfigFile | undefined): Promise<Baseline | undefined> {
   if (project?.baseline === undefined) return undefined;
   const path = join(dirname(project.path), project.baseline);
-  const text = await readText(path, BASELINE_BYTES_MAX);
+  const text = await readTextIfThere(path, BASELINE_BYTES_MAX);
   // A baseline that is not there permits nothing.
   if (text === undefined) return { path, packages: [] };
   try {
@@ -128,20 +128,6 @@ async function readBaseline(project: ConfigFile | undefined): Promise<Baseline |
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
     throw configError(`${path}: ${detail}`, undefined, error);
-  }
-}
-
-/** Text of a file; `undefined` when there is none. @throws {CliError} BP9004 */
-async function readText(path: string, bytesMax?: number): Promise<string | undefined> {
-  try {
-    if (bytesMax !== undefined && (await stat(path)).size > bytesMax) {
-      throw configError(`${path}: too large`);
-    }
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw configError(`${path}: ${systemReason(error, 'cannot be read')}`, undefined, error);
   }
 }
 

@@ -1,7 +1,7 @@
 // Checking tarballs beside the event loop. Anybody may upload, and less than a megabyte inflates to two
 // hundred thousand entries that take seconds to judge: in the main thread every such upload would make
 // a replica deaf to its peers, and a few a second would stop the log.
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import type { Gunzip } from '../../verifier/archive/gzip.ts';
 import { checkTarball } from '../../verifier/archive/tarball.ts';
@@ -9,6 +9,7 @@ import { ENTRY_BYTES_MAX } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { canonicalJson, parseCanonicalJson, type JsonObject } from '../../verifier/json.ts';
 import { claimedLength } from '../../verifier/node/gunzip.ts';
+import { startWorkerBeside } from '../../verifier/node/worker-beside.ts';
 import { READY, type ArchiveAnswer } from './archive-answer.ts';
 
 /** Archives up to this size are checked at once: most packages, and some tens of milliseconds at worst. */
@@ -98,7 +99,7 @@ export class ArchiveThread {
   }
 
   #start(): Worker {
-    const worker = startWorker();
+    const worker = startWorkerBeside(import.meta.url, 'archive-worker');
     worker.on('message', (message: ArchiveAnswer | typeof READY) => {
       if (message === READY) return;
       worker.unref();
@@ -125,19 +126,4 @@ export class ArchiveThread {
 interface Pending {
   readonly resolve: (answer: ArchiveAnswer) => void;
   readonly reject: (error: unknown) => void;
-}
-
-/** Starts the worker's file that lies beside this one: compiled next to compiled, source next to source. */
-function startWorker(): Worker {
-  if (!import.meta.url.endsWith('.ts')) {
-    return new Worker(new URL('./archive-worker.js', import.meta.url), { execArgv: [] });
-  }
-  // In development tsx reads the sources, but on Node 20 its loader doesn't reach into threads.
-  const source = new URL('./archive-worker.ts', import.meta.url);
-  const loader = import.meta.resolve('tsx/esm/api');
-  const script = `import(${JSON.stringify(loader)}).then((tsx) => {
-    tsx.register();
-    return import(${JSON.stringify(source.href)});
-  });`;
-  return new Worker(script, { eval: true, execArgv: [] });
 }

@@ -2,13 +2,14 @@
 // queue is its own, so that files never wait behind signatures. Jobs travel in coarse chunks: a message to a thread costs the
 // event loop a good part of what one verification costs.
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 
 import { SIGNATURE_LENGTH } from '../ed25519.ts';
 import { assert } from '../errors.ts';
 import type { SignatureJob, SignatureVerifier } from '../signatures.ts';
 import { verifyNative } from './ed25519.ts';
 import { READY, packJobs, packedLength } from './packed-jobs.ts';
+import { startWorkerBeside } from './worker-beside.ts';
 
 /** How a pool is to work. */
 export interface SignaturePoolOptions {
@@ -182,7 +183,11 @@ export class SignaturePool implements SignatureVerifier {
 
   #startMember(): void {
     this.#started += 1;
-    const member: Member = { worker: startWorker(), ready: false, chunk: undefined };
+    const member: Member = {
+      worker: startWorkerBeside(import.meta.url, 'signature-worker'),
+      ready: false,
+      chunk: undefined,
+    };
     this.#members.add(member);
     member.worker.on('message', (message: Uint8Array | typeof READY) => {
       const { chunk } = member;
@@ -236,20 +241,4 @@ function split(jobs: readonly SignatureJob[], lanes: number): readonly (readonly
   }
   if (current.length > 0) chunks.push(current);
   return chunks;
-}
-
-/** Starts the worker's file that lies beside this one: compiled next to compiled, source next to source. */
-function startWorker(): Worker {
-  if (!import.meta.url.endsWith('.ts')) {
-    // No flags of this process: `--input-type` or `--eval` would keep the thread from starting.
-    return new Worker(new URL('./signature-worker.js', import.meta.url), { execArgv: [] });
-  }
-  // In development tsx reads the sources, but on Node 20 its loader doesn't reach into threads.
-  const source = new URL('./signature-worker.ts', import.meta.url);
-  const loader = import.meta.resolve('tsx/esm/api');
-  const script = `import(${JSON.stringify(loader)}).then((tsx) => {
-    tsx.register();
-    return import(${JSON.stringify(source.href)});
-  });`;
-  return new Worker(script, { eval: true, execArgv: [] });
 }
