@@ -76,16 +76,14 @@ export async function benchLog(options: LogBenchOptions): Promise<readonly Secti
 async function benchFurther({
   directory,
   larger,
+  packages,
+  warmUp,
   stages,
 }: LogBenchOptions): Promise<readonly Section[]> {
   const sections: Section[] = [];
   for (const { replicas, releases } of larger) {
-    const sizes = {
-      packages: releases,
-      warmUp: Math.ceil(releases / 4),
-      releases,
-      pacedReleases: 0,
-    };
+    // As much to warm up as on the small log: otherwise their code is compiled while it is measured.
+    const sizes = { packages, warmUp, releases, pacedReleases: 0, loads: [], loadReleases: 0 };
     sections.push(await benchLargerLog(directory, replicas, sizes));
   }
   const { verifyUs } = await primitives();

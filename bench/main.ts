@@ -55,7 +55,9 @@ async function onALog(): Promise<readonly Section[]> {
       warmUp: isQuick ? 257 : 1_028,
       releases: isQuick ? 514 : 5_140,
       pacedReleases: isQuick ? 25 : 200,
-      larger: [7, 10].map((replicas) => ({ replicas, releases: isQuick ? 64 : 514 })),
+      loads: isQuick ? [64] : [32, 128, 2_000],
+      loadReleases: isQuick ? 128 : 1_028,
+      larger: [7, 10].map((replicas) => ({ replicas, releases: isQuick ? 64 : 1_542 })),
       stages: { batch: isQuick ? 100 : 500, batches: isQuick ? 6 : 12 },
       // Replicas look every ten seconds whether there is nothing to do.
       idleMs: isQuick ? 25_000 : 60_000,

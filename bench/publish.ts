@@ -1,6 +1,6 @@
 // Publishing at full load, on logs of several sizes: CPU time, rate, latency and disk, beside the floor.
 import { createPublicKey, verify } from 'node:crypto';
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 
@@ -16,6 +16,9 @@ export const SIGNERS_NEEDED = 2;
 /** Submissions under way while the log is under full load. */
 const UNDER_WAY = 512;
 
+/** Bytes that have gone over the loopback interface, where the replicas and the publisher talk (Linux only). */
+const WIRE_BYTES_FILE = '/sys/class/net/lo/statistics/rx_bytes';
+
 /** What is published on a log. */
 export interface PublishOptions {
   /** Packages that are claimed. */
@@ -26,6 +29,10 @@ export interface PublishOptions {
   readonly releases: number;
   /** Releases that are published at half that load; 0 for none. */
   readonly pacedReleases: number;
+  /** Further runs with so many submissions under way, and so with batches of other sizes. */
+  readonly loads: readonly number[];
+  /** Releases of each of them. */
+  readonly loadReleases: number;
 }
 
 /** A log for benchmarks, with every sync, signature and check that production has. */
@@ -56,14 +63,15 @@ function diskOf({ replicas }: Cluster): number {
 
 /** Publishes on a log, and says how that went. */
 export async function benchPublish(
-  { packages, warmUp, releases, pacedReleases }: PublishOptions,
+  { packages, warmUp, releases, pacedReleases, loads, loadReleases }: PublishOptions,
   cluster: Cluster,
   gateways: Gateways,
 ): Promise<{ readonly section: Section; readonly first: readonly WireRelease[] }> {
   const replicas = cluster.replicas.length;
   const press = new Press(cluster.origin);
   const nameOf = (i: number): string => `bench-${i % packages}`;
-  const all = Array.from({ length: warmUp + releases + pacedReleases }, (_, i) =>
+  const count = warmUp + releases + pacedReleases + loads.length * loadReleases;
+  const all = Array.from({ length: count }, (_, i) =>
     press.release(nameOf(i), `1.0.${Math.floor(i / packages)}`),
   );
   const claims = Array.from({ length: packages }, (_, i) => press.claim(nameOf(i)));
@@ -72,17 +80,22 @@ export async function benchPublish(
 
   const { signUs, verifyUs } = await primitives();
   const disk = diskOf(cluster);
-  const cpu = cpuOf(cluster);
-  const own = process.cpuUsage();
-  const started = performance.now();
-  await gateways.publishAll(all.slice(warmUp, warmUp + releases), UNDER_WAY);
-  const seconds = (performance.now() - started) / 1000;
-  const used = cpuOf(cluster) - cpu;
-  const { user, system } = process.cpuUsage(own);
-  const perRelease = (1000 * used) / releases / replicas;
+  const main = all.slice(warmUp, warmUp + releases);
+  const { perRelease, rate, perBatch, generatorUs, wireBytes } = await load(
+    cluster,
+    gateways,
+    main,
+    UNDER_WAY,
+  );
   const floor = SIGNERS_NEEDED * verifyUs;
-  const rate = releases / seconds;
-  const paced = await gateways.publishPaced(all.slice(warmUp + releases), rate / 2);
+  const left = all.slice(warmUp + releases);
+  const paced = await gateways.publishPaced(left.splice(0, pacedReleases), rate / 2);
+  const diskBytes = (diskOf(cluster) - disk) / (releases + pacedReleases);
+  const further: Figure[] = [];
+  for (const underWay of loads) {
+    const part = left.splice(0, loadReleases);
+    further.push(...loadFigures(underWay, await load(cluster, gateways, part, underWay), floor));
+  }
   const cores = availableParallelism();
   const faulty = Math.floor((replicas - 1) / 3);
   const figures: Figure[] = [
@@ -113,24 +126,90 @@ export async function benchPublish(
       unit: 'operations/s and core',
       note: `1 / (4 t_s + (6f+1) t_v), t_s = ${Math.round(signUs)} µs`,
     },
-    {
-      what: 'CPU of the load generator per release',
-      value: (user + system) / releases,
-      unit: 'µs',
-    },
+    { what: 'CPU of the load generator per release', value: generatorUs, unit: 'µs' },
+    { what: 'releases per batch', value: perBatch, unit: '', note: `${UNDER_WAY} under way` },
     ...latencies(paced),
     {
+      what: 'wire per release',
+      value: wireBytes / 1000,
+      unit: 'kB',
+      note: `loopback: publisher to gateway, and between ${replicas} replicas`,
+    },
+    {
       what: 'disk of one replica per release',
-      value: (diskOf(cluster) - disk) / (releases + pacedReleases) / 1000,
+      value: diskBytes / 1000,
       unit: 'kB',
       note: 'database, write-ahead log and artifacts',
     },
+    ...further,
   ];
   const about =
     `${replicas} replicas as processes on this machine, ${releases} releases of ${packages} packages (f = 1, two ` +
     `signatures each) after ${warmUp} to warm up, each with its artifact uploaded to one gateway and fetched by ` +
     'the others; acknowledged when it is under a checkpoint.';
   return { section: { name: 'publish', about, figures }, first: all.slice(0, packages) };
+}
+
+interface LoadCost {
+  /** CPU time of one replica, microseconds. */
+  readonly perRelease: number;
+  /** Releases per second. */
+  readonly rate: number;
+  /** Releases in one batch, on average. */
+  readonly perBatch: number;
+  /** CPU time of this process per release, microseconds. */
+  readonly generatorUs: number;
+  /** Per release. */
+  readonly wireBytes: number;
+}
+
+/** Publishes under full load. */
+async function load(
+  cluster: Cluster,
+  gateways: Gateways,
+  releases: readonly WireRelease[],
+  underWay: number,
+): Promise<LoadCost> {
+  const count = releases.length;
+  const height = await heightOf(gateways);
+  const wire = wireBytes();
+  const cpu = cpuOf(cluster);
+  const own = process.cpuUsage();
+  const started = performance.now();
+  await gateways.publishAll(releases, underWay);
+  const seconds = (performance.now() - started) / 1000;
+  const used = cpuOf(cluster) - cpu;
+  const { user, system } = process.cpuUsage(own);
+  return {
+    perRelease: (1000 * used) / count / cluster.replicas.length,
+    rate: count / seconds,
+    perBatch: count / ((await heightOf(gateways)) - height),
+    generatorUs: (user + system) / count,
+    wireBytes: (wireBytes() - wire) / count,
+  };
+}
+
+function loadFigures(
+  underWay: number,
+  { perRelease, rate, perBatch }: LoadCost,
+  floor: number,
+): readonly Figure[] {
+  const load = `${underWay} under way`;
+  return [
+    { what: `${load}: sustained`, value: rate, unit: 'releases/s' },
+    { what: `${load}: releases per batch`, value: perBatch, unit: '' },
+    { what: `${load}: CPU of one replica per release`, value: perRelease, unit: 'µs', floor },
+  ];
+}
+
+async function heightOf(gateways: Gateways): Promise<number> {
+  const [url = ''] = gateways.urls;
+  const status = Buffer.from(await gateways.exchange('GET', `${url}/v1/status`)).toString();
+  return (JSON.parse(status) as { readonly height: number }).height;
+}
+
+function wireBytes(): number {
+  return Number(readFileSync(WIRE_BYTES_FILE, 'utf8'));
 }
 
 function latencies(paced: readonly number[]): readonly Figure[] {

@@ -67,7 +67,8 @@ export function renderMarkdown(
     for (const { what, value, unit, floor, note } of figures) {
       const beside =
         floor === undefined ? ['', ''] : [`${round(floor)} ${unit}`, round(value / floor)];
-      lines.push(`| ${[what, `${round(value)} ${unit}`, ...beside, note ?? ''].join(' | ')} |`);
+      const shown = `${round(value)} ${unit}`.trimEnd();
+      lines.push(`| ${[what, shown, ...beside, note ?? ''].join(' | ')} |`);
     }
   }
   return `${lines.join('\n')}\n`;
