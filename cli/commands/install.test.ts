@@ -207,6 +207,23 @@ describe('ci', () => {
     assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
   });
 
+  it('keeps what was checked when the rest is refused, and asks for nothing of it again', async () => {
+    await lockBoth();
+    for (const replica of fake.replicas) replica.misbehave = serveInstead(beta, EVIL);
+    const before = await snapshot();
+    assert.equal((await fake.run(['ci'])).code, EXIT.tampered);
+    assert.deepEqual(await snapshot(), before);
+    for (const replica of fake.replicas) {
+      replica.misbehave = undefined;
+      replica.requests.length = 0;
+    }
+    const { code, stdout, stderr } = await fake.run(['ci']);
+    assert.equal(code, EXIT.verified, stdout + stderr);
+    const asked = fake.replicas.flatMap(({ requests }) => requests);
+    const tarballs = asked.filter((line) => line.includes('/v1/artifacts/'));
+    assert.deepEqual([...new Set(tarballs)], [`GET /v1/artifacts/${encodeHex(beta)}`]);
+  });
+
   it('fetches nothing twice', async () => {
     await lockBoth();
     await fake.run(['ci']);
