@@ -55,6 +55,8 @@ describe('describeError', () => {
   it('names the code of a typed refusal', () => {
     const error = Object.assign(new Error('too old'), { code: 'CHECKPOINT_STALE' });
     assert.equal(describeError(error), 'CHECKPOINT_STALE: too old');
+    const taken = Object.assign(new Error('EEXIST: file already exists'), { code: 'EEXIST' });
+    assert.equal(describeError(taken), 'EEXIST: file already exists');
     assert.equal(describeError('text\u0000'), '"text\\u0000"');
   });
 });

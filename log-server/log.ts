@@ -144,6 +144,8 @@ function cleanText(text: string): string {
 /** An error as a log field: code and message, or the stack when it is a bug of ours. */
 export function describeError(thrown: unknown): string {
   if (!(thrown instanceof Error)) return quote(String(thrown));
-  const code = 'code' in thrown && typeof thrown.code === 'string' ? `${thrown.code}: ` : '';
-  return `${code}${thrown.message}`;
+  const code = 'code' in thrown && typeof thrown.code === 'string' ? thrown.code : '';
+  // Node's own messages begin with it.
+  if (code === '' || thrown.message.startsWith(code)) return thrown.message;
+  return `${code}: ${thrown.message}`;
 }

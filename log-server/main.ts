@@ -44,9 +44,8 @@ function report(error: unknown): number {
     return EXIT.usage;
   }
   const isSetupTrouble = typeof code === 'string' && SETUP_TROUBLES.has(code);
-  // What Node says of a system error begins with its code and names the file.
-  const text = error instanceof Error ? (isSetupTrouble ? error.message : error.stack) : undefined;
-  process.stderr.write(`bftpkg-log: error: ${text ?? describeError(error)}\n`);
+  const detail = error instanceof Error && !isSetupTrouble ? error.stack : undefined;
+  process.stderr.write(`bftpkg-log: error: ${detail ?? describeError(error)}\n`);
   return isSetupTrouble ? EXIT.usage : EXIT.internal;
 }
 

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 
 import type { Context } from '../context.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
+import { systemReason } from '../system-reasons.ts';
 import { runChild } from './child.ts';
 import { npmFailed } from './npm.ts';
 import { readNpmrcLines } from './npmrc.ts';
@@ -121,6 +122,6 @@ async function readLines(path: string, env: Context['env']): Promise<ReadonlyMap
   } catch (error) {
     if (error instanceof CliError) throw error;
     if (systemCode(error) === 'ENOENT') return new Map();
-    throw new CliError('BP9004', `${path}: ${systemCode(error) ?? 'cannot be read'}`);
+    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
 }
