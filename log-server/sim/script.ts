@@ -3,10 +3,9 @@
 import { assert } from '../../verifier/errors.ts';
 import type { Message } from '../consensus/types.ts';
 import type { MutantName } from '../../verifier/replication/mutants.ts';
-import { CALM } from './network.ts';
 import { TICK_UNITS, type Process } from './process.ts';
 import type { SimRequest } from './requests.ts';
-import { type WorldOptions, drawWorld } from './swarm.ts';
+import { smallWorld } from './small-world.ts';
 import { Violation } from './violation.ts';
 import { type Sending, World } from './world.ts';
 
@@ -40,7 +39,8 @@ export class Script {
     options: { readonly traitor?: number; readonly mutants?: readonly MutantName[] } = {},
   ): Promise<Script> {
     const { traitor, mutants = [] } = options;
-    const world = new World(scriptWorld(traitor, new Set(mutants)));
+    const treasons = traitor === undefined ? [] : [{ node: traitor, behaviours: [], twins: false }];
+    const world = new World(smallWorld(treasons, mutants));
     const script = new Script(world, traitor);
     for (const process of world.processes) {
       if (process.node.index !== traitor) process.start();
@@ -134,28 +134,4 @@ export class Script {
   get #correct(): readonly Process[] {
     return this.world.processes.filter(({ node }) => node.index !== this.#traitor);
   }
-}
-
-function scriptWorld(traitor: number | undefined, mutants: ReadonlySet<MutantName>): WorldOptions {
-  return {
-    ...drawWorld({ seed: 1, family: 'calm', members: 4, mutants }),
-    members: [0, 1, 2, 3].map((node) => ({ node, weight: 1 })),
-    faultyWeight: 1,
-    treasons: traitor === undefined ? [] : [{ node: traitor, behaviours: [], twins: false }],
-    network: CALM,
-    paces: [0, 1, 2, 3].map(() => ({
-      diskUnits: 0,
-      applicationUnits: 0,
-      verificationUnits: 0,
-    })),
-    timing: {
-      statusTicks: 2,
-      viewTicks: 8,
-      viewDoublingsMax: 3,
-      batchTicks: 0,
-      relayTicks: 20,
-      fetchTicks: 3,
-      cosignTicks: 1_000,
-    },
-  };
 }

@@ -2,10 +2,9 @@
 // each round the five machines are dealt into two camps that hear only STATUS of each other; every way of
 // dealing them in every round is one play, so that nothing is left to chance.
 import type { MutantName } from '../../verifier/replication/mutants.ts';
-import { CALM } from './network.ts';
 import { TICK_UNITS, type Process } from './process.ts';
 import type { SimRequest } from './requests.ts';
-import { type WorldOptions, drawWorld } from './swarm.ts';
+import { smallWorld } from './small-world.ts';
 import { Violation } from './violation.ts';
 import { World } from './world.ts';
 
@@ -56,7 +55,8 @@ export async function play(
   { twin, deals }: Play,
   mutants: readonly MutantName[] = [],
 ): Promise<PlayResult> {
-  const world = new World(twinsWorld(twin, new Set(mutants)));
+  const treason = { node: twin, behaviours: [], twins: true };
+  const world = new World({ ...smallWorld([treason], mutants), twinsMeetAll: true });
   let violation: Violation | undefined;
   try {
     for (const process of world.processes) process.start();
@@ -99,29 +99,4 @@ async function settle(world: World): Promise<void> {
     awaited.every(({ id }) => world.correct.every(({ disk }) => disk.ledger.isCommitted(id)));
   await world.run(world.now + SETTLE_TICKS * TICK_UNITS, isDone);
   if (!isDone()) throw new Violation('I13', 'four members come to no end');
-}
-
-function twinsWorld(twin: number, mutants: ReadonlySet<MutantName>): WorldOptions {
-  return {
-    ...drawWorld({ seed: 1, family: 'calm', members: 4, mutants }),
-    members: [0, 1, 2, 3].map((node) => ({ node, weight: 1 })),
-    faultyWeight: 1,
-    treasons: [{ node: twin, behaviours: [], twins: true }],
-    twinsMeetAll: true,
-    network: CALM,
-    paces: Array.from({ length: 5 }, () => ({
-      diskUnits: 0,
-      applicationUnits: 0,
-      verificationUnits: 0,
-    })),
-    timing: {
-      statusTicks: 2,
-      viewTicks: 8,
-      viewDoublingsMax: 3,
-      batchTicks: 0,
-      relayTicks: 20,
-      fetchTicks: 3,
-      cosignTicks: 1_000,
-    },
-  };
 }
