@@ -277,7 +277,7 @@ async function statementSide(
   if (!packagesOf(submission).includes(name))
     throw refused('the statement is about other packages');
   const round = new SignatureRound();
-  const verdict = new Judge(log, round).plan({ kind: 'package', name });
+  const verdict = new Judge(log).plan({ kind: 'package', name }, round);
   await round.run(verifier);
   const found = verdict();
   if (found.kind === 'refused') throw found.error;

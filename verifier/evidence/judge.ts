@@ -58,28 +58,36 @@ interface PlannedRelease {
   readonly statement: Answer<VerifiedReleaseStatement>;
 }
 
+/** The answer for a subject, once its round has run. */
+export type Verdict = () => SubjectResult;
+
 type ReleaseOf = Extract<Subject, { readonly kind: 'release' }>;
 
 /** Judges subjects by one log. Packages and entries that several subjects share are checked once. */
 export class Judge {
   readonly #log: ShownLog;
-  readonly #round: SignatureRound;
   readonly #remembered: Remembered;
   readonly #packages = new Map<string, Answer<PlannedPackage | undefined>>();
   readonly #releases = new Map<number, PlannedRelease>();
   /** Purls of which something else is remembered than the log has now. */
   readonly outdated: string[] = [];
 
-  constructor(log: ShownLog, round: SignatureRound, remembered: Remembered = new Map()) {
+  constructor(log: ShownLog, remembered: Remembered = new Map()) {
     this.#log = log;
-    this.#round = round;
     this.#remembered = remembered;
   }
 
-  /** Adds a subject before the round. @returns its verdict, to be asked for after the round */
-  plan(subject: Subject): () => SubjectResult {
+  /**
+   * Adds a subject to a round that has not run yet. What it shares with subjects of earlier rounds is not
+   * asked again, so these have to have run before the verdict is asked for.
+   *
+   * @returns its verdict, to be asked for after the round
+   */
+  plan(subject: Subject, round: SignatureRound): Verdict {
     const verdict = attempt(() =>
-      subject.kind === 'package' ? this.#planPackage(subject) : this.#planRelease(subject),
+      subject.kind === 'package'
+        ? this.#planPackage(subject, round)
+        : this.#planRelease(subject, round),
     );
     return () => {
       try {
@@ -92,13 +100,16 @@ export class Judge {
     };
   }
 
-  #planPackage(subject: Extract<Subject, { kind: 'package' }>): Answer<SubjectResult> {
-    const planned = this.#package(packagePurl(subject.name), subject.name);
+  #planPackage(
+    subject: Extract<Subject, { kind: 'package' }>,
+    round: SignatureRound,
+  ): Answer<SubjectResult> {
+    const planned = this.#package(packagePurl(subject.name), subject.name, round);
     if (planned === undefined) return () => ({ kind: 'absent', subject });
     return () => ({ kind: 'package', subject, package: judgePackage(planned) });
   }
 
-  #planRelease(subject: ReleaseOf): Answer<SubjectResult> {
+  #planRelease(subject: ReleaseOf, round: SignatureRound): Answer<SubjectResult> {
     // Refuses names and versions that npm does not have, before they become keys of the map.
     const purl = subjectId(subject);
     const found = this.#log.map.get(releaseKey(subject.name, subject.version));
@@ -112,7 +123,7 @@ export class Judge {
       noteRecalled(release, recalled.known, this.#log.size);
       return () => ({ kind: 'verified', subject, release });
     }
-    const planned = this.#release(record.index);
+    const planned = this.#release(record.index, round);
     return () => {
       const release = judgeRelease(subject, purl, record, planned);
       noteBasis(release, this.#log, planned.entry, planned.packages);
@@ -130,7 +141,7 @@ export class Judge {
   }
 
   // The package of a name; `undefined` when the map proves that there is none.
-  #package(purl: string, name: string): PlannedPackage | undefined {
+  #package(purl: string, name: string, round: SignatureRound): PlannedPackage | undefined {
     let planned = this.#packages.get(purl);
     if (planned === undefined) {
       planned = attempt(() => {
@@ -138,7 +149,7 @@ export class Judge {
         if (found.kind === 'absent') return undefined;
         const record = parsePackageRecord(found.value);
         const sets = completeChain(this.#log, purl, record);
-        return { record, sets, chain: this.#round.ask(() => planChain(sets)) };
+        return { record, sets, chain: round.ask(() => planChain(sets)) };
       });
       this.#packages.set(purl, planned);
     }
@@ -146,7 +157,7 @@ export class Judge {
   }
 
   // The release statement at a leaf index, whoever of its subjects is asked about.
-  #release(index: number): PlannedRelease {
+  #release(index: number, round: SignatureRound): PlannedRelease {
     const known = this.#releases.get(index);
     if (known !== undefined) return known;
     const entry = this.#log.statementAt(index);
@@ -155,12 +166,12 @@ export class Judge {
     }
     const packages = new Map<string, PlannedPackage>();
     const setAt = (purl: string): MaintainerSet | undefined => {
-      const planned = this.#package(purl, parsePurl(purl).name);
+      const planned = this.#package(purl, parsePurl(purl).name, round);
       if (planned === undefined) return undefined;
       packages.set(purl, planned);
       return setInForceAt(planned.sets, index);
     };
-    const statement = this.#round.ask(() => planRelease(entry.envelope, setAt));
+    const statement = round.ask(() => planRelease(entry.envelope, setAt));
     const planned = { entry, packages, statement };
     this.#releases.set(index, planned);
     return planned;

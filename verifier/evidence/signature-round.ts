@@ -58,6 +58,8 @@ export class SignatureRound {
   async run(verifier: SignatureVerifier): Promise<void> {
     assert(this.#outcomes === undefined, 'a round runs once');
     this.#outcomes = await runPlans(verifier, this.#plans);
+    // Answers are asked for long after; the questions, with every signed text, need not wait for that.
+    this.#plans.length = 0;
   }
 }
 

@@ -8,7 +8,7 @@ import { parseNote } from '../note.ts';
 import { parseRoster, planRosterChain, type Roster } from '../roster.ts';
 import type { SignatureVerifier } from '../signatures.ts';
 import type { Evidence } from './format.ts';
-import { Judge } from './judge.ts';
+import { Judge, type Verdict } from './judge.ts';
 import { rememberedLeaves, type Remembered } from './remembered.ts';
 import { ShownLog } from './shown-log.ts';
 import { SignatureRound } from './signature-round.ts';
@@ -17,6 +17,12 @@ import { advanceTrust, type TrustState } from './trust.ts';
 
 /** A monorepo with all its tools has about 3,000 packages. */
 export const SUBJECTS_MAX = 10_000;
+
+/**
+ * Subjects that are planned at a time, while the signatures of those before them are verified: on threads of
+ * the verifier's, if it has any. What is planned takes 20 KB a subject until it is done.
+ */
+export const SLICE_SUBJECTS = 256;
 
 /** What is to be verified, by what standards. */
 export interface EvidenceRequest {
@@ -57,8 +63,8 @@ export interface VerifiedEvidence {
  * Verifies evidence. A broken roster, checkpoint or tree refuses all of it; a broken subject is
  * refused alone.
  *
- * Signatures are asked for in two rounds, each one call of the verifier: first those of the view
- * (rosters and checkpoint), then those of all statements. In between the entries are checked against
+ * Signatures are asked for in rounds, each one call of the verifier: first those of the view (rosters and
+ * checkpoint), then those of statements, some hundred subjects at a time. In between the entries are checked against
  * the tree, so that a stranger can't make a client verify signatures that no quorum has logged.
  *
  * @param verifier   for rosters and checkpoint
@@ -174,11 +180,24 @@ async function judgeAll(
   verifier: SignatureVerifier,
   remembered: Remembered,
 ): Promise<Pick<VerifiedEvidence, 'subjects' | 'outdated'>> {
-  const round = new SignatureRound();
-  const judge = new Judge(log, round, remembered);
-  const verdicts = subjects.map((subject) => judge.plan(subject));
-  await round.run(verifier);
-  return { subjects: verdicts.map((verdict) => verdict()), outdated: judge.outdated };
+  const judge = new Judge(log, remembered);
+  const results: SubjectResult[] = [];
+  let before: { readonly done: Promise<void>; readonly verdicts: readonly Verdict[] } | undefined;
+  const finish = async (): Promise<void> => {
+    if (before === undefined) return;
+    await before.done;
+    for (const verdict of before.verdicts) results.push(verdict());
+  };
+  for (let at = 0; at < subjects.length; at += SLICE_SUBJECTS) {
+    const round = new SignatureRound();
+    const verdicts = subjects
+      .slice(at, at + SLICE_SUBJECTS)
+      .map((subject) => judge.plan(subject, round));
+    await finish();
+    before = { done: round.run(verifier), verdicts };
+  }
+  await finish();
+  return { subjects: results, outdated: judge.outdated };
 }
 
 // Step 5, last part: the roster that cosigned has to be the one in force after the last batch: that of
