@@ -929,6 +929,19 @@ describe('verify --installed', () => {
       },
       /\.bin\/npm: a program that no verified package declares/,
     ],
+    [
+      'a program that was written there',
+      async () => await write({ 'node_modules/.bin/eslint': '#!/bin/sh\nevil\n' }),
+      /\.bin\/eslint: a file, where package managers make links/,
+    ],
+    [
+      'one below a folder, with the files of pnpm beside it',
+      async () => {
+        await write({ 'node_modules/.modules.yaml': '{}' });
+        await write({ 'node_modules/helper/node_modules/.bin/node': '#!/bin/sh\nevil\n' });
+      },
+      /helper\/node_modules\/\.bin\/node: a file, where/,
+    ],
   ];
   for (const [why, change, message] of changes) {
     it(`finds ${why}`, async () => {
@@ -1024,6 +1037,11 @@ describe('verify --installed', () => {
     );
     const report = await verify('--installed');
     assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+    // A start script that pnpm does not write may do anything, whatever it names.
+    await write({ 'node_modules/.bin/helper': 'evil; exec node "$basedir/../helper/index.js"\n' });
+    const planted = await verify('--installed');
+    assert.equal(planted.exit.code, EXIT.inconclusive, JSON.stringify(planted, null, 1));
+    assert.match(JSON.stringify(planted.subjects), /1 start scripts could not be checked/);
     await write({ [`${store}/index.js`]: 'evil()' });
     assert.equal((await verify('--installed')).exit.reason, 'BP1008');
   });

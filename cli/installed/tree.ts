@@ -26,7 +26,7 @@ export type InstalledThing =
       readonly kind: 'program';
       readonly path: string;
       readonly name: string;
-      /** As for links; `null` for a file, as pnpm and Windows have them. */
+      /** As for links; `null` for a file, as pnpm and Windows have them (`shim.ts`). */
       readonly target: string | undefined | null;
     }
   /** A file or folder that belongs to no package. */

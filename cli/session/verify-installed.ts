@@ -12,6 +12,7 @@ import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
 import { comparePackage, type PackageComparison } from '../installed/compare.ts';
+import { readShim } from '../installed/shim.ts';
 import { isInside, scanInstalled, type InstalledThing } from '../installed/tree.ts';
 import { asTable, asTexts } from '../lockfiles/classify.ts';
 import { isThere } from '../lockfiles/load.ts';
@@ -64,7 +65,7 @@ export async function verifyInstalled(
   const compared = await compareAll(invocation, session, root, lockfile, inventory, findings);
   judgeRest(root, lockfile, inventory, compared, findings);
   judgeMissing(lockfile, checked, inventory, findings);
-  judgeLinks(things, compared, findings);
+  await judgeLinks(root, lockfile, things, compared, findings);
   return findings.applyTo(checked.verification, session.http.bytesReceived);
 }
 
@@ -292,11 +293,15 @@ function judgeMissing(
   }
 }
 
-function judgeLinks(
+async function judgeLinks(
+  root: string,
+  { format }: Lockfile,
   things: readonly InstalledThing[],
   { programs, paths, bundled }: Compared,
   findings: Findings,
-): void {
+): Promise<void> {
+  // Everybody else makes links, so that a file would have been planted: it is run by its name.
+  const hasShims = format === 'pnpm' || process.platform === 'win32';
   for (const thing of things) {
     switch (thing.kind) {
       case 'package':
@@ -312,12 +317,20 @@ function judgeLinks(
         break;
       }
       case 'program': {
-        // A file there is a script that pnpm, or Windows, needs instead of a link.
-        if (thing.target === null) {
-          findings.shims++;
+        let { target } = thing;
+        if (target === null && !hasShims) {
+          const message = `${thing.path}: a file, where package managers make links`;
+          findings.extra(thing.name, diagnostic('BP1008', message));
           break;
         }
-        const target = thing.target;
+        if (target === null) {
+          const shim = await readShim(root, thing.path);
+          if (shim.kind === 'unknown') {
+            findings.shims.push(thing.path);
+            break;
+          }
+          ({ target } = shim);
+        }
         const isDeclared = target !== undefined && programs.has(`${thing.name} ${target}`);
         // Programs of the user's own packages.
         const isOwn =
@@ -361,7 +374,8 @@ function isBelow(target: string | undefined, folders: ReadonlySet<string>): bool
 /** What was found, by entry of the lockfile, and what belongs to none. */
 class Findings {
   readonly liars: ReplicaFailure[] = [];
-  shims = 0;
+  /** Start scripts that could do anything. */
+  readonly shims: string[] = [];
   readonly #lockfile: Lockfile;
   readonly #byKey = new Map<string, Diagnostic[]>();
   readonly #compared = new Set<string>();
@@ -386,8 +400,18 @@ class Findings {
     this.#extra.push({ ...blank, origin, verdict: 'rejected', diagnostics: [problem] });
   }
 
-  #describeShims(): string {
-    return this.shims === 0 ? '' : ` (${this.shims} start scripts in .bin not compared)`;
+  // Not the text of any package manager that is known, and not known to be wrong either.
+  #unknownShims(): readonly SubjectReport[] {
+    if (this.shims.length === 0) return [];
+    const message = `${this.shims.length} start scripts could not be checked: they are not what a known pnpm writes in this folder`;
+    const details = this.shims.slice(0, LISTED_MAX).map((path) => ['script', path] as const);
+    const found = diagnostic('BP1007', message, {
+      details,
+      hints: ['look at these files, or install again in this folder'],
+    });
+    const blank = blankSubject('.bin', null, null);
+    const origin = { kind: 'installed', notes: [] };
+    return [{ ...blank, origin, verdict: 'inconclusive', diagnostics: [found] }];
   }
 
   /** The rows of the lockfile's verification stand in the order of its entries. */
@@ -401,8 +425,8 @@ class Findings {
     const liars = this.liars.map(({ url, error }) => ({ url, problem: describeFailure(error) }));
     return {
       ...verification,
-      source: `${verification.source} and node_modules${this.#describeShims()}`,
-      subjects: [...subjects, ...this.#extra],
+      source: `${verification.source} and node_modules`,
+      subjects: [...subjects, ...this.#extra, ...this.#unknownShims()],
       replicas: [...verification.replicas, ...liars],
       bytesFetched,
     };
