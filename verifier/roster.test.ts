@@ -7,6 +7,7 @@ import {
   changesOf,
   laterRefusalOf,
   refusalOf,
+  refusesTexts,
   signedBy,
   testKey,
 } from '../fixtures/documents.ts';
@@ -236,15 +237,7 @@ describe('parseRoster', () => {
     ['white space', `${text} `, 'ROSTER_MALFORMED'],
     ['more bytes than are ever read', text + ' '.repeat(ROSTER_BYTES_MAX), 'ROSTER_MALFORMED'],
   ];
-  for (const [why, source, code] of texts) {
-    it(`refuses ${why}`, () => {
-      assert.notEqual(source, text, 'the row changes something');
-      assert.equal(
-        refusalOf(() => parseRoster(utf8(source))),
-        code,
-      );
-    });
-  }
+  refusesTexts(text, parseRoster, texts);
 
   it('keeps what was refused underneath as the cause', () => {
     assert.throws(

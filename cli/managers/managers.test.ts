@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
+import { SILENT } from '../../fixtures/terminal.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import type { JsonValue } from '../../verifier/json.ts';
@@ -51,13 +52,7 @@ describe('questions to package managers', { skip: process.platform === 'win32' }
     return {
       cwd: folder,
       env: { PATH: `${folder}:${process.env['PATH'] ?? ''}`, HOME: folder },
-      terminal: {
-        writeOut: () => undefined,
-        writeErr: () => undefined,
-        outIsTty: false,
-        errIsTty: false,
-        ask: undefined,
-      },
+      terminal: SILENT,
       nowMs: Date.now,
       signal: new AbortController().signal,
     };

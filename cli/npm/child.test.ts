@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { tmpdir } from 'node:os';
 import { describe, it } from 'node:test';
 
+import { SILENT } from '../../fixtures/terminal.ts';
 import type { Context } from '../context.ts';
 import { programOf, runChild } from './child.ts';
 import { isolation } from './isolation.ts';
@@ -10,13 +11,7 @@ import { isolation } from './isolation.ts';
 const CONTEXT: Context = {
   cwd: tmpdir(),
   env: { PATH: process.env['PATH'] },
-  terminal: {
-    writeOut: () => undefined,
-    writeErr: () => undefined,
-    outIsTty: false,
-    errIsTty: false,
-    ask: undefined,
-  },
+  terminal: SILENT,
   nowMs: Date.now,
   signal: new AbortController().signal,
 };

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
+import { SILENT } from '../../fixtures/terminal.ts';
 import { FakeLog } from '../../fixtures/fake-log.ts';
 import { SYNTHETIC_BATCH_SECONDS } from '../../fixtures/synthetic-log.ts';
 import { makeTarball } from '../../fixtures/tarballs/generator.ts';
@@ -30,13 +31,7 @@ async function open(): Promise<World> {
     context: {
       cwd: fake.project,
       env: { HOME: fake.home },
-      terminal: {
-        writeOut: () => undefined,
-        writeErr: () => undefined,
-        outIsTty: false,
-        errIsTty: false,
-        ask: undefined,
-      },
+      terminal: SILENT,
       nowMs: () => (fake.log.time + 1) * 1000,
       signal: new AbortController().signal,
     },

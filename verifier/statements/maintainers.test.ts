@@ -7,6 +7,7 @@ import {
   changesOf,
   laterRefusalOf,
   refusalOf,
+  refusesTexts,
   signedBy,
   testKey,
 } from '../../fixtures/documents.ts';
@@ -182,15 +183,7 @@ describe('parseMaintainerSet', () => {
       'STATEMENT_MALFORMED',
     ],
   ];
-  for (const [why, source, code] of texts) {
-    it(`refuses ${why}`, () => {
-      assert.notEqual(source, text, 'the row changes something');
-      assert.equal(
-        refusalOf(() => parseMaintainerSet(utf8(source))),
-        code,
-      );
-    });
-  }
+  refusesTexts(text, parseMaintainerSet, texts);
 });
 
 describe('maintainerThreshold and maintainerSetWarnings', () => {

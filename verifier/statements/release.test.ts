@@ -7,6 +7,7 @@ import {
   changesOf,
   laterRefusalOf,
   refusalOf,
+  refusesTexts,
   signedBy,
   testKey,
 } from '../../fixtures/documents.ts';
@@ -198,15 +199,7 @@ describe('parseRelease', () => {
     ],
     ['white space', ` ${one}`, 'STATEMENT_MALFORMED'],
   ];
-  for (const [why, source, code] of texts) {
-    it(`refuses ${why}`, () => {
-      assert.notEqual(source, one, 'the row changes something');
-      assert.equal(
-        refusalOf(() => parseRelease(utf8(source))),
-        code,
-      );
-    });
-  }
+  refusesTexts(one, parseRelease, texts);
 });
 
 describe('planRelease', () => {

@@ -7,6 +7,7 @@ import {
   changesOf,
   laterRefusalOf,
   refusalOf,
+  refusesTexts,
   signedBy,
   testKey,
 } from '../../fixtures/documents.ts';
@@ -116,15 +117,7 @@ describe('parseWithdrawal', () => {
       'STATEMENT_MALFORMED',
     ],
   ];
-  for (const [why, source, code] of texts) {
-    it(`refuses ${why}`, () => {
-      assert.notEqual(source, text, 'the row changes something');
-      assert.equal(
-        refusalOf(() => parseWithdrawal(utf8(source))),
-        code,
-      );
-    });
-  }
+  refusesTexts(text, parseWithdrawal, texts);
 });
 
 describe('planWithdrawal', () => {

@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
+import { SILENT } from '../../../fixtures/terminal.ts';
 import { makeTarball } from '../../../fixtures/tarballs/generator.ts';
 import { checkTarball } from '../../../verifier/archive/tarball.ts';
 import { gunzip } from '../../../verifier/node/gunzip.ts';
@@ -51,13 +52,7 @@ const invocation = (env: NodeJS.ProcessEnv, home: string): Invocation => ({
     env: { PATH: process.env['PATH'], HOME: home, ...env },
     nowMs: () => 0,
     signal: new AbortController().signal,
-    terminal: {
-      writeOut: () => undefined,
-      writeErr: () => undefined,
-      outIsTty: false,
-      errIsTty: false,
-      ask: undefined,
-    },
+    terminal: SILENT,
   },
   globals: {} as Invocation['globals'],
   progress: () => undefined,
