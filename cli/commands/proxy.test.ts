@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
@@ -263,7 +263,26 @@ describe('proxy', () => {
     ['.yarnrc', '--registry "http://evil.example"\n'],
     ['.yarnrc', '"--install.registry" "http://evil.example"\n'],
     ['.yarnrc', 'yarn-offline-mirror "./tarballs"\n'],
+    ['.yarnrc', 'a, yarn-offline-mirror "./tarballs"\n'],
+    ['.npmrc', 'yarn-offline-mirror=./tarballs\n'],
+    ['.npmrc', 'store-dir=./store\n'],
+    ['.npmrc', 'virtualStoreDir=./store\n'],
+    ['.npmrc', 'verify-store-integrity=false\n'],
     ['pnpm-workspace.yaml', 'noProxy: evil.example\n'],
+    ...[
+      'storeDir: ./store',
+      'store-dir: ./store',
+      'cacheDir: ./cache',
+      'stateDir: ./state',
+      'virtualStoreDir: ./store',
+      'modulesDir: ./modules',
+      'lockfileDir: ./other',
+      'registry: http://evil.example',
+      'verifyStoreIntegrity: false',
+      "'@acme:registry': http://evil.example",
+      'whatComesNext: 1',
+    ].map((line) => ['pnpm-workspace.yaml', `packages:\n  - a\n${line}\n`] as const),
+    ['pnpm-workspace.yaml', ' storeDir: ./store\n'],
     ['bunfig.toml', '[install.cache]\ndir = "./cache"\n'],
     ['bunfig.toml', '[install]\ncache = { dir = "./cache" }\n'],
   ];
@@ -275,6 +294,54 @@ describe('proxy', () => {
       assert.match(stderr, /BP6003/);
     });
   }
+
+  it('does not start where a folder above leads past it', async () => {
+    const inner = join(fake.project, 'packages', 'one');
+    await mkdir(inner, { recursive: true });
+    await writeFile(join(inner, 'bftpkg.json'), await readFile(join(fake.project, 'bftpkg.json')));
+    const argv = ['-C', inner, 'proxy', '--', process.execPath, '-e', '0'];
+    assert.equal((await fake.run(argv)).code, EXIT.verified);
+    for (const [file, text] of [
+      ['.npmrc', 'yarn-offline-mirror=./tarballs\n'],
+      ['pnpm-workspace.yaml', 'storeDir: ./store\n'],
+    ] as const) {
+      await writeFile(join(fake.project, file), text);
+      const { code, stderr } = await fake.run(argv);
+      assert.equal(code, EXIT.policy, stderr);
+      assert.match(stderr, /BP6003/);
+      await rm(join(fake.project, file));
+    }
+  });
+
+  it('starts with what decides about the tree or says what is built', async () => {
+    const text =
+      "packages:\n  - '.'\ncatalog:\n  a: 1.0.0\nonlyBuiltDependencies:\n  - a\nnodeLinker: hoisted\n";
+    await writeFile(join(fake.project, 'pnpm-workspace.yaml'), text);
+    await writeFile(
+      join(fake.project, '.npmrc'),
+      'verify-store-integrity=true\nregistry=https://x\n',
+    );
+    const { code, stderr } = await run(process.execPath, '-e', '0');
+    assert.equal(code, EXIT.verified, stderr);
+  });
+
+  // A repository can bring node_modules along, with a note in it that says that all is installed.
+  const noShell = process.platform === 'win32';
+  it('warns where a package manager installs and asks for nothing', { skip: noShell }, async () => {
+    const bin = join(fake.project, 'bin');
+    await mkdir(bin);
+    await writeFile(join(bin, 'pnpm'), '#!/bin/sh\nexit 0\n', { mode: 0o755 });
+    const env = { PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}` };
+    for (const [words, isWarned] of [
+      [['install', '--frozen-lockfile'], true],
+      [['--silent', 'add', 'a'], true],
+      [['run', 'build'], false],
+    ] as const) {
+      const { code, stdout, stderr } = await fake.run(['proxy', '--', 'pnpm', ...words], { env });
+      assert.equal(code, EXIT.verified, stderr);
+      assert.equal(/BP6016/.test(stdout + stderr), isWarned, stdout + stderr);
+    }
+  });
 
   it('names the code of the project that managers run', async () => {
     await writeFile(join(fake.project, '.pnpmfile.cjs'), '');

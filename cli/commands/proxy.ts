@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
@@ -233,7 +233,8 @@ function reportOn(proxy: Proxy, command: readonly string[], ended: Ended): Repor
   if (latest === undefined || subjects.length === 0) {
     const line = 'nothing was fetched';
     const done = doneReport('proxy', { data: { fetched: 0 }, lines: [line] });
-    return withDiagnostics(done, [...diagnostics, ...failed]);
+    const unseen = hasSucceeded && isInstallation(command) ? [nothingSeen(command)] : [];
+    return withDiagnostics(done, [...diagnostics, ...failed, ...unseen]);
   }
   const source = command.length === 0 ? 'proxy' : `proxy -- ${printable(command.join(' '), 80)}`;
   const verification = reportVerification(session, latest, source, subjects);
@@ -243,6 +244,35 @@ function reportOn(proxy: Proxy, command: readonly string[], ended: Ended): Repor
   const replicas = [...verification.replicas, ...liars];
   const report = verificationReport('proxy', { ...verification, replicas }, { diagnostics });
   return withDiagnostics(report, failed);
+}
+
+const MANAGERS: ReadonlySet<string> = new Set(['npm', 'pnpm', 'yarn', 'bun']);
+const INSTALLING: ReadonlySet<string> = new Set([
+  'install',
+  'i',
+  'ci',
+  'add',
+  'update',
+  'up',
+  'upgrade',
+  'clean-install',
+  'install-test',
+]);
+
+// Yarn without a word installs as well.
+function isInstallation([program = '', ...words]: readonly string[]): boolean {
+  const name = basename(program).replace(/\.(?:cmd|exe)$/i, '');
+  const verb = words.find((word) => !word.startsWith('-'));
+  const isBare = name === 'yarn' && words.length === 0;
+  return MANAGERS.has(name) && (isBare || (verb !== undefined && INSTALLING.has(verb)));
+}
+
+// node_modules that a repository brings along is taken by managers for what they have installed themselves.
+function nothingSeen([program = '']: readonly string[]): Diagnostic {
+  return diagnostic('BP6016', `${basename(program)} asked the proxy for nothing`, {
+    severity: 'warning',
+    hints: ['what is in node_modules was there before: bftpkg verify --installed'],
+  });
 }
 
 function commandFailed(command: readonly string[], { code, signal }: Ended): Diagnostic {

@@ -15,7 +15,8 @@ const PNPM_WORKSPACE = 'pnpm-workspace.yaml';
 // pnpm 9 takes no workspace without packages.
 const ALONE = "packages:\n  - '.'\n";
 
-const PNPM_KEPT: ReadonlySet<string> = new Set([
+/** Settings of pnpm that decide what the tree looks like, as pnpm-workspace.yaml has them. */
+export const PNPM_KEPT: ReadonlySet<string> = new Set([
   'packages',
   'catalog',
   'catalogs',

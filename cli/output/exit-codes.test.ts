@@ -116,6 +116,7 @@ const GIVEN_OUT: readonly (readonly [string, ExitCode])[] = [
   ['BP6013', 18],
   ['BP6014', 18],
   ['BP6015', 18],
+  ['BP6016', 18],
   ['BP7001', 3],
   ['BP7002', 3],
   ['BP7003', 3],

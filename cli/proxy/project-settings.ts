@@ -7,7 +7,9 @@ import { quote } from '../../verifier/errors.ts';
 import { CliError } from '../errors.ts';
 import { isThere } from '../lockfiles/load.ts';
 import { readClassicLines, readSettingsFile, topLevelKeys } from '../lockfiles/settings-file.ts';
-import { readProjectNpmrc } from '../npm/npmrc.ts';
+import { PNPM_KEPT } from '../managers/settings.ts';
+import { readNpmrcLines, readProjectNpmrc } from '../npm/npmrc.ts';
+import { leadsPnpmAstray, PNPM_HARMLESS } from './pnpm-settings.ts';
 
 // Proxies, and exceptions from them; certificates; programs.
 const BERRY_REFUSED = [
@@ -71,13 +73,52 @@ export async function checkProjectSettings(
     return scope === undefined ? [] : [scope];
   });
   for (const scope of scopes) notes.push(`.npmrc: no effect here: ${scope}:registry`);
-  for (let folder = project; ; folder = dirname(folder)) {
-    notes.push(...(await checkYarn(folder, noteCode)));
-    if (dirname(folder) === folder) break;
-  }
+  const around = foldersAround(project);
+  for (const folder of around) notes.push(...(await checkYarn(folder, noteCode)));
   await checkPnpm(project, noteCode);
+  if (code === 'runs') {
+    for (const folder of around) await checkMirror(folder);
+    await checkPnpmStores(around);
+  }
   await checkBun(project, noteCode);
   return { notes, scopes };
+}
+
+/** A folder and those above it. */
+function foldersAround(folder: string): readonly string[] {
+  const above = dirname(folder);
+  return above === folder ? [folder] : [folder, ...foldersAround(above)];
+}
+
+// Yarn Classic reads the .npmrc of every folder above, and takes a mirror from there, too.
+async function checkMirror(folder: string): Promise<void> {
+  const path = join(folder, '.npmrc');
+  for (const { line, key } of readNpmrcLines((await readSettingsFile(path)) ?? '')) {
+    if (key === 'yarn-offline-mirror') throw refused(`${path}:${line}`, key);
+  }
+}
+
+// Tarballs that lie in a store or a mirror are taken without asking anybody, and so past the proxy. pnpm reads the
+// .npmrc of the folder that it works in and that of its workspace, and the nearest pnpm-workspace.yaml.
+async function checkPnpmStores(around: readonly string[]): Promise<void> {
+  let root: string | undefined;
+  for (const folder of around) {
+    if (!(await isThere(join(folder, 'pnpm-workspace.yaml')))) continue;
+    root = folder;
+    break;
+  }
+  for (const folder of new Set([around[0], root])) {
+    if (folder === undefined) continue;
+    const path = join(folder, '.npmrc');
+    for (const { line, key, value } of readNpmrcLines((await readSettingsFile(path)) ?? '')) {
+      if (leadsPnpmAstray(key, value)) throw refused(`${path}:${line}`, key);
+    }
+  }
+  if (root === undefined) return;
+  const path = join(root, 'pnpm-workspace.yaml');
+  for (const [key, line] of await topLevelKeys(path)) {
+    if (!PNPM_KEPT.has(key) && !PNPM_HARMLESS.has(key)) throw refused(`${path}:${line}`, key);
+  }
 }
 
 type NoteCode = (what: string) => void;

@@ -17,7 +17,8 @@ type Code =
   | 'BP6012'
   | 'BP6013'
   | 'BP6014'
-  | 'BP6015';
+  | 'BP6015'
+  | 'BP6016';
 
 /** What is explained about each of them. */
 export const POLICY_CODES: Readonly<Record<Code, CodeEntry>> = {
@@ -181,5 +182,15 @@ export const POLICY_CODES: Readonly<Record<Code, CodeEntry>> = {
     action:
       'Find out who asked: `bftpkg why`. Take packages from the log; let scripts download nothing.',
     suppress: NEVER,
+  },
+  BP6016: {
+    title: 'nothing came through the proxy',
+    exit: EXIT.policy,
+    happened: 'A package manager installed inside of the proxy, and asked it for nothing.',
+    matters: 'What it installed, if anything, was there before, and nobody has verified it.',
+    innocent: 'Everything was installed already, or the project has no dependencies.',
+    attack: 'A repository that brings node_modules or a store along, with code of its author.',
+    action: 'Remove node_modules and run it again, or `bftpkg verify --installed`.',
+    suppress: 'It is a warning.',
   },
 };
