@@ -25,7 +25,6 @@ import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { Effects } from './effects.ts';
 import { Exposures } from './exposure.ts';
 import { Pool } from './pool.ts';
-import type { Ahead } from './prefetching.ts';
 import type {
   CheckedContent,
   Config,
@@ -95,6 +94,13 @@ export interface Recheck {
 // Of replicas that are not members, only the newest few are remembered; they may only ask.
 const STRANGERS_MAX = 64;
 const NEVER = -1_000_000;
+
+/** Requests that the leader of a view has sent ahead for one height, in their order. */
+export interface Ahead {
+  readonly view: number;
+  readonly height: number;
+  readonly requests: readonly Request[];
+}
 
 /** Everything that a replica knows. */
 export class Core extends Effects {

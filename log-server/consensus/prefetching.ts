@@ -15,15 +15,8 @@ import type {
   Request,
 } from '../../verifier/replication/messages.ts';
 import { batchShapeProblem } from '../../verifier/replication/validate.ts';
-import type { Core } from './core.ts';
+import type { Ahead, Core } from './core.ts';
 import type { IgnoreReason } from './types.ts';
-
-/** Requests that the leader of a view has sent ahead for one height, in their order. */
-export interface Ahead {
-  readonly view: number;
-  readonly height: number;
-  readonly requests: readonly Request[];
-}
 
 /** How far above the next height: whoever is a batch behind must not miss what comes after the next. */
 const HEIGHTS_AHEAD_MAX = 2;
