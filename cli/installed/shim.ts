@@ -107,7 +107,7 @@ export async function readShim(
 }
 
 // Node takes packages from these folders that are not found otherwise: a node_modules of the project, which has
-// been looked at as well.
+// been looked at as well, or lies among the project's own sources, which nobody vouches for.
 function isModules(project: string, home: string, folder: string): boolean {
   const inside = folder.startsWith('/')
     ? folder.startsWith(`${project}/`) && folder.slice(project.length + 1)

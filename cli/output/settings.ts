@@ -67,7 +67,7 @@ export const USER_SETTINGS: readonly FileSetting[] = [
   {
     name: 'pins',
     value: 'hashes of rosters',
-    meaning: 'the logs that a project may pin; any, if left out',
+    meaning: 'the logs that a project may pin, besides your own pin; any, if you name neither',
   },
   {
     name: 'trustedProjects',

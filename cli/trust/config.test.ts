@@ -103,15 +103,29 @@ describe('combineConfig', () => {
     });
   }
 
-  it('refuses a log that the user does not admit', () => {
-    assert.throws(
-      () => combine({}, { pins: ['cd'.repeat(32)] }),
-      (error) => error instanceof CliError && error.diagnostic.code === 'BP6011',
-    );
-    assert.equal(combine({}, { pins: [GOOD.pin] })?.pin, GOOD.pin);
-    // A pin of the user's without `pins` is only the default for folders without a file.
-    assert.equal(combine({}, { pin: 'cd'.repeat(32) })?.pin, GOOD.pin);
-  });
+  const OTHER = 'cd'.repeat(32);
+  const THIRD = 'ef'.repeat(32);
+  const pins: readonly (readonly [string, object, boolean])[] = [
+    ['another pin alone', { pin: OTHER }, false],
+    ['another pin, and others', { pin: OTHER, pins: [THIRD] }, false],
+    ['no pin at all, and none admitted', { pins: [] }, false],
+    ['the same pin', { pin: GOOD.pin }, true],
+    ['the same pin, and others admitted', { pin: GOOD.pin, pins: [THIRD] }, true],
+    ['another pin, and this one admitted', { pin: OTHER, pins: [GOOD.pin] }, true],
+    ['nothing about logs', { pin: undefined, replicas: undefined }, true],
+  ];
+  for (const [why, user, isAdmitted] of pins) {
+    it(`${isAdmitted ? 'admits' : 'refuses'} the project’s log where the user’s file has ${why}`, () => {
+      const fields = { pin: undefined, replicas: undefined, ...user };
+      if (isAdmitted) assert.equal(combine({}, fields)?.pin, GOOD.pin);
+      else {
+        assert.throws(
+          () => combine({}, fields),
+          (error) => error instanceof CliError && error.diagnostic.code === 'BP6011',
+        );
+      }
+    });
+  }
 
   it('has no answer without a file that names a log', () => {
     assert.equal(combine(undefined, undefined), undefined);
