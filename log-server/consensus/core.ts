@@ -17,6 +17,7 @@ import type {
   PrePrepareMessage,
   PrepareMessage,
   ReplicaIndex,
+  Request,
   ViewChange,
 } from '../../verifier/replication/messages.ts';
 import { voteBytes, viewChangeBytes, newViewBytes } from '../../verifier/replication/encode.ts';
