@@ -81,7 +81,8 @@ export const POLICY_CODES: Readonly<Record<Code, CodeEntry>> = {
       'Only registry packages with exactly one SHA-512 can be bound to a logged release. What a lockfile inside of a tarball names, or what a bundle lacks, npm would fetch from wherever it says.',
     innocent: 'A fork or a local package under development.',
     attack: 'An entry that makes npm fetch or run something that nobody vouches for.',
-    action: 'Depend on a released version; make the entry again with `bftpkg install`.',
+    action:
+      'From git, a URL or a file: depend on a released version instead (`bftpkg install <name>`). Without a SHA-512: let your package manager write the entry again (`npm install --package-lock-only` after removing it). Called bundled, or with a lockfile of its own: `bftpkg ci`, which installs only what it has verified. `bftpkg why <name>` says who asks for it.',
     suppress: 'An exception or a baseline: `bftpkg policy except add`, `policy baseline create`.',
   },
   BP6007: {

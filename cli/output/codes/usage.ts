@@ -51,9 +51,12 @@ export const USAGE_CODES: Readonly<Record<Code, CodeEntry>> = {
     exit: EXIT.usage,
     happened: 'The lockfile is in a format that this version of bftpkg cannot check.',
     matters: 'It was not checked: it is never silently taken as fine.',
-    innocent: 'A lockfile of npm 6, or of another package manager.',
-    attack: 'None by itself.',
-    action: 'Use package-lock.json or npm-shrinkwrap.json of npm 7 or later.',
+    innocent:
+      'A lockfile of npm 6, a binary one of bun, one of a newer version, or two of different package managers.',
+    attack:
+      'A damaged or second lockfile, put there so that another one is looked at than is installed from.',
+    action:
+      'It reads package-lock.json and npm-shrinkwrap.json (2, 3), pnpm-lock.yaml (6, 9), yarn.lock (1 and later) and bun.lock. npm 6: `npm install --package-lock-only` with npm 7 or later. bun.lockb: `bun install --save-text-lockfile`. Two of them: remove the one that is not used, or name the other with --lockfile. A newer format: upgrade bftpkg. Damaged: get it back from git.',
     suppress: NEVER,
   },
   BP9999: {
