@@ -18,6 +18,9 @@ type Action = (invocation: Invocation) => Promise<Report>;
 /** The longest that a timer of Node can be set to: 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+/** Words with which somebody may ask for help: it has more to say than a run needs to load. */
+const HELP_WORDS: ReadonlySet<string> = new Set(['help', '--help', '-h']);
+
 /** What is left for a command to clean up after its time is spent. */
 const GRACE_MS = 3_000;
 
@@ -62,6 +65,10 @@ export async function runCli(
     const { completeWords } = await import('./commands/completion.ts');
     terminal.writeOut(await completeWords(program, argv.slice(1), { cwd, env }));
     return EXIT.verified;
+  }
+  if (argv.some((word) => HELP_WORDS.has(word))) {
+    const { addExamples } = await import('./program/examples.ts');
+    addExamples(program);
   }
   const format = guessFormat(argv, env);
   // A usage error is a document on stdout for programs; for people it is commander's own text.

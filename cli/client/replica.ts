@@ -45,6 +45,11 @@ export type SubmissionStatus =
   | { readonly kind: 'committed'; readonly id: string; readonly index: number }
   | { readonly kind: 'pending'; readonly id: string };
 
+/** What a replica makes of a checkpoint that it is shown. */
+export type HeadStatus =
+  /** It contradicts the replica's log, and is kept under that name. */
+  { readonly kind: 'kept'; readonly id: string } | { readonly kind: 'consistent' };
+
 /** What evidence is asked for. */
 export interface EvidenceQuery {
   /** Hash of the roster that the client knows, hex. */
@@ -240,6 +245,32 @@ export class ReplicaClient {
     // A replica that does not keep any yet.
     if (status === 404) return [];
     return readIds(body, 'contradictions', CONTRADICTION_ID_PATTERN);
+  }
+
+  /**
+   * Hands it a checkpoint note that somebody was shown.
+   *
+   * @throws {TransportError} `STATUS` 422 when none of the log's replicas signed it, 429, 503 (its log is not
+   *         that long yet, or it keeps enough of this kind)
+   */
+  async reportHead(note: string, signal: AbortSignal): Promise<HeadStatus> {
+    const { body } = await this.#http.exchange({
+      method: 'POST',
+      url: `${this.url}/v1/contradictions`,
+      contentType: 'text/plain',
+      body: note,
+      bytesMax: STATUS_BYTES_MAX,
+      timeoutMs: SMALL_TIMEOUT_MS,
+      statuses: [200],
+      signal,
+    });
+    const { value } = parseForeignJson(body, { lengthMax: STATUS_BYTES_MAX });
+    const reader = new ObjectReader(value, '');
+    const kind = reader.oneOf('status', ['kept', 'consistent'] as const);
+    if (kind === 'consistent') return { kind };
+    const id = reader.string('id', 200);
+    if (CONTRADICTION_ID_PATTERN.test(id)) return { kind, id };
+    throw new TransportError('PROTOCOL', `${quote(id)} is no name of a contradiction`);
   }
 
   /** The proof about one of them. It is *not* checked here. */

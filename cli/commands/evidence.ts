@@ -51,7 +51,8 @@ export async function evidenceVerify(
   return { ...failureReport('evidence verify', [open]), result };
 }
 
-async function readDocument(path: string): Promise<Uint8Array> {
+/** The bytes of a file that may be evidence. @throws {CliError} BP9004 */
+export async function readDocument(path: string): Promise<Uint8Array> {
   try {
     const file = await open(path, 'r');
     try {

@@ -28,6 +28,16 @@ export function addEvidence(program: Command, run: Run): void {
       }),
     );
   parent
+    .command('submit <file> [url]')
+    .description('hand a fork to every replica, or to one, to be kept')
+    .option(...pin)
+    .action((file: string, url: string | undefined, options: AccessFlags) =>
+      run('evidence submit', async (invocation) => {
+        const { evidenceSubmit } = await import('../commands/evidence-submit.ts');
+        return await evidenceSubmit(invocation, file, url, options);
+      }),
+    );
+  parent
     .command('list [url]')
     .description('fetch and check the proofs that replicas keep')
     .option(...pin)

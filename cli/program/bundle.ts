@@ -11,7 +11,7 @@ interface BundleFlags {
 /** Adds `bundle` and everything below it. */
 export function addBundle(program: Command, run: Run): void {
   const parent = program.command('bundle').description('evidence as a file, to verify offline');
-  const out = ['--out <file>', 'where', 'bftpkg-bundle.json'] as const;
+  const out = ['-o, --out <file>', 'where', 'bftpkg-bundle.json'] as const;
   const age = ['--max-checkpoint-age <duration>', 'how old the view of the log may be'] as const;
   parent
     .command('create [subjects...]')

@@ -105,7 +105,12 @@ export async function keepForkEvidence(error: ForkError, folder: string): Promis
         ['note', 'nothing was installed and the saved trust state was not advanced'],
       ],
       hints: [
-        ...(isKept ? [`anybody can check it: bftpkg evidence verify ${kept}`] : []),
+        ...(isKept
+          ? [
+              `anybody can check it: bftpkg evidence verify ${kept}`,
+              `let others hear of it: bftpkg evidence submit ${kept}`,
+            ]
+          : []),
         'keep the file, publish it, and send it to the operators and auditors of the log',
       ],
       evidence: [path],
