@@ -10,7 +10,7 @@ import { HOSTILE_TARBALLS } from '../../fixtures/tarballs/hostile.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { exists } from '../npm/lockfile.ts';
 import { EXIT } from '../output/exit-codes.ts';
-import { sha512 } from '../release/artifact.ts';
+import { sha512 } from '../../verifier/node/sha512.ts';
 
 const MEBIBYTE = 1024 * 1024;
 

@@ -5,7 +5,7 @@ import { dirname, join, relative, sep } from 'node:path';
 
 import { quote } from '../../verifier/errors.ts';
 import { CliError } from '../errors.ts';
-import { readNpmrcLines } from '../npm/npmrc.ts';
+import { readNpmrcLines } from './npmrc-lines.ts';
 import type { LockFormat } from './lockfile.ts';
 import { readClassicLines, readSettingsFile, topLevelSettings } from './settings-file.ts';
 

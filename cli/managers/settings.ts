@@ -7,7 +7,7 @@ import { asTable } from '../lockfiles/classify.ts';
 import { parsePlainYaml } from '../lockfiles/plain-yaml.ts';
 import { readSettingsFile, topLevelKeys } from '../lockfiles/settings-file.ts';
 import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
-import { readNpmrcLines } from '../npm/npmrc.ts';
+import { readNpmrcLines } from '../lockfiles/npmrc-lines.ts';
 import { unguessableRcName, type Manager } from './manager.ts';
 
 const PNPM_WORKSPACE = 'pnpm-workspace.yaml';

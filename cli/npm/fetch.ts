@@ -10,7 +10,7 @@ import { formatSri } from '../../verifier/npm/integrity.ts';
 import { askUntilGood } from '../client/hedge.ts';
 import type { ReplicaClient } from '../client/replica.ts';
 import { TransportError, UnreachableError, type ReplicaFailure } from '../errors.ts';
-import { sha512 } from '../release/artifact.ts';
+import { sha512 } from '../../verifier/node/sha512.ts';
 import { hasDigest, type ArtifactStore } from './artifact-store.ts';
 import { inflateInTurn } from './inflation.ts';
 

@@ -11,7 +11,7 @@ import { CliError, configError, systemCode } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
 import { runChild } from './child.ts';
 import { npmFailed } from './npm.ts';
-import { readNpmrcLines } from './npmrc.ts';
+import { readNpmrcLines } from '../lockfiles/npmrc-lines.ts';
 import { inPrivateFolder } from './private-folder.ts';
 
 const NPMRC_BYTES_MAX = 256 * 1024;

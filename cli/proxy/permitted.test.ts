@@ -12,7 +12,7 @@ import { makeTarball } from '../../fixtures/tarballs/generator.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { EXIT } from '../output/exit-codes.ts';
-import { sha512 } from '../release/artifact.ts';
+import { sha512 } from '../../verifier/node/sha512.ts';
 
 /** What a visitor asked for, and the token that came along. */
 interface Visit {

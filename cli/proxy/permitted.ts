@@ -21,7 +21,7 @@ import type { SubjectReport } from '../output/report.ts';
 import { applyPolicy } from '../policy/apply.ts';
 import { covers, type Policy } from '../policy/policy.ts';
 import { NOBODY_ASKED } from '../policy/predecessor.ts';
-import { sha512 } from '../release/artifact.ts';
+import { sha512 } from '../../verifier/node/sha512.ts';
 import { reportRelease } from '../session/report-subject.ts';
 import { askUpstream } from './upstream-client.ts';
 

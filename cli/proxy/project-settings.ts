@@ -8,7 +8,8 @@ import { CliError } from '../errors.ts';
 import { isThere } from '../lockfiles/load.ts';
 import { readClassicLines, readSettingsFile, topLevelKeys } from '../lockfiles/settings-file.ts';
 import { PNPM_KEPT } from '../managers/settings.ts';
-import { readNpmrcLines, readProjectNpmrc } from '../npm/npmrc.ts';
+import { readNpmrcLines } from '../lockfiles/npmrc-lines.ts';
+import { readProjectNpmrc } from '../npm/npmrc.ts';
 import { leadsPnpmAstray, PNPM_HARMLESS } from './pnpm-settings.ts';
 
 // Proxies, and exceptions from them; certificates; programs.

@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises';
 
 import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { sha512 } from '../../verifier/node/sha512.ts';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { gunzip } from '../../verifier/node/gunzip.ts';
@@ -14,7 +15,7 @@ import { openKey } from '../keys/open-key.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import { diagnostic, type Diagnostic } from '../output/report.ts';
 import type { LogSession } from '../session/log-session.ts';
-import { readArtifact, sha512, type Artifact } from './artifact.ts';
+import { readArtifact, type Artifact } from './artifact.ts';
 import { mergeDrafts, signersAmong } from './draft.ts';
 import { fetchProposed } from './fetch.ts';
 import { fetchProposal, postProposal } from './mailbox.ts';

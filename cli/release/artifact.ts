@@ -1,6 +1,5 @@
 // Tarballs on the maintainer's side: made by their own npm, read once, and checked by the same rules
 // that every replica and every installer applies.
-import { createHash } from 'node:crypto';
 import { lstat, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +7,7 @@ import { join } from 'node:path';
 import type { Finding } from '../../verifier/archive/findings.ts';
 import { checkTarball, type ArchiveListing } from '../../verifier/archive/tarball.ts';
 import { gunzip } from '../../verifier/node/gunzip.ts';
+import { sha512 } from '../../verifier/node/sha512.ts';
 import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
@@ -25,11 +25,6 @@ export interface Artifact {
   readonly checked: ArchiveListing;
   /** Where its files come from; only for one that was packed here. */
   readonly notes?: PackNotes;
-}
-
-/** SHA-512 of bytes. */
-export function sha512(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha512').update(bytes).digest());
 }
 
 /**

@@ -3,12 +3,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { formatSri } from '../../verifier/npm/integrity.ts';
+import { sha512 } from '../../verifier/node/sha512.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { hasDigest } from '../npm/artifact-store.ts';
 import { ProjectRegistry, type PublishFlags, type RegistryVersion } from '../npm/registry.ts';
 import { ARTIFACT_BYTES_MAX } from '../client/replica.ts';
-import { sha512, type Artifact } from './artifact.ts';
+import { type Artifact } from './artifact.ts';
 
 /** Registries show a new version after some seconds. */
 const LOOKS_MAX = 10;

@@ -2,7 +2,7 @@
 // relays it, and when a batch is built of it; reading is most of what that costs beside its signatures.
 import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { sha256Hex } from '../../verifier/sha256.ts';
-import { LruMap } from '../store/lru.ts';
+import { LruMap } from '../lru.ts';
 
 /** Envelopes remembered: two full batches at least. With what they say, about 10 kB each, most of them less. */
 const ENVELOPE_COUNT_MAX = 2048;

@@ -4,7 +4,7 @@ import { concat } from '../../verifier/bytes.ts';
 import { assert } from '../../verifier/errors.ts';
 import { sha256Hex } from '../../verifier/sha256.ts';
 import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
-import { LruMap } from '../store/lru.ts';
+import { LruMap } from '../lru.ts';
 
 /** Good signatures remembered, about 100 bytes each: several batches' worth of submissions. */
 const SIGNATURE_COUNT_MAX = 65_536;

@@ -4,7 +4,7 @@
 import { parseEnvelope } from '../../verifier/dsse.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { readSubmission } from '../../verifier/ledger/submission.ts';
-import { LruMap } from '../store/lru.ts';
+import { LruMap } from '../lru.ts';
 import { requireOpen, type MailboxView, type ProposalSubject } from './judge.ts';
 import type { StoredProposal } from './tables.ts';
 

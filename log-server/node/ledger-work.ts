@@ -32,7 +32,7 @@ import type {
 import { refusalOf } from '../ledger/ledger-application.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
-import { LruMap } from '../store/lru.ts';
+import { LruMap } from '../lru.ts';
 import type { ArtifactFetcher, Holder } from './artifact-fetcher.ts';
 import type { Lane } from './lane.ts';
 

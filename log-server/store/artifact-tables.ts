@@ -4,7 +4,7 @@ import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import { canonicalJson, parseCanonicalJson, type JsonObject } from '../../verifier/json.ts';
 import type { ArtifactFacts } from './artifact-store.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { LruMap } from './lru.ts';
+import { LruMap } from '../lru.ts';
 
 /** A manifest comes from a package.json, whose size is bounded where it is read. */
 const MANIFEST_LENGTH_MAX: number = 16 * 1024 * 1024;

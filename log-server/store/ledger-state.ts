@@ -24,7 +24,7 @@ import { parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
 import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type { Header } from '../consensus/types.ts';
 import { DamagedStoreError, intact } from './damage.ts';
-import { LruMap } from './lru.ts';
+import { LruMap } from '../lru.ts';
 import type { Tables } from './tables.ts';
 import { checkTail } from './tail-check.ts';
 

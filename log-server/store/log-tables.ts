@@ -9,7 +9,7 @@ import { rangeNodes, rangeRoot } from '../../verifier/merkle/ranges.ts';
 import { TILE_HEIGHT, TILE_WIDTH, formatBundle, sliceOfNode } from '../../verifier/merkle/tile.ts';
 import { DamagedStoreError } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { LruMap } from './lru.ts';
+import { LruMap } from '../lru.ts';
 import { isEdgeTile, leafHashOf, perfectRoots } from './tile-check.ts';
 
 /**

@@ -7,7 +7,7 @@ import type { MapNodes, MapUpdate } from '../../verifier/map/trie.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { LruMap } from './lru.ts';
+import { LruMap } from '../lru.ts';
 
 /** Nodes kept in memory, about 300 bytes each. The upper levels are read for every batch. */
 const NODE_CACHE_MAX = 32_000;

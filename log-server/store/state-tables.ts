@@ -6,7 +6,7 @@ import type { LedgerChanges, PackageChange } from '../../verifier/ledger/scratch
 import type { PackageActivity, VersionStatus } from '../../verifier/ledger/view.ts';
 import type { PackageRecord, ReleaseRecord, ReleaseStatus } from '../../verifier/map/records.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { LruMap } from './lru.ts';
+import { LruMap } from '../lru.ts';
 
 /** Packages whose row is kept in memory, about 200 bytes each: a statement's rules ask for it five times. */
 const PACKAGE_CACHE_MAX = 4096;
