@@ -79,7 +79,7 @@ describe('questions to package managers', { skip: process.platform === 'win32' }
   });
 
   it('about the registry are asked in a private folder that is gone afterwards', async () => {
-    const asked = await context('npm', 'https://one.example/');
+    const asked = await context('npm', 'registry=https://one.example/');
     const { registryOf } = await readRegistries(asked, folder, undefined);
     assert.equal(registryOf('a'), 'https://one.example/');
     const [cwd = '', , , words, ...files] = await noted('npm');

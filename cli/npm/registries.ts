@@ -46,10 +46,14 @@ export async function readRegistries(
     // Without variables: nothing of the user's environment goes where a project points.
     readLines(join(project, '.npmrc'), {}),
   ]);
-  // The user's own word goes first, the other way round than in npm: a project that says where the user's
-  // `@acme` lives could have what an exception for `@acme/*` allows come from a stranger.
-  const settings = new Map([...own, ...user]);
-  const fallback = named ?? settings.get('registry') ?? (await npmDefault(context));
+  const nearer = new Map([...user, ...registriesIn(env)]);
+  const { registry, globalPath } = await askNpm(context, named ?? nearer.get('registry'));
+  const global =
+    globalPath === undefined ? new Map<string, string>() : await readLines(globalPath, env);
+  // The project's word goes last, the other way round than in npm: a project that says where the user's `@acme`
+  // lives could have what an exception for `@acme/*` allows come from a stranger.
+  const settings = new Map([...own, ...global, ...nearer]);
+  const fallback = named ?? settings.get('registry') ?? registry;
   const tokens = [...user].flatMap(([key, value]) => readToken(key, value));
   return {
     registryOf: (name) => {
@@ -61,15 +65,47 @@ export async function readRegistries(
   };
 }
 
-// What npm itself falls back to. It looks in the folders above for one that has this folder as a workspace.
-async function npmDefault(context: Context): Promise<string> {
+/** What the environment says of registries, read as npm reads it. */
+function registriesIn(env: Context['env']): ReadonlyMap<string, string> {
+  const found = new Map<string, string>();
+  for (const [name, value] of Object.entries(env)) {
+    const [, rest] = /^npm_config_(.+)$/i.exec(name) ?? [];
+    if (rest === undefined || value === undefined || value === '') continue;
+    const key = rest.toLowerCase().replaceAll(/(?!^)_/g, '-');
+    if (/^(?:@[^:]+:)?registry$/.test(key)) found.set(key, value);
+  }
+  return found;
+}
+
+/** Variables that say where npm's file for the whole machine is. */
+const GLOBAL_PLACES = /^npm_config_(?:globalconfig|prefix)$/i;
+
+// What npm itself falls back to, and its file for the whole machine, which nobody else knows the place of. It looks
+// in the folders above for one that has this folder as a workspace.
+async function askNpm(
+  context: Context,
+  known: string | undefined,
+): Promise<{ readonly registry: string; readonly globalPath: string | undefined }> {
   const { HOME = '' } = context.env;
-  const args = ['config', 'get', 'registry', '--no-workspaces'];
-  const result = await inPrivateFolder(async (cwd) => {
-    return await runChild('npm', args, { cwd, context, env: { HOME } });
-  });
-  if (result.code !== 0) throw npmFailed('npm config get registry', result);
-  return result.stdout.trim();
+  const places = Object.entries(context.env).flatMap(([name, value]) =>
+    GLOBAL_PLACES.test(name) && value !== undefined ? [[name, value] as const] : [],
+  );
+  const env = { ...Object.fromEntries(places), HOME };
+  const args = ['config', 'get', 'registry', 'globalconfig', '--no-workspaces'];
+  try {
+    const result = await inPrivateFolder(async (cwd) => {
+      return await runChild('npm', args, { cwd, context, env });
+    });
+    if (result.code !== 0) throw npmFailed('npm config get registry', result);
+    const [, registry] = /^registry=(.*)$/m.exec(result.stdout) ?? [];
+    const [, globalPath] = /^globalconfig=(.*)$/m.exec(result.stdout) ?? [];
+    if (registry === undefined) throw npmFailed('npm config get registry', result);
+    return { registry: registry.trim(), globalPath: globalPath?.trim() };
+  } catch (error) {
+    // Who has no npm has no settings of it for the whole machine.
+    if (known === undefined || !(error instanceof CliError)) throw error;
+    return { registry: known, globalPath: undefined };
+  }
 }
 
 function registryAddress(text: string): string {

@@ -1,7 +1,7 @@
 // What a policy allows without the log: from which registry it comes, with which token, and how far it is
 // checked all the same.
 import assert from 'node:assert/strict';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,8 +11,27 @@ import { FakeLog, type Outcome } from '../../fixtures/fake-log.ts';
 import { makeTarball } from '../../fixtures/tarballs/generator.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
+import type { Context } from '../context.ts';
+import { readRegistries } from '../npm/registries.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { sha512 } from '../../verifier/node/sha512.ts';
+
+type Words = Readonly<Record<string, string>>;
+
+function contextOf(cwd: string): Omit<Context, 'env'> {
+  return {
+    cwd,
+    terminal: {
+      writeOut: () => undefined,
+      writeErr: () => undefined,
+      outIsTty: false,
+      errIsTty: false,
+      ask: undefined,
+    },
+    nowMs: Date.now,
+    signal: new AbortController().signal,
+  };
+}
 
 /** What a visitor asked for, and the token that came along. */
 interface Visit {
@@ -277,6 +296,64 @@ describe('packages that a policy allows without the log', () => {
       assert.equal(code, EXIT.verified, stderr);
       assert.equal(registry.visits.length, 2, 'the registry of the user is asked');
       assert.deepEqual(elsewhere.visits, []);
+    });
+
+    // In npm the project's word would go before the file for the whole machine.
+    const words: readonly (readonly [string, (home: string, url: string) => Promise<Words>])[] = [
+      [
+        'environment',
+        async (_home, url) => await Promise.resolve({ 'npm_config_@acme:registry': url }),
+      ],
+      [
+        'file for the whole machine',
+        async (home, url) => {
+          await writeFile(join(home, 'global.npmrc'), `@acme:registry=${url}/\n`);
+          return { npm_config_globalconfig: join(home, 'global.npmrc') };
+        },
+      ],
+      [
+        'file for the whole machine, below the prefix',
+        async (home, url) => {
+          await mkdir(join(home, 'prefix', 'etc'), { recursive: true });
+          await writeFile(join(home, 'prefix', 'etc', 'npmrc'), `@acme:registry=${url}/\n`);
+          return { NPM_CONFIG_PREFIX: join(home, 'prefix') };
+        },
+      ],
+    ];
+    for (const [what, say] of words) {
+      it(`and packages stay where the user's ${what} says`, async () => {
+        await writeFile(join(fake.project, '.npmrc'), `@acme:registry=${elsewhere.url}/\n`);
+        for (const each of [registry, elsewhere]) each.offer('@acme/secret', { '1.0.0': one });
+        const env = await say(fake.home, registry.url);
+        const script = "fetch(process.env.npm_config_registry + '@acme%2fsecret')";
+        const argv = ['proxy', '--upstream', elsewhere.url, '--', process.execPath, '-e', script];
+        const { code, stderr } = await fake.run(argv, { env });
+        await stopped();
+        assert.equal(code, EXIT.verified, stderr);
+        assert.equal(registry.visits.length, 1, 'the registry of the user is asked');
+        assert.deepEqual(elsewhere.visits, []);
+      });
+    }
+
+    it('of the default registry: the environment, then the user, then the machine, then the project', async () => {
+      const file = (name: string, who: string): Promise<void> =>
+        writeFile(join(fake.home, name), `registry=https://${who}.example/\n`);
+      await stopped();
+      await writeFile(join(fake.project, '.npmrc'), 'registry=https://project.example/\n');
+      const { PATH } = process.env;
+      const env: Record<string, string | undefined> = { PATH, HOME: fake.home };
+      const registryFor = async (): Promise<string> => {
+        const context = { ...contextOf(fake.home), env };
+        return (await readRegistries(context, fake.project, undefined)).registryOf('a');
+      };
+      assert.equal(await registryFor(), 'https://project.example/');
+      await file('global.npmrc', 'machine');
+      env['npm_config_globalconfig'] = join(fake.home, 'global.npmrc');
+      assert.equal(await registryFor(), 'https://machine.example/');
+      await file('.npmrc', 'user');
+      assert.equal(await registryFor(), 'https://user.example/');
+      env['NPM_CONFIG_REGISTRY'] = 'https://environment.example';
+      assert.equal(await registryFor(), 'https://environment.example/');
     });
 
     const places: readonly (readonly [string, string])[] = [
