@@ -679,6 +679,22 @@ describe('POST /v1/artifacts', () => {
     );
   });
 
+  it('gives parcels of every size, one after the other', async () => {
+    const url = `http://${HOST}:${server.port}/v1/artifacts`;
+    // The length of one answer must not become that of the next: nothing of a parcel would be read then.
+    for (const count of [1, 40, 2, 7]) {
+      const bodies = Array.from({ length: count }, (_, i) => Buffer.from(`body ${count} ${i}`));
+      const asked = bodies.map((bytes) => createHash('sha512').update(bytes).digest());
+      for (const [i, bytes] of bodies.entries()) held.set(asked[i]?.toString('hex') ?? '', bytes);
+      const answer = await fetch(url, { method: 'POST', body: Buffer.concat(asked) });
+      const found = parseParcel(new Uint8Array(await answer.arrayBuffer()), count);
+      assert.deepEqual(
+        found?.map((item) => (typeof item === 'string' ? item : Buffer.from(item).toString())),
+        bodies.map(String),
+      );
+    }
+  });
+
   it('refuses what are no digests', async () => {
     const answer = await call('POST', '/v1/artifacts', 'abc');
     assert.equal(answer.status, 400);

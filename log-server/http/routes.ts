@@ -39,7 +39,8 @@ export function json(value: unknown, status = 200, headers: Record<string, strin
 
 /** Bytes with their headers. */
 export function bytes(body: Uint8Array, headers: Record<string, string>): Response {
-  return new Response(body as Uint8Array<ArrayBuffer>, { headers });
+  // A copy: the server adds the length to the very object.
+  return new Response(body as Uint8Array<ArrayBuffer>, { headers: { ...headers } });
 }
 
 /** Content that is read in pieces while it is sent. */
