@@ -320,10 +320,16 @@ describe('verify: lock, log and bytes are bound together', () => {
     it(`refuses a lockfile that ${why}`, async () => {
       await npmProject({ ...honest(), ...packages() });
       if (root !== undefined) await write({ 'package.json': root });
-      const report = await verify();
-      assert.equal(report.exit.code, EXIT.policy, JSON.stringify(report, null, 1));
-      assert.equal(report.exit.reason, 'BP6007');
-      assert.equal(row(report, id ?? 'evil@1.0.0').verdict, 'rejected');
+      const path = join(fake.project, 'package-lock.json');
+      const text = await readFile(path, 'utf8');
+      // The second is one line long, so that a line is no place of an entry.
+      for (const spelling of [text, JSON.stringify(JSON.parse(text))]) {
+        await writeFile(path, spelling);
+        const report = await verify();
+        assert.equal(report.exit.code, EXIT.policy, JSON.stringify(report, null, 1));
+        assert.equal(report.exit.reason, 'BP6007');
+        assert.equal(row(report, id ?? 'evil@1.0.0').verdict, 'rejected');
+      }
     });
   }
 

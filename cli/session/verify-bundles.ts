@@ -43,19 +43,24 @@ export function proveBundles(
   return { bundled, problems };
 }
 
-/** The verification with the entries refused that are not what they are called. */
+/**
+ * The verification with the entries refused that are not what they are called.
+ *
+ * @param verification its rows stand in the order of the entries; more may follow
+ */
 export function withBundleProblems(
   verification: Verification,
   { entries, file }: Lockfile,
   problems: ReadonlyMap<string, string>,
 ): Verification {
   if (problems.size === 0) return verification;
-  const byPlace = new Map(entries.map((entry) => [`${entry.name} ${entry.line ?? ''}`, entry]));
   let rejected = 0;
-  const subjects = verification.subjects.map((subject): SubjectReport => {
-    const entry = byPlace.get(`${subject.name} ${subject.location?.line ?? ''}`);
+  // By their order alone: a lockfile on one line gives all entries of one name the same place.
+  const subjects = verification.subjects.map((subject, i): SubjectReport => {
+    const entry = entries[i];
     const problem = entry === undefined ? undefined : problems.get(entry.key);
     if (entry === undefined || problem === undefined) return subject;
+    assert(subject.name === entry.name, 'rows stand in the order of the entries');
     rejected++;
     const place = `${file}${entry.line === null ? '' : `:${entry.line}`}  ${entry.key}`;
     const found = diagnostic('BP6006', `${entry.name}@${entry.version ?? '?'}: ${problem}`, {
