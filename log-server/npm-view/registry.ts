@@ -3,8 +3,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { parseEntry } from '../../verifier/entry.ts';
 import { assert } from '../../verifier/errors.ts';
 import { parseRelease } from '../../verifier/statements/release.ts';
-import type { PublicStore } from '../http/face.ts';
-import type { PackageRow } from '../store/store.ts';
+import type { PackageRow, Store } from '../store/store.ts';
 import type { LoggedRelease, PackageReleases } from '../../verifier/npm/packument.ts';
 
 /** Most versions in one packument: npm's largest have a few thousand. The newest are kept. */
@@ -15,7 +14,7 @@ const RELEASES_PER_TURN = 32;
 
 /** The active releases of a package as its records give them; `undefined` when it has none. */
 export async function readPackage(
-  store: Pick<PublicStore, 'entry'>,
+  store: Pick<Store, 'entry'>,
   row: PackageRow,
 ): Promise<PackageReleases | undefined> {
   const { name } = row;
@@ -33,7 +32,7 @@ export async function readPackage(
 
 /** The release in a leaf. */
 export async function readRelease(
-  store: Pick<PublicStore, 'entry'>,
+  store: Pick<Store, 'entry'>,
   name: string,
   version: string,
   index: number,
@@ -51,7 +50,7 @@ export async function readRelease(
 
 /** Digest of a version's tarball; `undefined` when it is unknown or revoked. */
 export async function readTarballDigest(
-  store: PublicStore,
+  store: Pick<Store, 'entry' | 'release'>,
   name: string,
   version: string,
 ): Promise<string | undefined> {
