@@ -66,6 +66,19 @@ describe('runSeed', () => {
     }
   });
 
+  for (const ledger of ['toy', 'real'] as const) {
+    it(`leaves out of proposals what followers were sent ahead, with the ${ledger} ledger`, async () => {
+      const wishes: Wishes = { seed: 1, members: 4, family: 'crowded', ledger };
+      const { violation, prefetched, arrived } = await runSeed(wishes);
+      assert.equal(violation, undefined, violation?.message);
+      // Three followers; what comes too late or out of order is asked for, which is less than half.
+      assert.ok(prefetched > 200, `${prefetched} entries`);
+      const [proposals = 0, bodies = 0] = [arrived.get('pre-prepare'), arrived.get('body')];
+      assert.ok(2 * bodies < proposals, `${bodies} bodies for ${proposals} proposals`);
+      assert.ok((arrived.get('prefetch') ?? 0) <= 2 * proposals, 'parts, not a message per request');
+    });
+  }
+
   // What went wrong once, and by what.
   const red: readonly (readonly [string, Wishes])[] = [
     ['a place that an invalid request took in a batch counted as room', { seed: 20111 }],

@@ -1,5 +1,6 @@
 // One run: a time of faults, then an end of all faults but the traitors, and the demand that everything
 // comes to its end (I13). The same seed always gives the same run (I15).
+import type { Message } from '../consensus/types.ts';
 import { without } from './faults.ts';
 import { lackedProof } from './evidence-checker.ts';
 import { Nemesis } from './nemesis.ts';
@@ -20,6 +21,9 @@ export interface RunResult {
   readonly fingerprint: string;
   readonly lines: readonly string[];
   readonly messages: number;
+  readonly arrived: ReadonlyMap<Message['kind'], number>;
+  /** Entries of proposals that correct followers had been sent ahead; of processes that still run. */
+  readonly prefetched: number;
   readonly commits: number;
   readonly height: number;
   readonly viewChanges: number;
@@ -74,6 +78,11 @@ export async function runWorld(
     fingerprint: world.trace.fingerprint,
     lines: world.trace.lines,
     messages: world.messages,
+    arrived: world.arrived,
+    prefetched: world.correct.reduce(
+      (sum, { replica }) => sum + (replica?.summary.prefetched.used ?? 0),
+      0,
+    ),
     commits: counters.commits,
     height: world.monitor.log.height,
     viewChanges: counters.viewChanges,

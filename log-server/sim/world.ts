@@ -63,6 +63,8 @@ export class World implements Surroundings, Stage {
   /** For machines: delays of disks and applications, what survives a crash. */
   readonly random: Random;
   messages = 0;
+  /** Messages that arrived, by kind. */
+  readonly arrived: Map<Message['kind'], number> = new Map();
   /** Takes messages off the wire, for scripts that decide about each of them. */
   interceptor: ((sending: Sending) => boolean) | undefined;
   #now = 0;
@@ -202,6 +204,7 @@ export class World implements Surroundings, Stage {
     const [source, goal] = [from.node.index, target.node.index];
     this.after(delay, () => {
       this.messages += 1;
+      this.arrived.set(message.kind, (this.arrived.get(message.kind) ?? 0) + 1);
       this.trace.mix(this.#now * 4096 + source * 256 + goal * 16 + MESSAGE_CODES[message.kind]);
       this.trace.note(
         this.#now,
