@@ -165,4 +165,33 @@ describe('proxy', () => {
       await fake.stop();
     }
   });
+
+  // pnpm and Yarn 1 look for it in the project, whatever package asks.
+  it('offers no version that asks for something by a path, and says so', async () => {
+    const fake = await FakeLog.start();
+    try {
+      const asksFor = (range: string): object => ({ packageJson: { dependencies: { x: range } } });
+      await fake.publish({ name: 'carrier', version: '1.0.0' });
+      for (const [at, range] of ['file:evil.tgz', './evil', 'evil.tar.gz', 'link:../x'].entries()) {
+        await fake.publish({ name: 'carrier', version: `1.1.${at}`, ...asksFor(range) });
+      }
+      await writeFile(join(fake.project, 'package.json'), asks({}));
+      const look = `fetch(process.env.npm_config_registry + 'carrier').then(async (answer) => {
+        console.log('versions', Object.keys((await answer.json()).versions).join(' '));
+      })`;
+      const { code, stdout, stderr } = await fake.run([
+        'proxy',
+        '--',
+        process.execPath,
+        '-e',
+        look,
+      ]);
+      assert.equal(code, EXIT.verified, stdout + stderr);
+      assert.match(stderr, /versions 1\.0\.0\n/);
+      assert.match(stdout + stderr, /BP6014[^]*carrier: 4 versions are not offered/);
+      assert.match(stdout + stderr, /1\.1\.0 +BP6006[^]*"file:evil\.tgz"/);
+    } finally {
+      await fake.stop();
+    }
+  });
 });

@@ -27,6 +27,12 @@ export interface LocalArchive {
 
 /** By what all of them tell an archive from a folder. Addresses have to pass the proxy. */
 const ARCHIVE = /^(?!.*:\/\/).*\.(?:tgz|tar|tar\.gz)$/is;
+
+/** Whether a range is an archive on this machine. */
+export function isArchive(range: string): boolean {
+  return ARCHIVE.test(range);
+}
+
 // A path in a lockfile, wherever it stands: behind it come quotes, a hash, or what Yarn notes of it.
 const ARCHIVE_IN_LOCK =
   /(?:^|[\s"'[(])([^\s"'`,{}[\]()]+?\.(?:tgz|tar\.gz|tar))(?=[\s"'`,{}[\]()#?:]|$)/gim;
@@ -70,7 +76,7 @@ export async function findLocalArchives(
 ): Promise<readonly LocalArchive[]> {
   const [program = '', ...words] = command;
   const isManager = MANAGERS.has(basename(program).replace(/\.(?:cmd|exe|[cm]?js)$/i, ''));
-  const typed = isManager ? words.filter((word) => ARCHIVE.test(word)) : [];
+  const typed = isManager ? words.filter((word) => isArchive(word)) : [];
   const asked = await inManifests(project);
   const names = new Map(asked.map(({ name, text }) => [basename(text), name]));
   // Some lockfiles have the path alone: what asks for it has the name.
@@ -123,7 +129,7 @@ function collect(
   depth: number,
 ): void {
   if (typeof value === 'string') {
-    if (ARCHIVE.test(value)) found.push({ name, text: value, place });
+    if (isArchive(value)) found.push({ name, text: value, place });
     return;
   }
   if (depth > DEPTH_MAX) return;
