@@ -2,6 +2,7 @@
 // is thrown gets past here, and with --json every exit has its document.
 import { CommanderError } from 'commander';
 
+import { Budget } from './budget.ts';
 import type { Context, Globals, Invocation, Terminal } from './context.ts';
 import { applyEnvironment, commandTree } from './environment.ts';
 import { fallbackGlobals, guessFormat, readGlobals } from './globals.ts';
@@ -15,14 +16,8 @@ import { buildProgram } from './program/program.ts';
 type Environment = Readonly<Record<string, string | undefined>>;
 type Action = (invocation: Invocation) => Promise<Report>;
 
-/** The longest that a timer of Node can be set to: 24 days. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
-
 /** Words with which somebody may ask for help: it has more to say than a run needs to load. */
 const HELP_WORDS: ReadonlySet<string> = new Set(['help', '--help', '-h']);
-
-/** What is left for a command to clean up after its time is spent. */
-const GRACE_MS = 3_000;
 
 interface Chosen {
   readonly command: string;
@@ -123,7 +118,7 @@ async function execute(
   const isTty = surroundings.terminal.errIsTty;
   const mode = chooseProgress({ flag: globals.progress, quiet: globals.quiet, isTty, env });
   const progress = new Progress(mode, surroundings.terminal);
-  const terminal = behindProgress(surroundings.terminal, progress);
+  const terminal = budget.askingFreely(behindProgress(surroundings.terminal, progress));
   const stream =
     globals.format === 'ndjson'
       ? await openStream(command, globals, terminal, facts, nowMs)
@@ -177,58 +172,6 @@ async function openStream(
     lastMs = nowMs();
     writeOut(ndjsonProgress(text, count));
   };
-}
-
-// One wall clock for everything, and signals, as one AbortSignal.
-class Budget {
-  readonly #abort = new AbortController();
-  readonly #timer: NodeJS.Timeout | undefined;
-  readonly #onInterrupt = (): void => this.#stop(EXIT.interrupted);
-  readonly #onTerminate = (): void => this.#stop(EXIT.terminated);
-  isSpent = false;
-  signalExit: ExitCode | undefined;
-
-  constructor(timeoutMs: number) {
-    // A longer timer would ring at once, and nobody waits that long for a command that ends.
-    if (timeoutMs <= TIMER_MS_MAX) {
-      this.#timer = setTimeout(() => {
-        this.isSpent = true;
-        this.#abort.abort();
-      }, timeoutMs);
-    }
-    process.once('SIGINT', this.#onInterrupt);
-    process.once('SIGTERM', this.#onTerminate);
-  }
-
-  get signal(): AbortSignal {
-    return this.#abort.signal;
-  }
-
-  #stop(code: ExitCode): void {
-    this.signalExit = code;
-    this.#abort.abort();
-  }
-
-  /** The result of `work`, or an error shortly after the time is spent even if it hangs. */
-  async bound<T>(work: Promise<T>): Promise<T> {
-    let grace: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      this.signal.addEventListener('abort', () => {
-        grace = setTimeout(() => reject(new Error('the time for the command is spent')), GRACE_MS);
-      });
-    });
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      clearTimeout(grace);
-    }
-  }
-
-  end(): void {
-    clearTimeout(this.#timer);
-    process.removeListener('SIGINT', this.#onInterrupt);
-    process.removeListener('SIGTERM', this.#onTerminate);
-  }
 }
 
 async function failed(
