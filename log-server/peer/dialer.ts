@@ -181,18 +181,25 @@ export class Dialer {
   }
 
   async #request(path: string, body: Uint8Array | string): Promise<Uint8Array> {
-    const response: Dispatcher.ResponseData = await this.#client.request({
-      path,
-      method: 'POST',
-      body,
-      // An overall bound beside undici's, which both restart with each chunk.
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
-    });
-    const answer = new Uint8Array(await response.body.arrayBuffer());
-    if (response.statusCode !== 200) {
-      throw new PeerRefusal(`status ${response.statusCode}: ${text(answer).slice(0, 200)}`);
+    // An overall bound beside undici's, which both restart with each chunk. Not `AbortSignal.timeout`, whose timer
+    // lives on for as long behind every frame that was answered at once.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), REQUEST_TIMEOUT_MS);
+    try {
+      const response: Dispatcher.ResponseData = await this.#client.request({
+        path,
+        method: 'POST',
+        body,
+        signal: late.signal,
+      });
+      const answer = new Uint8Array(await response.body.arrayBuffer());
+      if (response.statusCode !== 200) {
+        throw new PeerRefusal(`status ${response.statusCode}: ${text(answer).slice(0, 200)}`);
+      }
+      return answer;
+    } finally {
+      clearTimeout(timer);
     }
-    return answer;
   }
 }
 
