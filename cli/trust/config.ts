@@ -155,7 +155,7 @@ export function combineConfig({ project, user, baseline }: ConfigFiles): Config 
     if (project === undefined) return undefined;
     throw configError(`${path}: ${pin === undefined ? 'pin' : 'replicas'} is missing`);
   }
-  if (project !== undefined && !isAdmitted(pin, user)) {
+  if (project !== undefined && user !== undefined && !isAdmitted(pin, user)) {
     throw new CliError('BP6011', `${path}: pins a log that is not one of yours`, {
       details: [
         ['pinned', pin],
@@ -176,9 +176,9 @@ export function combineConfig({ project, user, baseline }: ConfigFiles): Config 
 
 // A user who names a log in whichever way has said whom to believe. Were `pin` a default only, a pull request
 // could replace the log by one of its author's.
-function isAdmitted(pin: string, user: ConfigFile | undefined): boolean {
-  const named = [...(user?.pins ?? []), ...(user?.pin === undefined ? [] : [user.pin])];
-  return (user?.pins === undefined && named.length === 0) || named.includes(pin);
+function isAdmitted(pin: string, user: ConfigFile): boolean {
+  const named = [...(user.pins ?? []), ...(user.pin === undefined ? [] : [user.pin])];
+  return (user.pins === undefined && named.length === 0) || named.includes(pin);
 }
 
 function combinePolicy({ project, user, baseline }: ConfigFiles): Policy {
