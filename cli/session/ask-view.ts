@@ -58,7 +58,8 @@ export interface ViewQuestion {
 
 /** A document of evidence that holds. */
 export interface CheckedEvidence {
-  readonly evidence: Evidence;
+  /** What it is compared with other answers by. */
+  readonly evidence: Pick<Evidence, 'checkpoint' | 'rosters'>;
   readonly verified: VerifiedEvidence;
 }
 

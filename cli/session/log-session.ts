@@ -10,6 +10,7 @@ import { equalBytes } from '../../verifier/bytes.ts';
 import { statementHash } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { assert, VerifyError } from '../../verifier/errors.ts';
+import { collectGarbage } from '../../verifier/node/garbage.ts';
 import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
 import { planRosterChain, type Roster } from '../../verifier/roster.ts';
 import { runPlan } from '../../verifier/signatures.ts';
@@ -34,6 +35,9 @@ import { unreachableMessage, type ReachRule } from './reach.ts';
 const CLOCK_SKEW_MAX_SECONDS = 60;
 // A replica that is well answers in milliseconds, on another continent in 300.
 const READY_WAIT_MS = 1_000;
+/** Evidence for some thousand packages. */
+const LARGE_DOCUMENT_BYTES = 3_000_000;
+
 // Another process of the same user may advance the trust state meanwhile; four in a row have to be
 // faster than us to get here.
 const ADVANCE_ATTEMPTS_MAX = 4;
@@ -251,7 +255,14 @@ export class LogSession {
       urls: this.config.replicas,
       note: (url, signal) => this.#glance(url, signal),
       evidence: (url, signal) => wholeAfter(this.replica(url).evidence(query, signal)),
-      check: (source) => wholeAfter(this.#checkDocument(source, subjects, trusted)),
+      check: async (source) => {
+        try {
+          return await wholeAfter(this.#checkDocument(source, subjects, trusted));
+        } finally {
+          // Several times as much was made of it, for good or in vain; the next one may be as large.
+          if (source.length > LARGE_DOCUMENT_BYTES) collectGarbage();
+        }
+      },
       subjects: subjects.length,
       sizeMin: trusted?.size ?? 0,
       rule: this.#reach,
@@ -272,7 +283,9 @@ export class LogSession {
     const remembered = await this.#releases?.read();
     const verified = await this.#check(evidence, subjects, trusted, remembered);
     const { outdated } = verified;
-    if (outdated.length === 0) return { evidence, verified };
+    // Its entries have been read, and must not stay until everything is over.
+    const { checkpoint, rosters } = evidence;
+    if (outdated.length === 0) return { evidence: { checkpoint, rosters }, verified };
     await this.#releases?.forget(outdated);
     throw new AskedWrongError(`${outdated.length} releases have changed`);
   }

@@ -1,9 +1,8 @@
 // Gives memory back when there is nothing to do. After a burst, V8 keeps the pages of its young generation
 // (tens of megabytes), caches keep what came in last, and threads wait for signatures that don't come; a
 // replica of a quiet log would hold all of that for ever.
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 
+import { collectGarbage } from '../../verifier/node/garbage.ts';
 import type { Log } from '../log.ts';
 
 /** How often it looks, milliseconds. A pause as long as this is no rest from anything. */
@@ -96,15 +95,4 @@ export class Rest {
       this.#isResting = false;
     }
   }
-}
-
-let collector: (() => void) | undefined;
-
-function collectGarbage(): void {
-  if (collector === undefined) {
-    // Without a flag on the command line, which operators would have to know of.
-    setFlagsFromString('--expose-gc');
-    collector = runInNewContext('gc') as () => void;
-  }
-  collector();
 }
