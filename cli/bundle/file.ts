@@ -1,21 +1,42 @@
 // Bundles as files: evidence documents that were saved.
-import { readFile, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 
-import { EVIDENCE_BYTES_MAX } from '../../verifier/evidence/format.ts';
+import { VerifyError } from '../../verifier/errors.ts';
+import {
+  EVIDENCE_BYTES_MAX,
+  parseEvidence,
+  type Evidence,
+} from '../../verifier/evidence/format.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { publicCode } from '../output/diagnose.ts';
+import { readIfThere } from '../read-file.ts';
 
 /** The bytes of a bundle. @throws {CliError} BP9004 */
 export async function readBundle({ cwd }: Context, file: string): Promise<Uint8Array> {
   const path = resolve(cwd, file);
+  const bytes = await readIfThere(path, EVIDENCE_BYTES_MAX);
+  if (bytes === undefined) throw new CliError('BP9004', `${path}: no such file or folder`);
+  return new Uint8Array(bytes);
+}
+
+/**
+ * What a bundle holds, unverified.
+ *
+ * @throws {CliError} with the code of the refusal, and the file that it is about
+ */
+export function parseBundle(source: Uint8Array, file: string): Evidence {
   try {
-    const { size } = await stat(path);
-    if (size > EVIDENCE_BYTES_MAX) throw new CliError('BP9004', `${path}: too large`);
-    return new Uint8Array(await readFile(path));
+    return parseEvidence(source);
   } catch (error) {
-    if (error instanceof CliError) throw error;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
+    if (!(error instanceof VerifyError)) throw error;
+    throw new CliError(
+      publicCode(error.code),
+      `${file} is no bundle of evidence: ${error.message}`,
+      {
+        hints: ['bftpkg bundle create writes one'],
+        cause: error,
+      },
+    );
   }
 }

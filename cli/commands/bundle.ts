@@ -4,11 +4,11 @@ import { resolve } from 'node:path';
 import { parseCheckpoint } from '../../verifier/checkpoint.ts';
 import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
-import { formatEvidence, parseEvidence, type Evidence } from '../../verifier/evidence/format.ts';
+import { formatEvidence, type Evidence } from '../../verifier/evidence/format.ts';
 import { subjectId } from '../../verifier/evidence/subject.ts';
 import { parseNote } from '../../verifier/note.ts';
 import { shownSubjects } from '../bundle/contents.ts';
-import { readBundle } from '../bundle/file.ts';
+import { parseBundle, readBundle } from '../bundle/file.ts';
 import { mergeEvidence } from '../bundle/merge.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
@@ -49,7 +49,7 @@ export async function bundleVerify(
   options: BundleOptions,
 ): Promise<Report> {
   const source = await readBundle(invocation.context, file);
-  const releases = shownSubjects(parseEvidence(source)).flatMap((subject) =>
+  const releases = shownSubjects(parseBundle(source, file)).flatMap((subject) =>
     subject.kind === 'release' ? [subject] : [],
   );
   if (releases.length === 0) {
@@ -72,7 +72,7 @@ export async function bundleVerify(
 /** `bundle inspect <file>`: what the file claims to be. Nothing of it is verified. */
 export async function bundleInspect({ context }: Invocation, file: string): Promise<Report> {
   const source = await readBundle(context, file);
-  const evidence = parseEvidence(source);
+  const evidence = parseBundle(source, file);
   const note = parseNote(evidence.checkpoint);
   const { origin, size, root } = parseCheckpoint(note.text);
   const subjects = shownSubjects(evidence);
@@ -136,7 +136,7 @@ interface Checked {
 
 // Verified before and after: a merge of something false would only fail later, and nobody would know why.
 async function check(session: LogSession, source: Uint8Array, file: string): Promise<Checked> {
-  const evidence = parseEvidence(source);
+  const evidence = parseBundle(source, file);
   const subjects = shownSubjects(evidence);
   if (subjects.length === 0) throw new CliError('BP9001', `${file}: it shows nothing`);
   const verified = await verifyInParts(subjects, (part) => session.verifyBundle(source, part));

@@ -61,6 +61,12 @@ describe('the first steps', () => {
       2,
       /bftpkg-monitor\/v1.*\n\s+next\s+bftpkg explain monitor/,
     ],
+    [
+      'a bundle that is none',
+      ['bundle', 'verify', 'few.json'],
+      17,
+      /few\.json is no bundle of evidence: .*\n\s+next\s+bftpkg bundle create/,
+    ],
     ['a cache with nothing in it', ['cache', 'info'], 0, /0 files, 0 KiB/],
   ];
   for (const [why, argv, code, said] of cases) {
