@@ -12,6 +12,7 @@ import { cannotStart } from '../system-reasons.ts';
 import { fromProxy } from '../managers/lock-addresses.ts';
 import { forgetRegistry } from '../managers/memory.ts';
 import type { ManagerKind } from '../managers/manager.ts';
+import { requireTriedPlatform } from '../npm/platforms.ts';
 import { readRegistries } from '../npm/registries.ts';
 import {
   diagnostic,
@@ -51,6 +52,7 @@ export async function proxy(
   command: readonly string[],
   options: ProxyOptions,
 ): Promise<Report> {
+  requireTriedPlatform('bftpkg proxy');
   const port = readPort(options.port);
   const { upstream } = options;
   const { project } = invocation.globals;

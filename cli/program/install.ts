@@ -2,6 +2,7 @@
 import { Command, Option } from 'commander';
 
 import type { InstallOptions } from '../commands/install-verified.ts';
+import { requireTriedPlatform } from '../npm/platforms.ts';
 import type { Run } from './run.ts';
 
 // A thousand packages take seconds, their install scripts may compile for minutes.
@@ -35,6 +36,7 @@ export function addInstall(program: Command, run: Run): void {
           const { installInto } = await import('../commands/install-into.ts');
           return await installInto(invocation, packages, options.into);
         }
+        requireTriedPlatform('bftpkg install');
         if (options.with !== undefined) {
           const { installWith } = await import('../commands/install-with.ts');
           return await installWith(invocation, options.with, packages, options);
@@ -57,6 +59,7 @@ export function addInstall(program: Command, run: Run): void {
     run(
       'update',
       async (invocation) => {
+        requireTriedPlatform('bftpkg update');
         const { updateNamed } = await import('../commands/install-named.ts');
         return await updateNamed(invocation, packages, options);
       },
@@ -69,6 +72,7 @@ export function addInstall(program: Command, run: Run): void {
     run(
       'ci',
       async (invocation) => {
+        requireTriedPlatform('bftpkg ci');
         const { installLocked } = await import('../commands/install.ts');
         return await installLocked(invocation, 'ci', options);
       },
