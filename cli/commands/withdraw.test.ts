@@ -13,6 +13,7 @@ interface Json {
     readonly status?: string;
     readonly index?: number;
     readonly statement?: string;
+    readonly refused?: readonly { readonly code: string }[];
   } | null;
   readonly diagnostics: readonly { readonly code: string; readonly message: string }[];
   readonly subjects?: readonly {
@@ -130,6 +131,36 @@ describe('revoke, yank, unyank', () => {
     assert.deepEqual([again.exit.code, again.result?.index], [0, first.result?.index]);
     assert.equal(again.result?.status, 'active');
     assert.equal(fake.log.size, size);
+  });
+
+  it('does not say that a release is verified which every client refuses', async () => {
+    const version = `1.${release++}.0`;
+    const bytes = makeTarball({ name: 'left-pad', version });
+    const file = join(fake.home, `left-pad-${version}.tgz`);
+    await writeFile(file, bytes);
+    const how = ['--expect-digest', integrityOf(bytes), '--no-post', '--out', 'release.json'];
+    const made = await run('release', 'prepare', file, '--key', 'alice', '--key', 'bob', ...how);
+    assert.equal(made.code, 0, made.stdout);
+    const first = json(await run('release', 'submit', 'release.json'));
+    assert.deepEqual([first.exit.code, first.result?.refused], [0, []]);
+    const why = ['--reason', 'malicious-code', '--text', 'stolen'];
+    assert.deepEqual(await exitOf('revoke', `left-pad@${version}`, ...why, ...BOTH), [0, null]);
+    // It is in the log for ever, and that is all that there is to say for it.
+    const again = json(await run('release', 'submit', 'release.json'));
+    assert.deepEqual([again.exit.code, again.result?.index], [0, first.result?.index]);
+    assert.deepEqual(
+      again.result?.refused?.map(({ code }) => code),
+      ['BP5001'],
+    );
+    assert.deepEqual(
+      again.diagnostics.map(({ code }) => code),
+      ['BP5001'],
+    );
+    const shown = await fake.run(['release', 'submit', 'release.json']);
+    assert.match(
+      shown.stdout,
+      /was in the log already: entry [0-9]+, .*\nclients refuse it all the same: .*malicious-code/,
+    );
   });
 
   it('shows the whole statement before it is signed', async () => {

@@ -108,20 +108,19 @@ async function readArtifacts(
   );
 }
 
-/** The subject whose evidence shows that a draft's statement is in the log. */
-function subjectOf(draft: Draft): Subject {
-  if (draft.statement.kind === 'maintainers') {
-    const { name } = parsePurl(draft.statement.set.package);
-    return { kind: 'package', name };
+/** The subjects whose evidence shows that a draft's statement is in the log, and what clients make of it. */
+function subjectsOf({ statement }: Draft): readonly Subject[] {
+  if (statement.kind === 'maintainers') {
+    return [{ kind: 'package', name: parsePurl(statement.set.package).name }];
   }
-  if (draft.statement.kind === 'withdrawal') {
-    const { withdrawal } = draft.statement;
+  if (statement.kind === 'withdrawal') {
+    const { withdrawal } = statement;
     const { name } = parsePurl(withdrawal.package);
-    return { kind: 'release', name, version: withdrawal.version };
+    return [{ kind: 'release', name, version: withdrawal.version }];
   }
-  const [first] = draft.statement.release.subjects;
-  if (first === undefined) throw new CliError('BP9004', 'the draft has no subject');
-  return { kind: 'release', name: first.name, version: first.version };
+  const { subjects } = statement.release;
+  if (subjects.length === 0) throw new CliError('BP9004', 'the draft has no subject');
+  return subjects.map(({ name, version }) => ({ kind: 'release', name, version }));
 }
 
 /** Whether the statement is in the log, by evidence. */
@@ -132,7 +131,7 @@ export async function findInLog(
   const statement = draftId(draft);
   let verified: Verified;
   try {
-    verified = await session.verify([subjectOf(draft)]);
+    verified = await session.verify(subjectsOf(draft));
   } catch (error) {
     if (error instanceof EmptyLogError) return undefined;
     throw error;
@@ -141,12 +140,13 @@ export async function findInLog(
     const index = indexInEvidence(verified, statement);
     return index === undefined ? undefined : { index, statement, verified };
   }
-  const [result] = verified.evidence.subjects;
-  if (result?.kind === 'verified' && result.release.statement === statement) {
-    return { index: result.release.index, statement, verified };
-  }
-  if (result?.kind === 'package' && result.package.setHash === statement) {
-    return { index: result.package.index, statement, verified };
+  for (const result of verified.evidence.subjects) {
+    if (result.kind === 'verified' && result.release.statement === statement) {
+      return { index: result.release.index, statement, verified };
+    }
+    if (result.kind === 'package' && result.package.setHash === statement) {
+      return { index: result.package.index, statement, verified };
+    }
   }
   return undefined;
 }
@@ -264,7 +264,7 @@ class Submission {
       if (entry.kind === 'commit' || statementHash(entry.envelope.payload) !== statement) {
         throw new VerifyError('ENTRY_MISMATCH', `entry ${index} is another statement`);
       }
-      const verified = await this.#session.verify([subjectOf(this.#draft)]);
+      const verified = await this.#session.verify(subjectsOf(this.#draft));
       return { index, statement, verified, already: true, failures: [] };
     } catch (error) {
       // A fork, or a quorum out of reach: what the session says is not this gateway's doing.
