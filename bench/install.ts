@@ -1,6 +1,7 @@
-// `npm run bench:install -- <folder>`: a project installed for real, by `bftpkg ci` and by plain `npm ci`,
-// both with cold caches, without install scripts, and from servers on this machine that have the same
-// bytes. The folder has package.json and package-lock.json; the tarballs come through npm from the
+// `npm run bench:install -- <folder>`: a project installed for real, by `bftpkg ci`, by `npm ci` inside of
+// `bftpkg proxy`, and by plain `npm ci`, all with cold caches, without install scripts, and from servers on this
+// machine that have the same bytes. Wall time, and CPU time of all processes of a run (of them alone: the
+// servers are another process), which says more on a machine that others use as well. The folder has package.json and package-lock.json; the tarballs come through npm from the
 // registry that it is configured with, once, before anything is timed.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -100,9 +101,10 @@ async function main(folder: string): Promise<void> {
     ];
     writeFileSync(program, lines.join('\n'));
 
-    const ours: number[] = [];
-    const plain: number[] = [];
-    const again: number[] = [];
+    const ours: Cost[] = [];
+    const plain: Cost[] = [];
+    const again: Cost[] = [];
+    const proxied: Cost[] = [];
     for (let round = 0; round < RUNS; round++) {
       prepare();
       const bftpkg = [process.execPath, program, 'ci', '--no-scripts'] as const;
@@ -112,13 +114,31 @@ async function main(folder: string): Promise<void> {
       prepare();
       const npm = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', `--registry=${url}/`];
       plain.push(await timed(['npm', ...npm], project, home));
+      prepare();
+      const inside = [
+        process.execPath,
+        program,
+        'proxy',
+        '--',
+        'npm',
+        'ci',
+        '--ignore-scripts',
+      ] as const;
+      proxied.push(await timed(inside, project, home));
     }
     const megabytes = packages.reduce((sum, { bytes }) => sum + bytes.length, 0) / 1e6;
+    const rows: readonly (readonly [string, readonly Cost[]])[] = [
+      ['npm ci, cold cache', plain],
+      ['bftpkg ci, cold cache', ours],
+      ['bftpkg ci, again', again],
+      ['bftpkg proxy -- npm ci', proxied],
+    ];
     const text = [
       `${packages.length} entries, ${megabytes.toFixed(1)} MB of tarballs for all platforms; medians of ${RUNS}`,
-      `npm ci, cold cache:     ${seconds(plain)}`,
-      `bftpkg ci, cold cache:  ${seconds(ours)}   ${(median(ours) / median(plain)).toFixed(2)} x`,
-      `bftpkg ci, again:       ${seconds(again)}   ${(median(again) / median(plain)).toFixed(2)} x`,
+      '',
+      '| | wall s | beside npm ci | CPU s | beside npm ci |',
+      '|---|--:|--:|--:|--:|',
+      ...rows.map(([name, costs]) => `| ${name} | ${figures(costs, plain)} |`),
     ];
     process.stdout.write(`${text.join('\n')}\n`);
   } finally {
@@ -142,21 +162,46 @@ function withSources(lock: string, url: string): string {
   return JSON.stringify(document, null, 2);
 }
 
-async function timed(
-  [program, ...args]: readonly [string, ...string[]],
-  cwd: string,
-  home: string,
-): Promise<number> {
-  const started = performance.now();
-  const env = { HOME: home, npm_config_cache: join(home, 'cache') };
-  const { code, stdout, stderr } = await run(program, args, { cwd, env, timeoutMs: 600_000 });
-  if (code !== 0) throw new Error(`${program} ended with ${code}: ${stdout.slice(-2000)}${stderr}`);
-  return performance.now() - started;
+/** Seconds of one run. */
+interface Cost {
+  readonly wall: number;
+  readonly cpu: number;
 }
 
-function seconds(times: readonly number[]): string {
-  const all = times.map((each) => (each / 1000).toFixed(1)).join(' ');
-  return `${(median(times) / 1000).toFixed(2)} s   (${all})`;
+// The shell's `times`: its second line is what its children took, with theirs.
+async function timed(
+  command: readonly [string, ...string[]],
+  cwd: string,
+  home: string,
+): Promise<Cost> {
+  const note = join(home, 'times');
+  const started = performance.now();
+  const env = { HOME: home, npm_config_cache: join(home, 'cache') };
+  const script = `"$@"; code=$?; times > "${note}"; exit $code`;
+  const args = ['-c', script, 'sh', ...command];
+  const { code, stdout, stderr } = await run('sh', args, { cwd, env, timeoutMs: 600_000 });
+  if (code !== 0) {
+    throw new Error(`${command.join(' ')} ended with ${code}: ${stdout.slice(-2000)}${stderr}`);
+  }
+  const wall = (performance.now() - started) / 1000;
+  const [, children = ''] = readFileSync(note, 'utf8').split('\n');
+  const parts = [...children.matchAll(/([0-9]+)m([0-9.]+)s/g)];
+  if (parts.length !== 2) throw new Error(`times: ${children}`);
+  const cpu = parts.reduce(
+    (sum, [, minutes, rest]) => sum + 60 * Number(minutes) + Number(rest),
+    0,
+  );
+  return { wall, cpu };
+}
+
+function figures(costs: readonly Cost[], beside: readonly Cost[]): string {
+  return (['wall', 'cpu'] as const)
+    .map((what) => {
+      const of = (all: readonly Cost[]): number => median(all.map((each) => each[what]));
+      const all = costs.map((each) => each[what].toFixed(1)).join(' ');
+      return `${of(costs).toFixed(2)} (${all}) | ${(of(costs) / of(beside)).toFixed(2)} x`;
+    })
+    .join(' | ');
 }
 
 const [folder] = process.argv.slice(2);
