@@ -137,13 +137,17 @@ type Choice =
 async function choose(
   invocation: Invocation,
   session: LogSession,
-  request: Omit<ResolveRequest, 'registry'>,
+  request: Omit<ResolveRequest, 'registry' | 'forward'>,
   wanted: readonly InstallSpec[],
 ): Promise<Choice> {
   const proxy = await openProxy(invocation, session, { tell: () => undefined });
   const { ledger, registry, server } = proxy;
   try {
-    const resolution = await resolveWith({ ...request, registry: server.registry });
+    const resolution = await resolveWith({
+      ...request,
+      registry: server.registry,
+      forward: server.forward,
+    });
     return { kind: 'chosen', resolution, notes: ledger.diagnostics(true) };
   } catch (error) {
     if (!(error instanceof CliError) || error.diagnostic.code !== 'BP7004') throw error;

@@ -1,7 +1,9 @@
 // `install` and `ci` with the user's real npm: what ends up in the project, and above all what doesn't.
 import assert from 'node:assert/strict';
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { delimiter, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog, type FakeReplica, type Outcome } from '../../fixtures/fake-log.ts';
@@ -9,6 +11,8 @@ import { makeTarball } from '../../fixtures/tarballs/generator.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { exists } from '../npm/lockfile.ts';
 import { EXIT } from '../output/exit-codes.ts';
+
+const noShell = process.platform === 'win32';
 
 let fake: FakeLog;
 let alpha: Uint8Array;
@@ -245,6 +249,49 @@ describe('ci', () => {
     const { code, stdout, stderr } = await fake.run(['ci']);
     assert.equal(code, EXIT.verified, stdout + stderr);
     assert.match(await installedMain('alpha'), /alpha@1\.0\.0/);
+  });
+
+  // Such a one has no flags against it, and would fetch before anything is judged.
+  it('has npm before 11.10 fetch no address of a project', { skip: noShell }, async () => {
+    const visits: string[] = [];
+    const other = createServer((request, response) => {
+      visits.push(request.url ?? '');
+      response.end(Buffer.from(makeTarball({ name: 'x', version: '1.0.0' })));
+    });
+    await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+    const url = `http://127.0.0.1:${(other.address() as AddressInfo).port}/x.tgz`;
+    try {
+      const bin = join(fake.home, 'old-npm');
+      await mkdir(bin, { recursive: true });
+      const real = process.env['PATH'] ?? '';
+      const lines = [
+        '#!/bin/sh',
+        'if [ "$1" = --version ]; then echo 10.9.9; exit; fi',
+        `echo "$*" >> '${bin}/words'`,
+        `PATH='${real}' exec npm "$@"`,
+      ];
+      await writeFile(join(bin, 'npm'), `${lines.join('\n')}\n`, { mode: 0o755 });
+      const env = { PATH: `${bin}${delimiter}${real}` };
+      const path = join(fake.project, 'package.json');
+      await writeFile(path, JSON.stringify({ name: 'app', version: '1.0.0' }));
+      const honest = await fake.run(['install', 'alpha'], { env });
+      assert.equal(honest.code, EXIT.verified, honest.stdout + honest.stderr);
+      const words = await readFile(join(bin, 'words'), 'utf8');
+      assert.match(words, /--proxy=http:\/\/127\.0\.0\.1:[0-9]+ --https-proxy=http/);
+      assert.match(words, /--noproxy=nobody\.invalid/);
+
+      const before = await readFile(path, 'utf8');
+      const { dependencies } = JSON.parse(before) as { readonly dependencies: object };
+      const own = { name: 'app', version: '1.0.0', dependencies: { ...dependencies, x: url } };
+      await writeFile(path, JSON.stringify(own));
+      const { code, stderr } = await fake.run(['install', '@acme/beta'], { env });
+assert.equal(code, EXIT.policy, stderr);
+      assert.match(stderr, /BP6006.*package\.json: "x"/);
+      assert.deepEqual(visits, []);
+    } finally {
+      other.closeAllConnections();
+      await new Promise((resolve) => other.close(resolve));
+    }
   });
 
   it('is not moved by settings in the environment and in the project', async () => {

@@ -43,8 +43,8 @@ export async function findNpm(context: Context): Promise<Npm> {
   }
   const [sinceMajor, sinceMinor] = ALLOW_FLAGS_SINCE;
   const hasFlags = major > sinceMajor || (major === sinceMajor && minor >= sinceMinor);
-  // Without the flags the lockfile rules alone keep git, files and URLs out: such entries are refused
-  // before npm is started.
+  // Without the flags git, files and URLs are kept out by what is refused before npm is started: entries of
+  // lockfiles, and what a package.json asks for (registry-ranges.ts).
   const containment = hasFlags
     ? ['--allow-git=none', '--allow-file=none', '--allow-remote=none']
     : [];

@@ -14,10 +14,14 @@ import { findWorkspaces } from '../lockfiles/workspaces.ts';
 import { editJson } from '../policy/edit.ts';
 import { parseLockfile, type Lockfile } from './lockfile.ts';
 import { npmFailed, parsePackageJson, runNpm, type Npm } from './npm.ts';
+import { requireRegistryRanges, type OwnManifest } from './registry-ranges.ts';
 import { withoutScripts } from './staging.ts';
 
 /** How long npm waits for the proxy, which may have to ask replica after replica. */
 const FETCH_TIMEOUT_MS = 120_000;
+
+/** A host that can't exist (RFC 2606): no address goes round the proxy. */
+const NOBODY = 'nobody.invalid';
 
 /** A project as npm would like it to be. */
 export interface Resolution {
@@ -40,6 +44,8 @@ export interface ResolveRequest {
   readonly verb?: 'install' | 'update';
   /** Address of the proxy's registry, with a slash at the end. */
   readonly registry: string;
+  /** Address of the proxy for everything else, which refuses it. */
+  readonly forward: string;
   readonly context: Context;
   readonly npm: Npm;
   readonly flags: readonly string[];
@@ -48,13 +54,22 @@ export interface ResolveRequest {
 /**
  * Resolves.
  *
- * @throws {CliError} BP7004 when npm can't; BP9005 for a lockfile that can't be checked
+ * @throws {CliError} BP7004 when npm can't; BP9005 for a lockfile that can't be checked; BP6006 for what npm would
+ *   fetch from elsewhere, where it has no flags against that
  */
 export async function resolveWith(request: ResolveRequest): Promise<Resolution> {
+  const before = parsed(request.lockText);
+  const workspaces = await readWorkspaces(request, before);
+  if (request.npm.containment.length === 0) {
+    requireRegistryRanges([{ folder: '', text: request.packageJson }, ...workspaces], before);
+  }
   const folder = await mkdtemp(join(tmpdir(), 'bftpkg-resolve-'));
   try {
     await writeFile(join(folder, 'package.json'), withoutDevEngines(request.packageJson));
-    await copyWorkspaces(request, folder);
+    for (const { folder: place, text } of workspaces) {
+      await mkdir(join(folder, place), { recursive: true });
+      await writeFile(join(folder, place, 'package.json'), withoutScripts(text));
+    }
     if (request.lockText !== undefined) {
       await writeFile(join(folder, 'package-lock.json'), request.lockText);
     }
@@ -69,6 +84,11 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
         '--omit-lockfile-registry-resolved',
         '--lockfile-version=3',
         `--registry=${request.registry}`,
+        // Whatever else it wants, it asks our proxy, which refuses: npm before 11.10 fetches any address that a
+        // package.json names. The registry is asked through it as well.
+        `--proxy=${request.forward}`,
+        `--https-proxy=${request.forward}`,
+        `--noproxy=${NOBODY}`,
         '--fetch-retries=0',
         `--fetch-timeout=${FETCH_TIMEOUT_MS}`,
         ...request.npm.containment,
@@ -97,28 +117,30 @@ export async function resolveWith(request: ResolveRequest): Promise<Resolution> 
 
 type Table = { [key: string]: JsonValue };
 
+function parsed(lockText: string | undefined): Lockfile | undefined {
+  return lockText === undefined
+    ? undefined
+    : parseLockfile(Buffer.from(lockText), 'package-lock.json');
+}
+
 // npm takes a workspace that isn't there for one that was removed, and drops what it needed.
-async function copyWorkspaces(
-  { project, packageJson, lockText }: ResolveRequest,
-  folder: string,
-): Promise<void> {
+async function readWorkspaces(
+  { project, packageJson }: ResolveRequest,
+  before: Lockfile | undefined,
+): Promise<readonly OwnManifest[]> {
   const document = asTable(parsePackageJson(packageJson).value) ?? {};
-  const known =
-    lockText === undefined
-      ? []
-      : parseLockfile(Buffer.from(lockText), 'package-lock.json').graph.projects;
+  const known = before?.graph.projects ?? [];
   const places = new Set([
     ...known.map((each) => each.folder).filter((each) => each !== ''),
     ...(await findWorkspaces(project, document)),
   ]);
-  for (const place of places) {
-    const text = await readFile(join(project, place, 'package.json'), 'utf8').catch(
-      () => undefined,
-    );
-    if (text === undefined) continue;
-    await mkdir(join(folder, place), { recursive: true });
-    await writeFile(join(folder, place, 'package.json'), withoutScripts(text));
+  const found: OwnManifest[] = [];
+  for (const folder of places) {
+    const path = join(project, folder, 'package.json');
+    const text = await readFile(path, 'utf8').catch(() => undefined);
+    if (text !== undefined) found.push({ folder, text });
   }
+  return found;
 }
 
 const DEV_ENGINES = 'devEngines';
