@@ -26,7 +26,7 @@ import {
   networkOf,
 } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { bytes, incomingOf, json, sent, streamed } from './routes.ts';
+import { answeredInside, bytes, incomingOf, json, streamed } from './routes.ts';
 import { UndecidedShares } from './undecided-shares.ts';
 
 const DIGEST_PATTERN = /^[0-9a-f]{128}$/;
@@ -34,7 +34,7 @@ const DIGEST_PATTERN = /^[0-9a-f]{128}$/;
 /** Adds PUT, GET and HEAD of /v1/artifacts/<sha512>, and POST /v1/artifacts for many small ones. */
 export function artifactRoutes(
   app: PublicApp,
-  { face, log, nowMs, allowWrite }: RouteContext,
+  { face, log, nowMs, artifactReads, allowWrite }: RouteContext,
 ): void {
   const shares = new UndecidedShares(nowMs, (sha512) => face.isReleased(sha512));
   const uploads = new SharedGate(UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX);
@@ -74,9 +74,11 @@ export function artifactRoutes(
     if (small !== undefined) {
       return bytes(small, { ...ARTIFACT_HEADERS, 'content-length': String(small.length) });
     }
-    const content = await face.artifacts.read(sha512);
-    if (content === undefined) throw notHeld();
-    return streamed(content, ARTIFACT_HEADERS);
+    return answeredInside(artifactReads, c, async () => {
+      const content = await face.artifacts.read(sha512);
+      if (content === undefined) throw notHeld();
+      return streamed(content, ARTIFACT_HEADERS);
+    });
   });
 
   app.post('/v1/artifacts', async (c) => {
@@ -86,23 +88,12 @@ export function artifactRoutes(
     if (digests === undefined) {
       throw new HttpError(400, 'REQUEST_MALFORMED', 'not SHA-512 digests of 64 bytes each');
     }
-    const asker = networkOf(incoming.socket.remoteAddress ?? '');
-    return new Promise<Response>((resolve, reject) => {
-      // Its place is free when the answer has left: a slow reader must not pile up answers here.
-      const work = async (): Promise<void> => {
-        const parcel = formatParcel(digests, (sha512) => itemOf(face, sha512));
-        resolve(bytes(parcel, ARTIFACT_HEADERS));
-        await sent(c.env.outgoing, PARCEL_SEND_MS);
-      };
-      parcels
-        .run(asker, work)
-        .then((done) => {
-          if (done === undefined) {
-            throw new HttpError(503, 'BUSY', 'too many parcels at one time', 1);
-          }
-        })
-        .catch(reject);
-    });
+    const make = async (): Promise<Response> =>
+      bytes(
+        formatParcel(digests, (sha512) => itemOf(face, sha512)),
+        ARTIFACT_HEADERS,
+      );
+    return answeredInside(parcels, c, make, PARCEL_SEND_MS);
   });
 }
 

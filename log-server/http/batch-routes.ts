@@ -8,10 +8,9 @@ import { REVALIDATE } from './caching.ts';
 import { HttpError } from './errors.ts';
 import { BATCH_READS_MAX, Gate } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { bytes } from './routes.ts';
 
 /** Adds GET /v1/batches/<height>: that batch and some after it, as one message between replicas. */
-export function batchRoutes(app: PublicApp, { face }: RouteContext): void {
+export function batchRoutes(app: PublicApp, { face, held }: RouteContext): void {
   const reads = new Gate(BATCH_READS_MAX);
 
   app.get('/v1/batches/:height', async (c) => {
@@ -20,7 +19,7 @@ export function batchRoutes(app: PublicApp, { face }: RouteContext): void {
     if (read === undefined) throw new HttpError(503, 'BUSY', 'too many readers at one time', 1);
     const message = collectBatches(read.value);
     if (message === undefined) throw new HttpError(404, 'NOT_FOUND', 'there is no such batch yet');
-    return bytes(encodeMessage(message), {
+    return held.send(c, encodeMessage(message), {
       'content-type': 'application/octet-stream',
       // The same heights may come with other certificates, or with more batches behind them.
       'cache-control': REVALIDATE,

@@ -10,11 +10,10 @@ import {
   Gate,
   WAITING_MAX,
   WAIT_SECONDS_MAX,
-  networkOf,
 } from './limits.ts';
 import { readDocument } from './body.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { incomingOf, json } from './routes.ts';
+import { askerOf, incomingOf, json } from './routes.ts';
 
 const ID_PATTERN = /^[0-9a-f]{64}$/;
 
@@ -30,7 +29,7 @@ export function entryRoutes(app: PublicApp, { face, allowWrite }: RouteContext):
     const waitSeconds = readWait(c.req.query('wait'));
     const envelope = await readDocument(incoming, DOCUMENT_BYTES_MAX);
     const gone = goneSignal(c);
-    const network = networkOf(incoming.socket.remoteAddress ?? '');
+    const network = askerOf(c);
     const submit = (): Promise<SubmissionState> =>
       face.submit(envelope, waitSeconds * 1000, gone, network);
     const done = await (waitSeconds > 0 ? waiting : admitting).run(submit);

@@ -53,6 +53,18 @@ export const PARCELS_PER_ADDRESS_MAX = 12;
 /** How long a parcel may take to be sent, milliseconds: 2 MiB at 200 kB/s. */
 export const PARCEL_SEND_MS = 10_000;
 
+/** Large artifacts sent at one time: each reads its file twice and holds it open, and some hundred kilobytes. */
+export const ARTIFACT_READS_MAX = 1024;
+
+/** Of them, those to one network: a building full of machines that install; eight such have a place each. */
+export const ARTIFACT_READS_PER_NETWORK_MAX = 128;
+
+/** Requests for evidence that are read or wait to be answered, up to 4 MiB each. */
+export const EVIDENCE_REQUESTS_MAX = 64;
+
+/** Of them, those from one network, of which one at a time is answered. */
+export const EVIDENCE_REQUESTS_PER_NETWORK_MAX = 8;
+
 /** Evidence documents made at one time: each may hold tens of megabytes. */
 export const EVIDENCE_BUILDS_MAX = 4;
 
@@ -74,10 +86,10 @@ export const PROPOSAL_SEND_MS = 10_000;
 /** Proposals that one maintainer's key may sign per second, ten times as many at once: each costs an fsync. */
 export const KEY_PROPOSALS_PER_SECOND = 1;
 
-/** Reports of misbehaviour read at one time: each may hold tens of megabytes. */
-export const REPORT_READS_MAX = 2;
+/** Reports of misbehaviour read at one time, one for each network: each may hold tens of megabytes. */
+export const REPORT_READS_MAX = 4;
 
-/** Heads that strangers report, judged at one time: each costs up to 64 signatures. */
+/** Heads that strangers report, read and judged at one time, one of each network: each costs up to 64 signatures. */
 export const HEAD_REPORTS_MAX = 4;
 
 /** Pages of the explorer made at one time: a package's may list thousands of versions. */

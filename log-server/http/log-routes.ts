@@ -7,10 +7,9 @@ import type { Tile } from '../../verifier/merkle/tile.ts';
 import { IMMUTABLE, revalidated } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { bytes } from './routes.ts';
 
 /** Adds GET /checkpoint, /rosters, /tile/… */
-export function logRoutes(app: PublicApp, { face }: RouteContext): void {
+export function logRoutes(app: PublicApp, { face, held }: RouteContext): void {
   app.get('/checkpoint', async (c) => {
     const checkpoint = await face.store.checkpoint();
     if (checkpoint === undefined) {
@@ -36,7 +35,10 @@ export function logRoutes(app: PublicApp, { face }: RouteContext): void {
     if (body === undefined) throw new HttpError(404, 'NOT_FOUND', 'the log has no such tile yet');
     // A partial tile is immutable too; but it is superseded, so nobody should keep it for a year.
     const caching = width === TILE_WIDTH ? IMMUTABLE : 'public, max-age=3600, immutable';
-    return bytes(body, { 'content-type': 'application/octet-stream', 'cache-control': caching });
+    return held.send(c, body, {
+      'content-type': 'application/octet-stream',
+      'cache-control': caching,
+    });
   });
 }
 

@@ -7,12 +7,13 @@ import { ABBREVIATED_TYPE, makePackument } from '../../verifier/npm/packument.ts
 import { parseRegistryPath } from '../../verifier/npm/registry-path.ts';
 import { readPackage, readTarballDigest } from '../npm-view/registry.ts';
 import { readDocument } from './body.ts';
-import { IMMUTABLE, matchesEtag, revalidated } from './caching.ts';
+import { inPieces } from './answers-held.ts';
+import { IMMUTABLE, REVALIDATE, matchesEtag, revalidated } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
 import { PackumentCache } from './packument-cache.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { incomingOf, json, streamed } from './routes.ts';
+import { answeredInside, incomingOf, json, streamed } from './routes.ts';
 
 /** npm sends the names and versions of a whole tree here; we only have to read it to its end. */
 const AUDIT_BYTES_MAX: number = 4 * 1024 * 1024;
@@ -20,8 +21,8 @@ const AUDIT_BYTES_MAX: number = 4 * 1024 * 1024;
 const PREFIX = '/npm/';
 
 /** Adds /npm/… */
-export function npmRoutes(app: PublicApp, { face, packages }: RouteContext): void {
-  const packuments = new PackumentCache();
+export function npmRoutes(app: PublicApp, { face, packages, artifactReads }: RouteContext): void {
+  const packuments = new PackumentCache<Uint8Array>();
 
   app.get('/npm/-/ping', () => json({}));
 
@@ -34,7 +35,9 @@ export function npmRoutes(app: PublicApp, { face, packages }: RouteContext): voi
   app.get('/npm/*', async (c) => {
     const path = parseRegistryPath(rawPath(c.req.url).slice(PREFIX.length));
     if (path === undefined) throw new HttpError(404, 'NOT_FOUND', 'not an address of a package');
-    if (path.kind === 'tarball') return tarball(face, path.name, path.version);
+    if (path.kind === 'tarball') {
+      return answeredInside(artifactReads, c, () => tarball(face, path.name, path.version));
+    }
     const accept = c.req.header('accept') ?? '';
     const row = await packages.get(path.name);
     return packument(face, packuments, row, accept, c.req.header('if-none-match'));
@@ -43,7 +46,7 @@ export function npmRoutes(app: PublicApp, { face, packages }: RouteContext): voi
 
 async function packument(
   face: PublicFace,
-  packuments: PackumentCache,
+  packuments: PackumentCache<Uint8Array>,
   row: PackageRow | undefined,
   accept: string,
   ifNoneMatch: string | undefined,
@@ -56,11 +59,13 @@ async function packument(
   const body = await packuments.get(etag, async () => {
     const source = await readPackage(face.store, row);
     if (source === undefined) return undefined;
-    return JSON.stringify(makePackument(source, `${face.url}/npm`, form));
+    return Buffer.from(JSON.stringify(makePackument(source, `${face.url}/npm`, form)));
   });
   if (body === undefined) throw unknownPackage();
   const type = form === 'abbreviated' ? ABBREVIATED_TYPE : 'application/json';
-  return revalidated(body, type, undefined, etag);
+  const caching = { etag, 'cache-control': REVALIDATE, vary: 'accept' };
+  // Whoever reads it shares it with all others: it is held once.
+  return inPieces(body, { ...caching, 'content-type': type });
 }
 
 async function tarball(face: PublicFace, name: string, version: string): Promise<Response> {

@@ -9,7 +9,7 @@ const BUILDS_MAX = 4;
 /** Documents that wait to be made: those of several large installations. */
 const WAITING_MAX = 512;
 
-/** Characters of documents kept: dozens of the largest packages, or all of a usual installation. */
+/** Characters or bytes of documents kept: dozens of the largest packages, or all of a usual installation. */
 const KEPT_LENGTH_MAX: number = 32 * 1024 * 1024;
 
 /** Bounds, for tests. */
@@ -20,12 +20,12 @@ export interface PackumentBounds {
 }
 
 /** Documents by what they are made from: a key stands for one content for ever. */
-export class PackumentCache {
+export class PackumentCache<T extends string | Uint8Array = string> {
   readonly #buildsMax: number;
   readonly #waitingMax: number;
   readonly #keptLengthMax: number;
-  readonly #kept = new Map<string, string>();
-  readonly #underWay = new Map<string, Promise<string | undefined>>();
+  readonly #kept = new Map<string, T>();
+  readonly #underWay = new Map<string, Promise<T | undefined>>();
   readonly #waiting: (() => void)[] = [];
   #keptLength = 0;
   #builds = 0;
@@ -42,7 +42,7 @@ export class PackumentCache {
    * @param build makes it; `undefined` when there is none
    * @throws {BusyError} too many wait
    */
-  async get(key: string, build: () => Promise<string | undefined>): Promise<string | undefined> {
+  async get(key: string, build: () => Promise<T | undefined>): Promise<T | undefined> {
     const kept = this.#kept.get(key);
     if (kept !== undefined) {
       // Put at the end again: the first is the least recently asked for.
@@ -62,7 +62,7 @@ export class PackumentCache {
     return document;
   }
 
-  async #inTurn<T>(build: () => Promise<T>): Promise<T> {
+  async #inTurn<R>(build: () => Promise<R>): Promise<R> {
     // Who waits is handed the place of one that ends: nobody gets in between.
     if (this.#builds < this.#buildsMax) this.#builds++;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -75,7 +75,7 @@ export class PackumentCache {
     }
   }
 
-  #keep(key: string, document: string): void {
+  #keep(key: string, document: T): void {
     if (document.length > this.#keptLengthMax) return;
     this.#kept.set(key, document);
     this.#keptLength += document.length;

@@ -13,10 +13,9 @@ import {
   PROPOSAL_READS_PER_ADDRESS_MAX,
   PROPOSAL_SEND_MS,
   SharedGate,
-  networkOf,
 } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { incomingOf, json, sent } from './routes.ts';
+import { answeredInside, incomingOf, json } from './routes.ts';
 
 const ID_PATTERN = /^[0-9a-f]{64}$/;
 /** npm's longest name has 214 characters; the purl form of one is not taken here. */
@@ -28,26 +27,10 @@ export function proposalRoutes(app: PublicApp, { face, log, allowWrite }: RouteC
   const posting = new Gate(PROPOSAL_POSTS_MAX);
   const reading = new SharedGate(PROPOSAL_READS_MAX, PROPOSAL_READS_PER_ADDRESS_MAX);
 
-  // A place is free when the answer has left: strangers who ask and don't read must not pile answers of
-  // megabytes up here.
   const answer = (
     c: Context<{ Bindings: HttpBindings }>,
     read: () => readonly string[],
-  ): Promise<Response> =>
-    new Promise((resolve, reject) => {
-      const asker = networkOf(incomingOf(c).socket.remoteAddress ?? '');
-      const work = async (): Promise<void> => {
-        resolve(listing(read()));
-        await sent(c.env.outgoing, PROPOSAL_SEND_MS);
-      };
-      reading
-        .run(asker, work)
-        .then((done) => {
-          if (done !== undefined) return;
-          throw new HttpError(503, 'BUSY', 'too many readers of proposals at one time', 1);
-        })
-        .catch(reject);
-    });
+  ): Promise<Response> => answeredInside(reading, c, async () => listing(read()), PROPOSAL_SEND_MS);
 
   app.post('/v1/proposals', async (c) => {
     const incoming = incomingOf(c);

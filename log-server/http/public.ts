@@ -6,6 +6,7 @@ import { Hono } from 'hono';
 
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
+import { AnswersHeld } from './answers-held.ts';
 import { artifactRoutes } from './artifact-routes.ts';
 import { batchRoutes } from './batch-routes.ts';
 import { contradictionRoutes } from './contradiction-routes.ts';
@@ -15,7 +16,13 @@ import { entryRoutes } from './entry-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
 import { explorerRoutes } from './explorer-routes.ts';
 import { healthRoutes } from './health-routes.ts';
-import { AddressLimiter } from './limits.ts';
+import {
+  ARTIFACT_READS_MAX,
+  ARTIFACT_READS_PER_NETWORK_MAX,
+  AddressLimiter,
+  SharedGate,
+  networkOf,
+} from './limits.ts';
 import { RequestCounts } from './metrics.ts';
 import { logRoutes } from './log-routes.ts';
 import { misbehaviourRoutes } from './misbehaviour-routes.ts';
@@ -48,10 +55,13 @@ export function createPublicApp(
     face,
     requests,
     log,
+    artifactReads: new SharedGate(ARTIFACT_READS_MAX, ARTIFACT_READS_PER_NETWORK_MAX),
+    held: new AnswersHeld(),
     nowMs,
     packages: new PacedReads((name) => face.store.package(name)),
     allowWrite: (request) => {
-      if (limiter.allows(request.socket.remoteAddress ?? '')) return;
+      // By network: whoever has a /64 has as many addresses as they like, and would have a rate with each.
+      if (limiter.allows(networkOf(request.socket.remoteAddress ?? ''))) return;
       throw new HttpError(429, 'RATE_LIMITED', 'too many writes from this address', 1);
     },
   };
