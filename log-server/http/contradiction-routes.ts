@@ -4,14 +4,17 @@ import { decodeUtf8 } from '../../verifier/text.ts';
 import { readDocument } from './body.ts';
 import { HttpError } from './errors.ts';
 import type { HeadReport } from './face.ts';
-import { Gate, HEAD_REPORTS_MAX, REPORT_READS_MAX } from './limits.ts';
+import { HEAD_REPORTS_MAX, REPORT_READS_MAX, SharedGate } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { incomingOf, json } from './routes.ts';
+import { askerOf, incomingOf, json } from './routes.ts';
 
 /** Adds GET /v1/contradictions and /v1/contradictions/<id>, and POST of a note to the former. */
-export function contradictionRoutes(app: PublicApp, { face, allowWrite }: RouteContext): void {
-  const reading = new Gate(REPORT_READS_MAX);
-  const judging = new Gate(HEAD_REPORTS_MAX);
+export function contradictionRoutes(
+  app: PublicApp,
+  { face, held, allowWrite }: RouteContext,
+): void {
+  const reading = new SharedGate(REPORT_READS_MAX, 1);
+  const judging = new SharedGate(HEAD_REPORTS_MAX, 1);
 
   app.get('/v1/contradictions', async () =>
     json({ contradictions: await face.contradictions() }, 200, NO_STORE),
@@ -19,13 +22,14 @@ export function contradictionRoutes(app: PublicApp, { face, allowWrite }: RouteC
 
   app.get('/v1/contradictions/:id', async (c) => {
     const id = c.req.param('id');
-    const done = await reading.run(() => face.contradictionDocument(id));
+    const done = await reading.run(askerOf(c), () => face.contradictionDocument(id));
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many readers at one time', 1);
     if (done.value === undefined) {
       throw new HttpError(404, 'NOT_FOUND', 'this replica keeps no such head');
     }
-    return new Response(done.value, {
-      headers: { 'content-type': 'application/json', 'cache-control': 'no-cache' },
+    return held.send(c, done.value, {
+      'content-type': 'application/json',
+      'cache-control': 'no-cache',
     });
   });
 
@@ -33,8 +37,10 @@ export function contradictionRoutes(app: PublicApp, { face, allowWrite }: RouteC
     const incoming = incomingOf(c);
     allowWrite(incoming);
     // A note is counted in UTF-16 units, of which each may have three bytes; names are mostly ASCII.
-    const note = decodeUtf8(await readDocument(incoming, NOTE_LENGTH_MAX));
-    const done = await judging.run(() => face.reportHead(note));
+    const done = await judging.run(askerOf(c), async () => {
+      const note = decodeUtf8(await readDocument(incoming, NOTE_LENGTH_MAX));
+      return face.reportHead(note);
+    });
     return answerReport(done?.value ?? { kind: 'full' });
   });
 }

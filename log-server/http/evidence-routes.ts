@@ -10,11 +10,14 @@ import { HttpError } from './errors.ts';
 import {
   EVIDENCE_BUILDS_MAX,
   EVIDENCE_REQUEST_BYTES_MAX,
+  EVIDENCE_REQUESTS_MAX,
+  EVIDENCE_REQUESTS_PER_NETWORK_MAX,
   EVIDENCE_SUBJECTS_MAX,
-  Gate,
+  SharedGate,
 } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { incomingOf } from './routes.ts';
+import { askerOf, incomingOf } from './routes.ts';
+import { TurnGate } from './turn-gate.ts';
 
 /** A request for evidence. */
 export interface EvidenceRequest {
@@ -28,18 +31,23 @@ export interface EvidenceRequest {
 }
 
 /** Adds POST /v1/evidence. */
-export function evidenceRoutes(app: PublicApp, { face }: RouteContext): void {
-  const gate = new Gate(EVIDENCE_BUILDS_MAX);
+export function evidenceRoutes(app: PublicApp, { face, held }: RouteContext): void {
+  const asking = new SharedGate(EVIDENCE_REQUESTS_MAX, EVIDENCE_REQUESTS_PER_NETWORK_MAX);
+  const building = new TurnGate(EVIDENCE_BUILDS_MAX);
   app.post('/v1/evidence', async (c) => {
-    const body = await readDocument(incomingOf(c), EVIDENCE_REQUEST_BYTES_MAX);
-    const request = parseEvidenceRequest(body);
-    const built = await gate.run(() => face.store.evidence(request));
+    const incoming = incomingOf(c);
+    const network = askerOf(c);
+    const built = await asking.run(network, async () => {
+      const body = await readDocument(incoming, EVIDENCE_REQUEST_BYTES_MAX);
+      // Reading ten thousand subjects is work too.
+      return building.run(network, () => face.store.evidence(parseEvidenceRequest(body)));
+    });
     if (built === undefined) {
       throw new HttpError(503, 'BUSY', 'too many evidence requests at one time', 1);
     }
     if (built.value !== undefined) {
       const headers = { 'content-type': 'application/json', 'cache-control': 'no-store' };
-      return new Response(built.value, { headers });
+      return held.send(c, built.value, headers);
     }
     if ((await face.store.checkpoint()) === undefined) {
       throw new HttpError(503, 'NOT_READY', 'the log has no checkpoint yet', 1);
