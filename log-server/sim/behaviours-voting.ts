@@ -1,6 +1,7 @@
 // Traitors at the vote: proposals and votes that contradict each other, or nothing at all.
-import { ZERO_DIGEST, headerDigest } from '../../verifier/replication/encode.ts';
+import { ZERO_DIGEST, headerDigest, newViewDigest } from '../../verifier/replication/encode.ts';
 import type { Batch, Digest, Message, PeerId, Vote } from '../consensus/types.ts';
+import { ORIGIN } from './nodes.ts';
 import type { Behaviour, Puppet } from './puppet.ts';
 
 /** Two batches to two halves, and votes for both. */
@@ -41,7 +42,27 @@ export const mandateBreaker: Behaviour = {
   },
 };
 
-function leaderOf(puppet: Puppet, { epoch, view }: Vote): number {
+/**
+ * As the leader of a view, asks those that lag for votes at heights that its NEW-VIEW shows to be decided
+ * (V9): together with them it could decide them once more.
+ */
+export const staleLeader: Behaviour = {
+  name: 'stale-leader',
+  act(puppet) {
+    const { adversary, index, roster, random } = puppet;
+    const opened = adversary.newestNewView?.content;
+    if (opened === undefined || opened.epoch !== roster.epoch) return;
+    if (leaderOf(puppet, { epoch: opened.epoch, view: opened.view }) !== index) return;
+    const base = Math.max(...opened.viewChanges.map(({ content }) => content.last.header.height));
+    const batch = random.pick(batchesAt(puppet, roster.epoch, base - random.below(2)));
+    if (batch === undefined) return;
+    const nv = newViewDigest(ORIGIN, opened);
+    const message = adversary.proposal(puppet.node, { ...opened, nv }, batch);
+    for (const to of someOf(puppet)) puppet.emit(to, message);
+  },
+};
+
+function leaderOf(puppet: Puppet, { epoch, view }: Pick<Vote, 'epoch' | 'view'>): number {
   return (epoch + view) % puppet.roster.replicas.length;
 }
 

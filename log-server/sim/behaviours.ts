@@ -29,6 +29,7 @@ import {
   mandateBreaker,
   selectivelySilent,
   silent,
+  staleLeader,
   wrongDigest,
 } from './behaviours-voting.ts';
 import type { Behaviour } from './puppet.ts';
@@ -66,7 +67,10 @@ export const BEHAVIOURS: readonly Behaviour[] = [
   misleader,
 ];
 
+/** Those that worlds have only when they are asked for: a longer list would give every seed another world. */
+export const ASKED_FOR: readonly Behaviour[] = [staleLeader];
+
 /** The behaviour of this name; undefined when there is none. */
 export function behaviourNamed(name: string): Behaviour | undefined {
-  return BEHAVIOURS.find((behaviour) => behaviour.name === name);
+  return [...BEHAVIOURS, ...ASKED_FOR].find((behaviour) => behaviour.name === name);
 }

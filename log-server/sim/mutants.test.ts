@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
-import { HUNTING_GROUNDS, censoredWorld, huntMutant } from './mutants.ts';
+import { HUNTING_GROUNDS, absentGateways, censoredWorld, huntMutant } from './mutants.ts';
 import { runWorld } from './run.ts';
 import { drawWorld } from './swarm.ts';
 
@@ -28,11 +28,15 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['commit-votes-pooled', 10],
   ['epoch-unchecked', 5],
   ['wish-not-resent', 5],
-  ['vote-at-base', 1],
+  ['vote-at-base', 10],
   ['wishes-not-amplified', 1],
   ['relay-missing', 1],
   ['starvation-blind', 5],
-  ['old-batches-counted', 10],
+  ['old-batches-counted', 3],
+  ['evidence-not-told', 3],
+  ['evidence-unchecked', 10],
+  ['hearsay-believed', 10],
+  ['prefetch-unhashed', 15],
   ['accused-again', 10],
   ['lanes-ignored', 3],
 ];
@@ -47,6 +51,14 @@ describe('huntMutant', () => {
     for (const seed of [1, 2, 3]) {
       const drawn = drawWorld({ seed, family: 'chaos', members: 4, weighted: false });
       const { violation } = await runWorld(censoredWorld(drawn));
+      assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+    }
+  });
+
+  it('finds nothing among absent gateways when nothing is planted', async () => {
+    for (const seed of [1, 2, 3]) {
+      const drawn = drawWorld({ seed, family: 'restarts', members: 4, weighted: false });
+      const { violation } = await runWorld(absentGateways(drawn));
       assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
     }
   });

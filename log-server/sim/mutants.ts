@@ -27,7 +27,12 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'clock-unchecked': { behaviours: ['time-liar'] },
   'starvation-blind': { family: 'chaos', members: 4, weighted: false, world: censoredWorld },
   'relay-missing': { scripted: true },
-  'old-batches-counted': { family: 'restarts', seed: 5 },
+  'old-batches-counted': {
+    family: 'restarts',
+    members: 4,
+    weighted: false,
+    world: absentGateways,
+  },
   'accused-again': { family: 'chaos', behaviours: ['equivocating-leader', 'double-voter'] },
   'prefetch-unhashed': { behaviours: ['misleader'] },
   'evidence-not-told': { family: 'chaos', behaviours: ['whisperer'] },
@@ -35,7 +40,7 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'hearsay-believed': { behaviours: ['slanderer'] },
   'lanes-ignored': { family: 'crowded' },
   'early-proposal-dropped': { family: 'calm' },
-  'vote-at-base': { scripted: true },
+  'vote-at-base': { family: 'phases', members: 4, behaviours: ['stale-leader'], seed: 20 },
   'wishes-not-amplified': { scripted: true },
 };
 
@@ -59,6 +64,29 @@ export function censoredWorld(drawn: WorldOptions): WorldOptions {
     rosterChanges: 0,
     load: 1,
     loadGoesOn: true,
+  };
+}
+
+/**
+ * Gateways that are away for long, on wires so slow that clients reach them before they can have heard how
+ * far the log is: whoever counts what it reads then suspects the leader (Q5).
+ */
+export function absentGateways(drawn: WorldOptions): WorldOptions {
+  return {
+    ...drawn,
+    crash: 0.03,
+    downTicks: 200,
+    load: 1,
+    network: { ...CALM, delayMin: 12, delayMax: 16 },
+    // So large that batches have room, which is what counts.
+    limits: {
+      ...drawn.limits,
+      batchRequestsMax: 20,
+      laneRequestsMax: 12,
+      laneBytesMax: 12_000,
+      poolBytesMax: 40_000,
+    },
+    timing: { ...drawn.timing, relayTicks: 500 },
   };
 }
 

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { thresholds } from '../../verifier/quorum.ts';
-import { BEHAVIOURS } from './behaviours.ts';
+import { ASKED_FOR, BEHAVIOURS } from './behaviours.ts';
 import { replayCommand } from './report.ts';
 import { runSeed } from './run.ts';
 import { type Wishes, drawWorld } from './swarm.ts';
@@ -59,7 +59,7 @@ describe('runSeed', () => {
 
   it('keeps all invariants under each behaviour alone', async () => {
     assert.ok(BEHAVIOURS.length >= 14, 'the catalogue of RELIABILITY R3');
-    for (const { name } of BEHAVIOURS) {
+    for (const { name } of [...BEHAVIOURS, ...ASKED_FOR]) {
       for (const seed of [1001, 1002]) {
         await requireNoViolation({ seed, members: 4, behaviours: [name], family: 'chaos' });
       }
@@ -75,7 +75,10 @@ describe('runSeed', () => {
       assert.ok(prefetched > 200, `${prefetched} entries`);
       const [proposals = 0, bodies = 0] = [arrived.get('pre-prepare'), arrived.get('body')];
       assert.ok(2 * bodies < proposals, `${bodies} bodies for ${proposals} proposals`);
-      assert.ok((arrived.get('prefetch') ?? 0) <= 2 * proposals, 'parts, not a message per request');
+      assert.ok(
+        (arrived.get('prefetch') ?? 0) <= 2 * proposals,
+        'parts, not a message per request',
+      );
     });
   }
 
