@@ -8,11 +8,12 @@ import { dirname, join } from 'node:path';
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
 import { readText, readTextIfThere } from '../read-file.ts';
-import { asTable } from '../lockfiles/classify.ts';
+import { asStrings, asTable, type Table } from '../lockfiles/classify.ts';
+import { isThere } from '../lockfiles/load.ts';
 import { requirePlainLockfile } from '../lockfiles/lock-settings.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
-import { requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
+import { findWorkspaces, requirePlainWorkspaces } from '../lockfiles/workspaces.ts';
 import { requireInstalled } from '../managers/complete.ts';
 import { fromProxy, toProxy } from '../managers/lock-addresses.ts';
 import {
@@ -120,11 +121,11 @@ async function install(job: Job, before: Lockfile | undefined): Promise<Report> 
   const stores = await mkdtemp(join(tmpdir(), 'bftpkg-stores-'));
   const proxy = await openProxy(invocation, session, { tell: () => undefined });
   try {
-    const rcName = await prepare(job, before, staging, proxy.server.registry);
+    const { rcName, own } = await prepare(job, before, staging, proxy.server.registry);
     invocation.progress(`installing with ${manager.name}, through the proxy`);
     const result = await runManager(job, staging.folder, proxy, { stores, rcName });
     if (result.code !== 0) return await explain(job, proxy, result);
-    return await takeOver(job, before, staging, proxy);
+    return await takeOver({ ...job, own }, before, staging, proxy);
   } finally {
     await proxy.server.close();
     await staging.remove();
@@ -132,15 +133,43 @@ async function install(job: Job, before: Lockfile | undefined): Promise<Report> 
   }
 }
 
-// What the private folder has: what decides about the tree, and nothing that runs. Returns what Yarn Berry's
-// settings file is called in it.
+interface Prepared {
+  /** What Yarn Berry's settings file is called. */
+  readonly rcName: string;
+  /** Folders of the user's own packages, relative; `''` is the root. */
+  readonly own: readonly string[];
+}
+
+// The folders that a lockfile means. Yarn Classic's does not name them: without them it would install nothing of what
+// they need, and end well.
+async function ownFolders(
+  { kind }: Manager,
+  project: string,
+  document: Table,
+  before: Lockfile | undefined,
+): Promise<readonly string[]> {
+  if (before === undefined) return [''];
+  if (kind !== 'yarn-classic') return before.graph.projects.map(({ folder }) => folder);
+  const field = document['workspaces'];
+  if (asStrings(asTable(field)?.['packages'] ?? field).some((each) => each.startsWith('!'))) {
+    throw new CliError('BP9005', 'workspaces that leave folders out: which ones are meant?', {
+      hints: ['name the folders, or bftpkg proxy -- yarn install'],
+    });
+  }
+  const found = [''];
+  for (const folder of await findWorkspaces(project, document)) {
+    if (await isThere(join(project, folder, 'package.json'))) found.push(folder);
+  }
+  return found;
+}
+
+// What the private folder has: what decides about the tree, and nothing that runs.
 async function prepare(
   { manager, project, packageJson, lockText }: Job,
   before: Lockfile | undefined,
   staging: Staging,
   registry: string,
-): Promise<string> {
-  const locals = before?.graph.projects.map(({ folder }) => folder) ?? [];
+): Promise<Prepared> {
   const settings = await stagedSettings(manager, project);
   const files = new Map(settings.files);
   // A folder that is its own only member is what it is without that.
@@ -155,6 +184,7 @@ async function prepare(
       hints: [`make the lockfile first: bftpkg proxy -- ${manager.name} install`],
     });
   }
+  const locals = await ownFolders(manager, project, document, before);
   await staging.mirrorLocals(
     project,
     locals.filter((folder) => folder !== ''),
@@ -176,7 +206,7 @@ async function prepare(
     await mkdir(dirname(join(staging.folder, name)), { recursive: true });
     await writeFile(join(staging.folder, name), text);
   }
-  return settings.rcName;
+  return { rcName: settings.rcName, own: locals };
 }
 
 async function runManager(
@@ -199,7 +229,7 @@ async function runManager(
 // The lockfile that came out is a wish like any other: its names and digests are verified before anything
 // of it is moved.
 async function takeOver(
-  job: Job,
+  job: Job & Pick<Prepared, 'own'>,
   before: Lockfile | undefined,
   staging: Staging,
   proxy: Proxy,
@@ -224,8 +254,7 @@ async function takeOver(
   if (lockfile === undefined) throw new Error('an installation has a lockfile');
   const report = await judgeThroughProxy(job, lockfile, proxy, isNewSince(before));
   if (report.exit.code !== 0) return withDiagnostics(report, notes);
-  const own = before?.graph.projects.map(({ folder }) => folder) ?? [''];
-  await requireInstalled(manager.name, staging.folder, own, lockfile);
+  await requireInstalled(manager.name, staging.folder, job.own, lockfile);
   await forgetRegistry(staging.folder, registry);
   await staging.commit(project, files, stateFolder(job.invocation.context.env));
   const installed = {
