@@ -119,6 +119,14 @@ export function onEvidenceKept(core: Core, report: Misbehaviour): void {
   if (!core.mutant('evidence-not-told')) core.send(members.others, { kind: 'evidence', report });
 }
 
+/** A proof that the disk did not take is none that is here: the others, who have it, are asked again (T1). */
+export function onEvidenceLost(core: Core, report: Misbehaviour): void {
+  const accused = core.members.indexOf(report.accused);
+  if (report.epoch !== core.members.epoch || accused === undefined) return;
+  const mark = proofMark(report.rule, accused);
+  if (!core.proofs.has(mark)) core.accused.delete(mark);
+}
+
 /** T1: a proof that a member lacks, now this one, now that one. */
 export function evidenceFor(core: Core, peer: PeerId, status: StatusMessage): EvidenceMessage[] {
   if (core.proofs.size === 0 || core.mutant('evidence-not-told')) return [];

@@ -19,6 +19,7 @@ import { utf8 } from '../../verifier/bytes.ts';
 import { DEFAULT_LIMITS } from './defaults.ts';
 import { ZERO_DIGEST, genesisHeader } from '../../verifier/replication/encode.ts';
 import { Members } from '../../verifier/replication/members.ts';
+import { planMessage } from '../../verifier/replication/verify-message.ts';
 import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
 import { Pool } from './pool.ts';
 import type { Misbehaviour } from './types.ts';
@@ -367,6 +368,33 @@ function members(weights: readonly number[], mutants: Mutants, faulty?: number):
   const roster = testRoster(weights, faulty === undefined ? {} : { faulty });
   return new Members(roster, peerOf('r0'), new Set(mutants));
 }
+
+describe('a proof that the disk did not take', () => {
+  it('is taken from whoever hands it on again', () => {
+    const made = cluster([]);
+    const node = made.node(1);
+    const messages = [X, Y].map(({ header }) => voteOf(FOUR, 'prepare', 3, header));
+    const report: Misbehaviour = { rule: 'X1', accused: peerOf('r3'), epoch: 0, messages };
+    const proof = { kind: 'evidence', report } as const;
+    const isWanted = (): boolean => node.replica.wants(peerOf('r2'), proof).useful;
+    const take = (): void => {
+      const plan = planMessage(peerOf('r2'), proof, node.replica.context);
+      const ready = node.replica.step({
+        kind: 'receive',
+        message: plan.finish(plan.jobs.map(() => true)),
+      });
+      assert.deepEqual(ready.evidence, [report]);
+    };
+    take();
+    assert.equal(isWanted(), false, 'it is on its way to the disk');
+    node.replica.step({ kind: 'evidence-lost', report });
+    assert.equal(isWanted(), true, 'it is not here');
+    take();
+    node.replica.step({ kind: 'evidence-kept', report });
+    node.replica.step({ kind: 'evidence-lost', report });
+    assert.equal(isWanted(), false, 'what is kept is not lost by something that failed before');
+  });
+});
 
 describe('a replica with a bug', () => {
   for (const [mutant, why, play] of KILLS) {

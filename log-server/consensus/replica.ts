@@ -26,7 +26,7 @@ import {
   relayOverdue,
   wantsForward,
 } from './fairness.ts';
-import { onEvidence, onEvidenceKept, wantsEvidence } from './evidence.ts';
+import { onEvidence, onEvidenceKept, onEvidenceLost, wantsEvidence } from './evidence.ts';
 import { onBody, onChecked, onGetBody, wantsBody, wantsGetBody } from './fetching.ts';
 import { Members } from '../../verifier/replication/members.ts';
 import type { Message, PeerId, VerifiedMessage } from '../../verifier/replication/messages.ts';
@@ -210,6 +210,9 @@ function handle(core: Core, input: Input): void {
       return;
     case 'evidence-kept':
       onEvidenceKept(core, input.report);
+      return;
+    case 'evidence-lost':
+      onEvidenceLost(core, input.report);
       return;
     case 'signed':
     case 'cosigned':

@@ -59,6 +59,8 @@ export type Input =
   | { readonly kind: 'persist-failed' }
   /** A proof from `Ready.evidence` is durable; also, after a start, each one kept before, checked again. */
   | { readonly kind: 'evidence-kept'; readonly report: Misbehaviour }
+  /** It could not be made durable: whoever has it may tell it again. */
+  | { readonly kind: 'evidence-lost'; readonly report: Misbehaviour }
   | SignedInput;
 
 /** A signature that was asked for; `time` (unix seconds) only with a cosignature. */

@@ -13,6 +13,9 @@ import { type Log, describeError } from '../log.ts';
 import type { ConsensusCore } from './core-port.ts';
 import type { EvidenceKeeper } from './evidence-keeper.ts';
 
+/** How long after a disk that failed a proof is taken in again. */
+const LOST_PAUSE_MS = 10_000;
+
 /** What it works with. */
 export interface EvidenceDeskParts {
   readonly core: Pick<ConsensusCore, 'context'>;
@@ -20,8 +23,9 @@ export interface EvidenceDeskParts {
   readonly verifier: SignatureVerifier;
   /** A peer's name in the roster. */
   readonly nameOf: (peer: PeerId) => string;
-  /** A proof is durable. */
+  /** A proof is durable, or is not going to be: the others may hand it on again. */
   readonly kept: (report: Misbehaviour) => void;
+  readonly lost: (report: Misbehaviour) => void;
   readonly log: Log;
 }
 
@@ -44,11 +48,13 @@ export class EvidenceDesk {
 
   /** The core has noticed one, or was told of it. */
   misbehaved(report: Misbehaviour): void {
-    const { core, keeper, nameOf, kept } = this.#parts;
+    const { core, keeper, nameOf, kept, lost } = this.#parts;
     // The last step may have ended the epoch that its report is about.
     const start = this.#epochStarts[core.context.members.epoch - report.epoch];
-    void keeper.keep(report, nameOf(report.accused), start?.height).then((isKept) => {
-      if (isKept) kept(report);
+    void keeper.keep(report, nameOf(report.accused), start?.height).then((outcome) => {
+      if (outcome === 'kept') kept(report);
+      // Not at once: what comes in again and again would be written down again and again.
+      if (outcome === 'failed') setTimeout(() => lost(report), LOST_PAUSE_MS).unref();
     });
   }
 

@@ -106,8 +106,8 @@ describe('EvidenceKeeper', () => {
     const place = join(folder, 'told');
     const keeper = new EvidenceKeeper(place, chain, silentLog);
     assert.deepEqual(await keeper.reports(0), []);
-    assert.equal(await keeper.keep(REPORT, 'r1', 0), true);
-    assert.equal(await keeper.keep(REPORT, 'r1', 0), true, 'the first one is still there');
+    assert.equal(await keeper.keep(REPORT, 'r1', 0), 'kept');
+    assert.equal(await keeper.keep(REPORT, 'r1', 0), 'kept', 'the first one is still there');
     assert.deepEqual(await keeper.reports(0), [REPORT]);
     assert.deepEqual(await keeper.reports(1), []);
   });
@@ -124,7 +124,7 @@ describe('EvidenceKeeper', () => {
     const blocked = join(folder, 'a-file');
     await writeFile(blocked, '');
     const keeper = new EvidenceKeeper(join(blocked, 'evidence'), chain, silentLog);
-    assert.equal(await keeper.keep(REPORT, 'r1', 0), false);
+    assert.equal(await keeper.keep(REPORT, 'r1', 0), 'failed');
     assert.deepEqual(await keeper.list(), []);
   });
 });

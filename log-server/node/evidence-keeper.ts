@@ -59,13 +59,13 @@ export class EvidenceKeeper {
    *
    * @param name the accused replica's name in the roster
    * @param startHeight height of the batch that the report's epoch started from, if it is known
-   * @returns whether a proof of this kind is on the disk now
+   * @returns `kept` when a proof of this kind is on the disk now; `full` when no more are taken
    */
   async keep(
     report: Misbehaviour,
     name: string,
     startHeight: number | undefined,
-  ): Promise<boolean> {
+  ): Promise<'kept' | 'full' | 'failed'> {
     const { rule, accused, epoch } = report;
     const id = `${epoch}-${rule}-${accused}`;
     const file = join(this.#folder, id + ENDING);
@@ -74,15 +74,15 @@ export class EvidenceKeeper {
       await mkdir(this.#folder, { recursive: true, mode: 0o700 });
       const kept = await this.list();
       // The same proof may have been kept before a restart: the first one stays.
-      if (kept.some((each) => each.id === id)) return true;
-      if (kept.length >= FILES_MAX) return false;
+      if (kept.some((each) => each.id === id)) return 'kept';
+      if (kept.length >= FILES_MAX) return 'full';
       const rosters = await this.#chain.rosterEnvelopes();
       const epochStart = await this.#epochStart(epoch, startHeight);
       await replaceOwnFile(file, formatMisbehaviour({ rosters, epochStart, report }), 0o644);
-      return true;
+      return 'kept';
     } catch (error) {
       this.#log.warn('misbehaviour', { file, error: describeError(error) });
-      return false;
+      return 'failed';
     }
   }
 

@@ -117,6 +117,7 @@ export class ReplicaNode {
       verifier,
       nameOf: (peer) => this.#transport.nameOf(peer),
       kept: (report) => this.#driver.feed({ kind: 'evidence-kept', report }),
+      lost: (report) => this.#driver.feed({ kind: 'evidence-lost', report }),
       log,
     });
     const [genesis] = setup.rosterEnvelopes;

@@ -391,9 +391,9 @@ export class Process {
   /** Proofs are files of their own: they wait for the disk like everything else, and for nothing else. */
   #keep(report: Misbehaviour): void {
     this.#queue('disk', () => {
-      if (this.diskFails || this.#failed) return;
-      this.disk.keepProof(report);
-      this.step({ kind: 'evidence-kept', report });
+      const isKept = !this.diskFails && !this.#failed;
+      if (isKept) this.disk.keepProof(report);
+      this.step({ kind: isKept ? 'evidence-kept' : 'evidence-lost', report });
     });
   }
 

@@ -90,6 +90,7 @@ describe('runSeed', () => {
     ['and was a few batches behind only', gateways(12)],
     ['what a gateway had sent before its crash left its lane no room', { seed: 70256 }],
     ['a COMMIT without a PREPARE before it was forgotten in a crash', { seed: 605 }],
+    ['a proof that a failing disk did not take was never taken again', { seed: 689 }],
   ];
   for (const [why, wishes] of red) {
     it(`suspects no leader: ${why}`, async () => {
