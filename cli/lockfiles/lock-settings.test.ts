@@ -95,6 +95,12 @@ describe('requirePlainLockfile', () => {
     });
   }
 
+  it('takes a folder that has left the workspace around it, with its lockfile', async () => {
+    await writeFile(join(folder, '.npmrc'), 'ignore-workspace=true\n');
+    await requirePlainLockfile('pnpm', folder);
+    await assert.rejects(requirePlainLockfile('pnpm', folder, join(folder, 'app')), CliError);
+  });
+
   it('reads the settings of a lockfile that is not above the project', async () => {
     await mkdir(join(folder, 'other'));
     await writeFile(join(folder, 'other/.npmrc'), 'lockfile=false\n');

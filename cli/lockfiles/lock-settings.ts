@@ -32,10 +32,12 @@ const PNPM: Settings = new Map([
   ['lockfiledirectory', null],
   ['shrinkwrapdirectory', null],
   // Another folder's lockfile.
-  ['ignoreworkspace', 'false'],
   ['workspacedir', null],
   ['dir', null],
 ]);
+
+// Of a folder below: its own lockfile is read, not that of the workspace around it.
+const PNPM_BELOW: Settings = new Map([...PNPM, ['ignoreworkspace', 'false']]);
 
 const BERRY: Settings = new Map([['lockfilefilename', 'yarn.lock']]);
 
@@ -78,7 +80,9 @@ export async function requirePlainLockfile(
     case 'npm':
       return await checkNpmrc(folder, NPM);
     case 'pnpm':
-      for (const place of foldersBetween(project, folder)) await checkNpmrc(place, PNPM);
+      for (const place of foldersBetween(project, folder)) {
+        await checkNpmrc(place, project === folder ? PNPM : PNPM_BELOW);
+      }
       return await checkYaml(join(folder, 'pnpm-workspace.yaml'), PNPM);
     case 'yarn-berry':
       return await checkYaml(join(folder, '.yarnrc.yml'), BERRY);
