@@ -78,9 +78,13 @@ export async function installWith(
   options: InstallOptions,
 ): Promise<Report> {
   const { project } = invocation.globals;
-  if (options.scripts === true || options.isolate === true) {
-    const what = options.scripts === true ? '--scripts' : '--isolate';
-    throw usageError(`${what} is for npm only`, `afterwards: ${name} rebuild`);
+  if (options.scripts === true) throw usageError('--scripts is for npm only', `${name} rebuild`);
+  if (options.isolate === true) {
+    // Without a network it could not reach the proxy; nothing else answers it there, and no script runs.
+    throw usageError(
+      '--isolate is for npm only',
+      'other managers reach the proxy alone, and run no script',
+    );
   }
   for (const spec of specs) requireSpec(spec);
   const manager = await findManager(invocation.context, name);

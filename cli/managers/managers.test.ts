@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import { SILENT } from '../../fixtures/terminal.ts';
+import { FakeLog } from '../../fixtures/fake-log.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
 import type { JsonValue } from '../../verifier/json.ts';
@@ -16,6 +17,7 @@ import { keptVariables, managerVariables } from '../proxy/manager-environment.ts
 import { isolation } from '../npm/isolation.ts';
 import { findNpm } from '../npm/npm.ts';
 import { readRegistries } from '../npm/registries.ts';
+import { EXIT } from '../output/exit-codes.ts';
 import { fromProxy, toProxy } from './lock-addresses.ts';
 import {
   findManager,
@@ -110,6 +112,27 @@ describe('questions to package managers', { skip: process.platform === 'win32' }
     assert.match(cwd, /\/bftpkg-private-[^/]+$/);
     assert.equal(existsSync(cwd), false);
   });
+});
+
+describe('install --with', () => {
+  for (const [flag, hint] of [
+    ['--scripts', /pnpm rebuild/],
+    ['--isolate', /reach the proxy alone/],
+  ] as const) {
+    it(`says that ${flag} is for npm, before anything is started`, async () => {
+      const fake = await FakeLog.start();
+      try {
+        const { code, stderr } = await fake.run(['install', '--with', 'pnpm', flag], {
+          env: { PATH: '' },
+        });
+        assert.equal(code, EXIT.usage);
+        assert.match(stderr, new RegExp(`${flag} is for npm only`));
+        assert.match(stderr, hint);
+      } finally {
+        await fake.stop();
+      }
+    });
+  }
 });
 
 describe('wordsFor', () => {
