@@ -127,11 +127,12 @@ export async function confirm(
       ],
     });
   }
-  const ask = requireConfirmable(invocation, draft, expected);
   const { terminal } = invocation.context;
-  // Nothing is left out, however long: what is cut off here is signed all the same.
+  // Nothing is left out, however long: what is cut off here is signed all the same. Where nobody can be
+  // asked it is shown, too: a digest alone that a message asks for would be signed blindly the next time.
   const whole = lines.map((line) => printable(line, Number.POSITIVE_INFINITY));
   terminal.writeErr(`${whole.join('\n')}\n`);
+  const ask = requireConfirmable(invocation, draft, expected);
   const word = confirmationWord(draft);
   const typed = await ask?.(`type "${printable(word)}" to sign: `);
   if (typed?.trim() !== word) throw new CliError('BP8002', 'not confirmed, nothing was signed');

@@ -108,7 +108,9 @@ describe('revoke, yank, unyank', () => {
     assert.equal(made.exit.code, 0);
     assert.deepEqual(await exitOf('release', 'submit', 'yank.json'), [11, 'BP2001']);
     // Nobody is here to ask, so the digest says what is meant.
-    assert.deepEqual(await exitOf('release', 'sign', 'yank.json', '--key', 'bob'), [4, 'BP8002']);
+    const asked = await run('release', 'sign', 'yank.json', '--key', 'bob');
+    assert.deepEqual([asked.code, json(asked).exit.reason], [4, 'BP8002']);
+    assert.match(asked.stderr, /: yanked\n/, 'what would be signed is shown, not its digest alone');
     const statement = made.result?.statement ?? '';
     const sign = ['release', 'sign', 'yank.json', '--key', 'bob', '--expect-digest', statement];
     assert.deepEqual(await exitOf(...sign), [0, null]);
