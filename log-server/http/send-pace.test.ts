@@ -10,7 +10,7 @@ class FakeSocket extends EventEmitter {
   writableLength = 0;
   destroyed = false;
 
-  destroy(): this {
+  resetAndDestroy(): this {
     this.destroyed = true;
     this.emit('close');
     return this;

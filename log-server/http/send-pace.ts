@@ -23,7 +23,10 @@ interface Watched {
 }
 
 /** What is looked at of a socket. */
-export type SendingSocket = Pick<Socket, 'bytesWritten' | 'writableLength' | 'destroy' | 'once'>;
+export type SendingSocket = Pick<
+  Socket,
+  'bytesWritten' | 'writableLength' | 'resetAndDestroy' | 'once'
+>;
 
 /** Closes the sockets of those who don't read. */
 export class SendPace {
@@ -60,7 +63,8 @@ export class SendPace {
       const left = socket.bytesWritten - socket.writableLength;
       if (watched.left !== undefined) watched.pace.received(left - watched.left, elapsedMs);
       watched.left = left;
-      if (watched.pace.patienceMs <= 0) socket.destroy();
+      // Reset: closed in order, the system would keep megabytes for whoever never reads them.
+      if (watched.pace.patienceMs <= 0) socket.resetAndDestroy();
     }
   }
 
