@@ -1,25 +1,15 @@
 // The files in which a project tells package managers what to do. Whoever can open a pull request can change
 // them, and each can be spelled in ways that a search for a word does not see.
-import { readFile, stat } from 'node:fs/promises';
-
 import { quote } from '../../verifier/errors.ts';
-import { CliError, systemCode } from '../errors.ts';
-import { systemReason } from '../system-reasons.ts';
+import { CliError } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 
 /** No such file is longer than some kilobytes. */
 const SETTINGS_BYTES_MAX = 256 * 1024;
 
 /** A settings file's text; `undefined` when there is none. @throws {CliError} BP9004 */
 export async function readSettingsFile(path: string): Promise<string | undefined> {
-  try {
-    if ((await stat(path)).size > SETTINGS_BYTES_MAX)
-      throw new CliError('BP9004', `${path}: too large`);
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return undefined;
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
-  }
+  return await readTextIfThere(path, SETTINGS_BYTES_MAX);
 }
 
 /** A setting at the left edge of a YAML file. */
