@@ -100,9 +100,11 @@ async function withTheOthers(
   const shared = await share(invocation, session, start, artifacts);
   warnings.push(...shared.warnings);
   if (isComplete(shared.proposal)) return shared.proposal;
-  invocation.notice(
-    `proposal ${start.id.slice(0, 16)} is in the mailbox of ${shared.kept} replicas`,
-  );
+  if (shared.kept > 0) {
+    invocation.notice(
+      `proposal ${start.id.slice(0, 16)} is in the mailbox of ${shared.kept} replicas`,
+    );
+  } else for (const { message } of shared.warnings) invocation.notice(message);
   if (options.wait !== true) throw stillWaiting(shared.proposal);
   const { proposal, submitted } = await waitUntil(invocation, session, shared.proposal, isComplete);
   if (submitted === undefined && !isComplete(proposal)) throw stillWaiting(proposal);

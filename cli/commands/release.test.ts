@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog, type FakeReplica, type Outcome } from '../../fixtures/fake-log.ts';
+import { makeTarball } from '../../fixtures/tarballs/generator.ts';
+import { PROPOSAL_PACKAGES_MAX } from '../../verifier/statements/release.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
 let fake: FakeLog;
@@ -250,6 +252,36 @@ describe('release', () => {
     assert.equal((await fake.run(['release', 'submit', 'release.json'])).code, EXIT.verified);
   });
 
+  it('says that a release of many packages goes on as a file', async () => {
+    const files: string[] = [];
+    for (let i = 0; i <= PROPOSAL_PACKAGES_MAX; i++) {
+      const name = `many-${i}`;
+      assert.equal((await register(name)).code, EXIT.verified);
+      const file = join(fake.home, `${name}.tgz`);
+      await writeFile(file, makeTarball({ name, version: '1.0.0' }));
+      files.push(file);
+    }
+    const prepare = async (...more: readonly string[]): Promise<Outcome> => {
+      const command = ['release', 'prepare', ...files, '--out', 'many.json', ...more];
+      const { stderr } = await fake.run(command);
+      const statement = /--expect-digest ([0-9a-f]{64})/.exec(stderr)?.[1] ?? '';
+      return await fake.run([...command, '--expect-digest', statement]);
+    };
+    for (const { requests } of fake.replicas) requests.length = 0;
+    const alone = await prepare('--key', 'alice');
+    assert.equal(alone.code, EXIT.verified, alone.stderr);
+    assert.match(alone.stderr, /9 packages: mailboxes take proposals of 8 at most/);
+    const sent = fake.replicas.flatMap(({ requests }) => requests);
+    const posted = sent.filter((request) => request.startsWith('POST /v1/proposals'));
+    assert.deepEqual(posted, [], 'no mailbox would have taken it');
+    // The file goes from hand to hand, and nobody who has all signatures is warned of anything.
+    const both = await prepare(...SIGN);
+    assert.equal(both.code, EXIT.verified, both.stderr);
+    assert.doesNotMatch(both.stderr, /mailboxes take/);
+    const done = await fake.run(['release', 'submit', 'many.json']);
+    assert.equal(done.code, EXIT.verified, done.stderr);
+  });
+
   it('neither signs nor sends a tarball that is not the one prepared', async () => {
     const source = await folder('pkg', '1.3.0');
     const prepared = await fake.run(['release', 'prepare', source]);
@@ -257,7 +289,6 @@ describe('release', () => {
     const signing = ['release', 'sign', 'release.json', ...SIGN, '--expect-digest', digest];
     assert.equal((await fake.run(signing)).code, EXIT.verified);
     const tarball = join(fake.project, 'pkg-1.3.0.tgz');
-    const { makeTarball } = await import('../../fixtures/tarballs/generator.ts');
     await writeFile(tarball, makeTarball({ name: 'pkg', version: '1.3.0' }));
     assert.equal((await fake.run(signing)).code, EXIT.tampered);
     assert.equal((await fake.run(['release', 'submit', 'release.json'])).code, EXIT.tampered);

@@ -10,6 +10,7 @@ import { gunzip } from '../../verifier/node/gunzip.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { asError } from '../client/hedge.ts';
 import type { Invocation } from '../context.ts';
+import { PROPOSAL_PACKAGES_MAX } from '../../verifier/statements/release.ts';
 import { CliError } from '../errors.ts';
 import { openKey } from '../keys/open-key.ts';
 import { describeFailure } from '../output/diagnose.ts';
@@ -19,7 +20,7 @@ import { readArtifact, type Artifact } from './artifact.ts';
 import { mergeDrafts, signersAmong } from './draft.ts';
 import { fetchProposed } from './fetch.ts';
 import { fetchProposal, postProposal } from './mailbox.ts';
-import { openProposal, type Proposal } from './proposals.ts';
+import { isComplete, openProposal, type Proposal } from './proposals.ts';
 import { requireStated } from './stated.ts';
 
 /** Replicas that get the tarball, so that co-maintainers can compare; others fetch it when they vote. */
@@ -107,7 +108,8 @@ export interface Shared {
 }
 
 /**
- * Puts a signed proposal into the mailboxes, and its tarballs where co-maintainers can get them.
+ * Puts a signed proposal into the mailboxes, and its tarballs where co-maintainers can get them. One about
+ * more packages than a mailbox takes is kept here, with a warning.
  *
  * @throws {CliError} as `postProposal`
  */
@@ -118,6 +120,10 @@ export async function share(
   artifacts: readonly (Artifact | undefined)[],
 ): Promise<Shared> {
   const { signal } = invocation.context;
+  const tooMany = tooManyPackages(proposal);
+  if (tooMany !== undefined) {
+    return { proposal, kept: 0, warnings: isComplete(proposal) ? [] : [tooMany] };
+  }
   const warnings: Diagnostic[] = [];
   for (const artifact of artifacts) {
     if (artifact === undefined) continue;
@@ -126,6 +132,19 @@ export async function share(
   const { kept } = await postProposal(session, proposal.draft, signal);
   const now = await refreshed(session, proposal, signal);
   return { proposal: now, kept: kept.length, warnings };
+}
+
+// Every mailbox would refuse it, after the person has signed: what is left is to say how it goes on.
+function tooManyPackages({ packages }: Proposal): Diagnostic | undefined {
+  if (packages.size <= PROPOSAL_PACKAGES_MAX) return undefined;
+  const message = `a release of ${packages.size} packages: mailboxes take proposals of ${PROPOSAL_PACKAGES_MAX} at most, so nobody was handed this one`;
+  return diagnostic('BP6005', message, {
+    severity: 'warning',
+    hints: [
+      'bftpkg release prepare --no-post',
+      'hand the draft on as a file, with its tarballs; or release fewer packages at once',
+    ],
+  });
 }
 
 /** The proposal with the signatures that have come in since. */
