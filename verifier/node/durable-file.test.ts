@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 
-import { createWholeFile, replaceFile } from './durable-file.ts';
+import { createWholeFile, makePrivateFolder, replaceFile } from './durable-file.ts';
 
 describe('files that are written whole', () => {
   let folder = '';
@@ -65,4 +65,41 @@ describe('files that are written whole', () => {
     for (const text of await reading) assert.equal(texts.includes(text), true);
     assert.equal(await readFile(path, 'utf8'), texts.at(-1));
   });
+});
+
+describe('makePrivateFolder', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'bftpkg-folders-'));
+  });
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  it('makes a folder with its parents, for its owner alone, and again', async () => {
+    const path = join(folder, 'a', 'b', 'c');
+    await Promise.all([makePrivateFolder(path), makePrivateFolder(path)]);
+    await makePrivateFolder(path);
+    assert.equal((await stat(join(folder, 'a', 'b'))).mode & 0o777, 0o700);
+    assert.ok((await stat(path)).isDirectory(), 'it is there');
+  });
+
+  it('goes through a link to a folder', async () => {
+    await mkdir(join(folder, 'real'));
+    await symlink(join(folder, 'real'), join(folder, 'link'));
+    await makePrivateFolder(join(folder, 'link', 'a'));
+    assert.ok((await stat(join(folder, 'real', 'a'))).isDirectory(), 'it is there');
+    await makePrivateFolder(join(folder, 'link'));
+  });
+
+  const refused: readonly (readonly [why: string, path: () => string])[] = [
+    ['a file', () => join(folder, 'file')],
+    ['a file in its way', () => join(folder, 'file', 'a', 'b')],
+    // Here the system says that the parent is missing, which it is not.
+    ['a place where no folder can be', () => '/proc/sys/bftpkg/state'],
+  ];
+  for (const [why, path] of refused) {
+    it(`ends with an error for ${why}`, async () => {
+      await writeFile(join(folder, 'file'), '');
+      await assert.rejects(makePrivateFolder(path()));
+    });
+  }
 });

@@ -1,6 +1,6 @@
 // Files that must never be seen half written, not even after a power cut.
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -105,7 +105,29 @@ export async function createWholeFile(
 
 /** Creates a folder that only its owner can look into, with its parents. */
 export async function makePrivateFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  // Not `recursive`: where a system answers ENOENT although the parent exists (/proc does), Node tries for
+  // ever, in a thread that nothing can stop (tried, with Node 20.20).
+  try {
+    await makeFolder(path);
+  } catch (error) {
+    const parent = dirname(path);
+    if (codeOf(error) !== 'ENOENT' || parent === path) throw error;
+    await makePrivateFolder(parent);
+    await makeFolder(path);
+  }
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    // What is there already may also be a root that can't be made (EPERM, EISDIR) or a link to a folder.
+    const isThere = await stat(path).then(
+      (facts) => facts.isDirectory(),
+      () => false,
+    );
+    if (!isThere) throw error;
+  }
 }
 
 // Where a folder can't be opened or synced at all (Windows, some network file systems, a folder that may
