@@ -36,9 +36,7 @@ describe('verify, again', () => {
     await fake.stop();
   });
 
-  async function verify(
-    ...argv: readonly string[]
-  ): Promise<{
+  async function verify(...argv: readonly string[]): Promise<{
     code: number;
     reason: string | null;
     verified: number;
