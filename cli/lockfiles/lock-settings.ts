@@ -8,6 +8,7 @@ import { CliError } from '../errors.ts';
 import { readNpmrcLines } from './npmrc-lines.ts';
 import type { LockFormat } from './lockfile.ts';
 import { readClassicLines, readSettingsFile, topLevelSettings } from './settings-file.ts';
+import { requireNoWorkspaceAbove } from './workspace-above.ts';
 
 /** Names without `-` and `_`, in lower case, with the one value that changes nothing; `null` for none. */
 type Settings = ReadonlyMap<string, string | null>;
@@ -76,6 +77,7 @@ export async function requirePlainLockfile(
   folder: string,
   project: string = folder,
 ): Promise<void> {
+  await requireNoWorkspaceAbove(format, folder);
   switch (format) {
     case 'npm':
       return await checkNpmrc(folder, NPM);
