@@ -477,19 +477,6 @@ describe('install under a policy', () => {
     );
   });
 
-  it('does not install what a policy merely allows', async () => {
-    await lockWithUnlogged();
-    await fake.configure({ exceptions: [EXCEPTION] });
-    const report = await run('ci');
-    assert.deepEqual(report.exit, { code: EXIT.usage, reason: 'BP9005' });
-    assert.match(JSON.stringify(report.diagnostics), /not verified: internal@1\.0\.0/);
-    const asked = fake.replicas.flatMap(({ requests }) => requests);
-    assert.deepEqual(
-      asked.filter((line) => line.includes('/artifacts/')),
-      [],
-    );
-  });
-
   it('adds no yanked release, but keeps one that is there', async () => {
     const report = await run('install', 'delta@1.0.0');
     assert.deepEqual(report.exit, { code: EXIT.withdrawn, reason: 'BP5002' });
