@@ -285,7 +285,7 @@ describe('ci', () => {
       const own = { name: 'app', version: '1.0.0', dependencies: { ...dependencies, x: url } };
       await writeFile(path, JSON.stringify(own));
       const { code, stderr } = await fake.run(['install', '@acme/beta'], { env });
-assert.equal(code, EXIT.policy, stderr);
+      assert.equal(code, EXIT.policy, stderr);
       assert.match(stderr, /BP6006.*package\.json: "x"/);
       assert.deepEqual(visits, []);
     } finally {

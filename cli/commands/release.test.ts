@@ -337,7 +337,7 @@ describe('release', () => {
         if (replica !== undefined) replica.misbehave = misbehave;
       }
       const source = await folder('pkg', `2.${at}.0`);
-      const result = await publish(source, ...SIGN, '--timeout', '20s');
+      const result = await publish(source, ...SIGN, '--timeout', '10s');
       assert.equal(result.code, code, result.stdout + result.stderr);
       assert.match(result.stdout + result.stderr, expected);
     });

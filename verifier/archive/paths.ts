@@ -43,7 +43,7 @@ const ALLOWED_PATTERN: RegExp = new RegExp(
 );
 const IGNORED_AT_END = /[. ]$/;
 // Nearly all paths: of them composition changes nothing, and asking for it is what takes the time.
-const ASCII_PATTERN = /^[\u0000-\u007f]*$/;
+const ASCII_PATTERN = /^[ -~]*$/;
 
 /**
  * Checks a path and splits it.
