@@ -401,6 +401,25 @@ describe('an artifact of a batch under vote', () => {
   }
 
   it(
+    'takes room up to a bound only: a faulty leader may name as much as it likes',
+    inBench(
+      async ({ artifacts }) => {
+        for (const { sha512, bytes } of [a, b])
+          await artifacts.put(sha512, chunksOf(bytes), 'vote');
+        await assert.rejects(artifacts.put(c.sha512, chunksOf(c.bytes), 'vote'), StorageBusyError);
+        assert.ok(artifacts.factsNow(a.sha512) !== undefined, 'what is promised stays');
+        assert.ok(artifacts.factsNow(b.sha512) !== undefined, 'what is promised stays');
+      },
+      {
+        unwantedBytesMax: 1,
+        voteBytesMax: 0,
+        promisedBytesMax: a.bytes.length,
+        promised: () => new Set([a.sha512, b.sha512, c.sha512]),
+      },
+    ),
+  );
+
+  it(
     'is fetched again when it was found damaged',
     inBench(
       async ({ artifacts, folder }) => {

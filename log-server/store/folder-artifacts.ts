@@ -57,6 +57,13 @@ export const UNWANTED_BYTES_MAX: number = 4 * 1024 * 1024 * 1024;
  */
 export const VOTE_BYTES_MAX: number = 4 * 1024 * 1024 * 1024;
 
+/**
+ * Bytes of promised artifacts that don't count as filling the room: as much for each of the four bodies that
+ * consensus keeps. A faulty leader's batch names whatever it likes, and all of it is promised while it comes
+ * in; without this bound it could fill the disk, and with it end the voting.
+ */
+export const PROMISED_BYTES_MAX: number = 4 * VOTE_BYTES_MAX;
+
 /** Unwanted artifacts are kept this long, for co-maintainers to sign and submit, seconds. */
 export const UNWANTED_SECONDS_MAX: number = 24 * 3600;
 
@@ -82,14 +89,16 @@ export interface FolderArtifactsParts {
   readonly nowSeconds: () => number;
   /**
    * Artifacts (hex SHA-512) that a batch names for which this replica votes or has voted: they stay until
-   * it is decided. Whoever has no votes has none. They don't count as what fills the room: a faulty
-   * leader's batches, of which consensus keeps a handful, would keep those of the next one out.
+   * it is decided. Whoever has no votes has none. Up to a bound they don't count as what fills the room: a
+   * faulty leader's batches, of which consensus keeps a handful, would keep those of the next one out.
    */
   readonly promised?: () => ReadonlySet<string>;
   /** For tests: less than `UNWANTED_BYTES_MAX`. */
   readonly unwantedBytesMax?: number;
   /** For tests: less than `VOTE_BYTES_MAX`. */
   readonly voteBytesMax?: number;
+  /** For tests: less than `PROMISED_BYTES_MAX`. */
+  readonly promisedBytesMax?: number;
   /** For tests: instead of `SMALL_BYTES_MAX`; 0 makes everything a file. */
   readonly smallBytesMax?: number;
 }
@@ -103,6 +112,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   readonly #promised: () => ReadonlySet<string>;
   readonly #unwantedBytesMax: number;
   readonly #voteBytesMax: number;
+  readonly #promisedBytesMax: number;
   readonly #smallBytesMax: number;
   readonly #group: ArtifactGroup;
   #uploads = 0;
@@ -119,6 +129,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     this.#promised = parts.promised ?? (() => new Set());
     this.#unwantedBytesMax = parts.unwantedBytesMax ?? UNWANTED_BYTES_MAX;
     this.#voteBytesMax = parts.voteBytesMax ?? VOTE_BYTES_MAX;
+    this.#promisedBytesMax = parts.promisedBytesMax ?? PROMISED_BYTES_MAX;
     this.#smallBytesMax = parts.smallBytesMax ?? SMALL_BYTES_MAX;
     this.#group = new ArtifactGroup(parts.tables);
   }
@@ -309,7 +320,10 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     if (this.#tables.isWanted(sha512)) return;
     const isVote = purpose === 'vote';
     const bytesMax = this.#unwantedBytesMax + (isVote ? this.#voteBytesMax : 0);
-    if (this.#tables.unwantedBytes() < bytesMax || this.#fillingBytes() < bytesMax) return;
+    if (this.#tables.unwantedBytes() < bytesMax) return;
+    // Counted once: with thousands of promises it is not cheap.
+    let filling = this.#fillingBytes();
+    if (filling < bytesMax) return;
     const now = this.#nowSeconds();
     // A vote's room can only be full of what replicas have proposed and not decided. There the oldest goes
     // whatever its age, so that a faulty leader's batches never keep out those of the next one.
@@ -319,11 +333,13 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     const expired = new Set(this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MAX, olds.length));
     let dropped = 0;
     for (const old of olds) {
+      if (promised.has(old)) continue;
       if (dropped === EXPIRE_COUNT_MAX) break;
       // Those that have had their day all go; the others, oldest first, only as far as needed.
-      if (this.#fillingBytes() < bytesMax && !expired.has(old)) break;
+      if (filling < bytesMax && !expired.has(old)) break;
       // As it is now, with nothing waited for between here and the row: a vote may just have been cast.
       if (this.#promised().has(old)) continue;
+      filling -= this.#tables.facts(old)?.size ?? 0;
       // The row first: a file without a row is only lost room, a row without a file a broken promise.
       this.#tables.drop(old);
       dropped += 1;
@@ -333,14 +349,14 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     throw new StorageBusyError('no room for artifacts that no release names yet');
   }
 
-  /** Bytes of held artifacts that neither the log nor a batch under vote names. */
+  /** Bytes of held artifacts that neither the log nor, within a bound, a batch under vote names. */
   #fillingBytes(): number {
-    let bytes = this.#tables.unwantedBytes();
+    let promised = 0;
     for (const sha512 of this.#promised()) {
       const size = this.#tables.facts(sha512)?.size;
-      if (size !== undefined && !this.#tables.isWanted(sha512)) bytes -= size;
+      if (size !== undefined && !this.#tables.isWanted(sha512)) promised += size;
     }
-    return bytes;
+    return this.#tables.unwantedBytes() - Math.min(promised, this.#promisedBytesMax);
   }
 
   async #receive(path: string, sha512: string, source: AsyncIterable<Uint8Array>): Promise<number> {
