@@ -76,13 +76,17 @@ export class LifeFile {
    *
    * @param isEmpty whether the database has neither batches nor votes in it
    * @returns why it is not the one that was used last; `undefined` when nothing speaks against it
-   * @throws {ConfigError} the file can't be read
+   * @throws {ConfigError} the file can't be read, or is gone while the database has been used
    */
   async objection(durable: DurableState, isEmpty: boolean): Promise<string | undefined> {
     if (!existsSync(this.#path)) {
-      return isEmpty
-        ? undefined
-        : `${this.#path} is gone: nobody knows whether the database is old`;
+      if (isEmpty) return undefined;
+      // Nothing to follow the log with: whoever moved the keys and forgot this file brings it, and the
+      // vote is as it was. Disowned, the right database would be lost for good.
+      throw new ConfigError(this.#path, [
+        'is gone, and says whether the database beside these keys is the newest one: ' +
+          'bring it back from where the keys were, or make new keys',
+      ]);
     }
     const life = parseLife(await readSmallFile(this.#path, LENGTH_MAX), this.#path);
     if (life.generation !== this.#generation) return 'the database is not the one used last';
