@@ -52,6 +52,19 @@ describe('readShim', () => {
     ['a target with a command', () => joined().replace('tool/cli.js', 'tool/$(evil)/cli.js')],
     ['a target with a quote', () => joined().replace('tool/cli.js', 'tool/"evil"/cli.js')],
     ['a target in quotes that it leaves', () => apart().replace('cli.js', "cli.js'evil'")],
+    [
+      'a target by way of a link',
+      () => joined().replace('../tool/', '../../docs/../node_modules/tool/'),
+    ],
+    ['a target by way of a file', () => apart().replaceAll('tool/cli.js', 'tool/cli.js/.')],
+    [
+      'a target that is no more than a folder up',
+      () => apart().replaceAll('../tool/cli.js', '../..'),
+    ],
+    [
+      'a folder by way of a link',
+      () => apart().replace('../.pnpm/', '../../docs/../node_modules/.pnpm/'),
+    ],
     ['two targets', () => apart().replace('=../tool/cli.js', '=../other/cli.js')],
     [
       'the other kind of quotes',

@@ -96,14 +96,22 @@ export async function readShim(
   if (!known.has(skeleton)) return { kind: 'unknown' };
   const [target, ...others] = targets;
   if (target === undefined || others.some((other) => other !== target)) return { kind: 'unknown' };
+  if (!isPlain(target)) return { kind: 'unknown' };
   const home = posix.dirname(path);
   if (!folders.every((folder) => isModules(project, home, folder))) return { kind: 'unknown' };
   try {
-    const real = relative(project, await realpath(join(dirname(file), target)));
+    const real = relative(project, await realpath(join(await realpath(dirname(file)), target)));
     return { kind: 'leads', target: real.split(sep).join('/') };
   } catch {
     return { kind: 'leads', target: undefined };
   }
+}
+
+// Up from the script's real folder, and then down: as text that leads where it leads for the system. `link/..`
+// would not: a shell comes out above what the link leads to.
+function isPlain(path: string): boolean {
+  const down = path.replace(/^(?:\.\.\/)+/, '').split('/');
+  return !down.some((part) => ['', '.', '..'].includes(part) || part.includes('\\'));
 }
 
 // Node takes packages from these folders that are not found otherwise: a node_modules of the project, which has
@@ -111,7 +119,7 @@ export async function readShim(
 function isModules(project: string, home: string, folder: string): boolean {
   const inside = folder.startsWith('/')
     ? folder.startsWith(`${project}/`) && folder.slice(project.length + 1)
-    : posix.join(home, folder);
+    : isPlain(folder) && posix.join(home, folder);
   if (inside === false) return false;
   const parts = inside.split('/');
   return parts.at(-1) === 'node_modules' && !parts.includes('..') && !parts.includes('.');
