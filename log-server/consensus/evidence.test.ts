@@ -89,6 +89,11 @@ const otherOpening = newViewOf(
 );
 const newView: Message = { kind: 'new-view', newView: opening };
 const { size, root, height } = X.header;
+/** A proposal with what no signature covers: as its leader sends it, and as anybody can make it longer. */
+const padded = (batch: typeof X): Message => {
+  const entries = Array.from({ length: 63 }, () => new Uint8Array(65_535));
+  return { ...prePrepareOf(ROSTER, batch), body: undefined, tail: { prefetched: 1, entries } };
+};
 const cosign = (signer: number, change: Partial<CosignMessage> = {}): CosignMessage =>
   cosignOf(ROSTER, signer, { size, root, height, ...change });
 
@@ -193,6 +198,7 @@ const INNOCENT: readonly (readonly [string, Misbehaviour])[] = [
   ['one root at two times', report('X7', 2, cosign(2), cosignOf(ROSTER, 2, X.header, 2_000))],
   ['two sizes without a proof', report('X7', 2, cosign(2), cosignOf(ROSTER, 2, NEXT.header))],
   ['a proposal without its body', report('X8', 0, { ...prePrepareOf(ROSTER, X), body: undefined })],
+  ['proposals that say how their bodies end', report('X1', 0, padded(X), padded(Y))],
   ['a stranger', { ...report('X1', 2, prepare(2, X), prepare(2, Y)), accused: peerOf('r9') }],
   ['another epoch', { ...report('X1', 2, prepare(2, X), prepare(2, Y)), epoch: 1 }],
   [
@@ -236,6 +242,28 @@ describe('planEvidence', () => {
     assert.equal(judge({ ...evidence, consistency: wrongProof }), 'nothing proven');
     const honest = cosignOf(ROSTER, 2, { size: 1, height: 1, root: encodeHex(a) });
     assert.equal(judge({ ...report('X7', 2, honest, large), consistency }), 'nothing proven');
+  });
+});
+
+describe('a proof that a peer hands on', () => {
+  /** What member 1 keeps of it; its signatures are believed, so that nothing else cuts it short. */
+  function keptOf(evidence: Misbehaviour): number {
+    const cluster = new Cluster(ROSTER, { mutants: ['evidence-unchecked'] });
+    cluster.run(1);
+    cluster.inject(3, 1, { kind: 'evidence', report: evidence });
+    cluster.settle(({ to }) => to === 1);
+    const [kept, ...others] = cluster.node(1).evidence;
+    assert.ok(kept !== undefined && others.length === 0, 'one proof is kept');
+    return encodeEvidence(kept).length;
+  }
+  const bare = (batch: typeof X): Message => ({ ...prePrepareOf(ROSTER, batch), body: undefined });
+
+  it('is kept without what no signature covers: neither bodies nor their ends', () => {
+    const short = encodeEvidence(report('X1', 0, bare(X), bare(Y))).length;
+    assert.equal(keptOf(report('X1', 0, prePrepareOf(ROSTER, X), prePrepareOf(ROSTER, Y))), short);
+    const long = report('X1', 0, padded(X), padded(Y));
+    assert.ok(encodeEvidence(long).length > 8_000_000, 'it fills a message');
+    assert.equal(keptOf(long), short);
   });
 });
 

@@ -91,11 +91,11 @@ export function onEvidence(core: Core, { report }: EvidenceMessage): void {
   if (accused !== undefined) core.accuseBy(withoutBodies(report), accused);
 }
 
-/** No signature covers a body: the accused's friends could make each of its proofs megabytes long. */
+/** No signature covers a body or its end: the accused's friends could make its proofs megabytes long. */
 function withoutBodies(report: Misbehaviour): Misbehaviour {
   if (report.rule === 'X8') return report;
   const messages = report.messages.map((message) =>
-    message.kind === 'pre-prepare' ? { ...message, body: undefined } : message,
+    message.kind === 'pre-prepare' ? { ...message, body: undefined, tail: undefined } : message,
   );
   return { ...report, messages };
 }

@@ -44,6 +44,10 @@ export function planEvidence(
   if (report.epoch !== context.members.epoch) throw refused('it is about another epoch');
   const signer = context.members.indexOf(accused);
   if (signer === undefined) throw refused('the accused is not a member');
+  // No signature covers it: whoever hands a proof on could make it megabytes long.
+  if (messages.some((message) => message.kind === 'pre-prepare' && message.tail !== undefined)) {
+    throw refused('a proposal says how its body ends, which proves nothing');
+  }
   const isProven = proves(report, signer, context);
   if (!isProven) throw refused(`the messages do not show ${rule}`);
   const jobs = messages.flatMap((message) => messageJobs(message, context, createHash));
