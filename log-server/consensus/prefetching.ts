@@ -134,9 +134,18 @@ export function completed(core: Core, message: PrePrepareMessage): PrePrepareMes
   if (sent.length < tail.prefetched) return rest;
   const entries = sent.flatMap((request) => entryOf?.(request, header.timestampMs) ?? []);
   const body = [...entries, ...tail.entries];
+  if (!fitsIntoBytes(core, body)) return rest;
   if (!isBodyOf(header, body, createHash) && !core.mutant('prefetch-unhashed')) return rest;
   core.prefetched.used += entries.length;
   return { ...rest, body };
+}
+
+/**
+ * What was sent ahead and what was sent now are a message each: together they could be longer than any batch
+ * may be, and than any message in which somebody could be given the body (N11).
+ */
+function fitsIntoBytes({ config }: Core, body: Body): boolean {
+  return body.reduce((sum, entry) => sum + entry.length, 0) <= config.limits.batchBytesMax;
 }
 
 function isBodyOf(header: Header, body: Body, createHash: Core['config']['createHash']): boolean {
