@@ -135,7 +135,7 @@ describe('verify, again', () => {
     ['was cut off', async (path) => writeFile(path, (await readFile(path)).subarray(0, 500))],
     [
       'is of another version',
-      async (path) => writeFile(path, (await readFile(path, 'utf8')).replace('/v1 ', '/v2 ')),
+      async (path) => writeFile(path, (await readFile(path, 'utf8')).replace('/v2 ', '/v1 ')),
     ],
   ];
   for (const [why, change] of ignored) {

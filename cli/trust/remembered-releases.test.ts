@@ -1,6 +1,6 @@
 // The file of remembered releases: whole or not at all, bounded, and of this user alone.
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { utf8 } from '../../verifier/bytes.ts';
 import type { RememberedRelease } from '../../verifier/evidence/remembered.ts';
 import {
+  FILE_BYTES_MAX,
   formatReleases,
   parseReleases,
   PROJECTS_MAX,
@@ -71,6 +72,41 @@ describe('remembered releases of a project', () => {
     assert.equal(kept.size, RELEASES_MAX);
     assert.ok(kept.has(release(RELEASES_MAX).purl), 'the newest is there');
     assert.ok(!kept.has(release(RELEASES_MAX - 1).purl), 'the last of the others went');
+  });
+
+  const STATEMENT_BYTES = 48_000;
+  /** Releases of large statements, of which as many as told share one. */
+  function large(each: number): readonly RememberedRelease[] {
+    return Array.from({ length: 640 }, (_, i) => {
+      // Quotes take two bytes in the file.
+      const payload = utf8(`${Math.floor(i / each)}${'"'.repeat(STATEMENT_BYTES)}`);
+      return { ...release(i), payload };
+    });
+  }
+
+  it('have a statement of many packages once', () => {
+    const releases = large(64);
+    const bytes = formatReleases(releases);
+    assert.ok(bytes.length < 20 * 2 * STATEMENT_BYTES, `${bytes.length} bytes`);
+    assert.deepEqual(parseReleases(bytes), releases);
+  });
+
+  it('are never more than are read again', async () => {
+    const releases = large(1);
+    const bytes = formatReleases(releases);
+    assert.ok(bytes.length <= FILE_BYTES_MAX, `${bytes.length} bytes`);
+    const kept = parseReleases(bytes);
+    assert.ok(kept.length > 300, `${kept.length} releases`);
+    assert.deepEqual(kept, releases.slice(0, kept.length));
+
+    await new RememberedReleases(folder, PIN, '/a').keep(releases);
+    const [name = ''] = await readdir(folder);
+    const before = await stat(join(folder, name));
+    const again = new RememberedReleases(folder, PIN, '/a');
+    assert.equal((await again.read()).size, kept.length);
+    await again.keep(releases);
+    // A file that is written takes the place of the one before.
+    assert.equal((await stat(join(folder, name))).ino, before.ino);
   });
 
   it('of the projects that were verified longest ago go', async () => {

@@ -20,14 +20,14 @@ import { sha256Hex } from '../../verifier/sha256.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { readOwnFile } from './own-file.ts';
 
-const HEADER = 'bftpkg-verified-releases/v1';
+const HEADER = 'bftpkg-verified-releases/v2';
 const FILE_SUFFIX = '.releases';
 const DIGEST_LENGTH = 64;
 
 /** Releases kept of one project: three of the largest monorepos. */
 export const RELEASES_MAX = 10_000;
-/** 10,000 releases of 2 KB each, with room for large manifests. */
-const FILE_BYTES_MAX = 32 * 1024 * 1024;
+/** Most that is read, and written: 10,000 releases of 2 KB each, with room for large manifests. */
+export const FILE_BYTES_MAX: number = 32 * 1024 * 1024;
 /** Projects kept; the one that was verified longest ago goes. */
 export const PROJECTS_MAX = 32;
 /** A file that is used is marked at most that often: the mark is for choosing what goes. */
@@ -78,11 +78,13 @@ export class RememberedReleases {
     if (releases.every(({ purl }) => known.has(purl))) return;
     const all = new Map(releases.map((release) => [release.purl, release]));
     for (const [purl, release] of known) if (!all.has(purl)) all.set(purl, release);
-    const kept = [...all.values()].slice(0, RELEASES_MAX);
+    const { kept, bytes } = encodeReleases([...all.values()]);
+    // Of those that are too many, each run would find some missing, and write the same again.
+    if (kept.every(({ purl }) => known.has(purl))) return;
     this.#known = new Map(kept.map((release) => [release.purl, release]));
     try {
       await makePrivateFolder(this.#folder);
-      await replaceFile(this.#path, formatReleases(kept));
+      await replaceFile(this.#path, bytes);
       await this.#prune();
     } catch {
       return;
@@ -113,25 +115,60 @@ export class RememberedReleases {
   }
 }
 
-// A row: purl, size, index, leaf, payload, time, signers, required, packages. Lists, because names of fields
-// would be a third of the file.
+// A row: purl, size, index, leaf, statement, time, signers, required, packages. Lists, because names of fields
+// would be a third of the file. A statement may be that of 64 releases, so that rows have its place in a list.
 type Row = readonly unknown[];
+
+const leafOf = ({ index, leaf }: KnownLeaf): Row => [index, encodeHex(leaf)];
+
+function rowOf(release: RememberedRelease, statement: number): Row {
+  return [
+    release.purl,
+    release.size,
+    ...leafOf(release),
+    statement,
+    release.loggedAt,
+    release.signers.map(({ name, keyId }) => [name, keyId]),
+    release.required,
+    release.packages.map(({ name, sets }) => [name, sets.map(leafOf)]),
+  ];
+}
 
 /** The file: a line with the digest of what follows it, then one JSON document. */
 export function formatReleases(releases: readonly RememberedRelease[]): Uint8Array {
-  const leafOf = ({ index, leaf }: KnownLeaf): Row => [index, encodeHex(leaf)];
-  const rows = releases.map((each): Row => [
-    each.purl,
-    each.size,
-    ...leafOf(each),
-    decodeUtf8(each.payload),
-    each.loggedAt,
-    each.signers.map(({ name, keyId }) => [name, keyId]),
-    each.required,
-    each.packages.map(({ name, sets }) => [name, sets.map(leafOf)]),
-  ]);
-  const body = utf8(JSON.stringify(rows));
-  return concat(utf8(`${HEADER} ${sha256Hex(body)}\n`), body);
+  return encodeReleases(releases).bytes;
+}
+
+/** The file, and those that it has: the first ones, as far as there is room. */
+function encodeReleases(releases: readonly RememberedRelease[]): {
+  readonly kept: readonly RememberedRelease[];
+  readonly bytes: Uint8Array;
+} {
+  const kept: RememberedRelease[] = [];
+  const rows: string[] = [];
+  const payloads: string[] = [];
+  const places = new Map<string, number>();
+  let room = FILE_BYTES_MAX - HEADER.length - DIGEST_LENGTH - '[[],[]] \n'.length;
+  for (const release of releases.slice(0, RELEASES_MAX)) {
+    const hash = sha256Hex(release.payload);
+    const place = places.get(hash);
+    const payload = place === undefined ? JSON.stringify(decodeUtf8(release.payload)) : undefined;
+    const row = JSON.stringify(rowOf(release, place ?? payloads.length));
+    // Each with its comma.
+    room -= lengthOf(row) + 1 + (payload === undefined ? 0 : lengthOf(payload) + 1);
+    if (room < 0) break;
+    kept.push(release);
+    rows.push(row);
+    if (payload === undefined) continue;
+    places.set(hash, payloads.length);
+    payloads.push(payload);
+  }
+  const body = utf8(`[[${payloads.join(',')}],[${rows.join(',')}]]`);
+  return { kept, bytes: concat(utf8(`${HEADER} ${sha256Hex(body)}\n`), body) };
+}
+
+function lengthOf(text: string): number {
+  return utf8(text).length;
 }
 
 /** The releases in a file; none when anything in it is not as it was written. */
@@ -141,8 +178,10 @@ export function parseReleases(bytes: Uint8Array): readonly RememberedRelease[] {
   const head = `${HEADER} ${sha256Hex(body)}\n`;
   if (decodeLatin1(bytes.subarray(0, start)) !== head) return [];
   try {
-    const rows: unknown = JSON.parse(decodeUtf8(body));
-    return listOf(rows).map(readRow);
+    const document: unknown = JSON.parse(decodeUtf8(body));
+    const [payloads, rows] = listOf(document);
+    const statements = listOf(payloads).map((payload) => utf8(textOf(payload)));
+    return listOf(rows).map((row) => readRow(row, statements));
   } catch {
     return [];
   }
@@ -152,14 +191,16 @@ function decodeLatin1(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
 }
 
-function readRow(row: unknown): RememberedRelease {
-  const [purl, size, index, leaf, payload, loggedAt, signers, required, packages] = listOf(row);
+function readRow(row: unknown, statements: readonly Uint8Array[]): RememberedRelease {
+  const [purl, size, index, leaf, statement, loggedAt, signers, required, packages] = listOf(row);
+  const payload = statements[numberOf(statement)];
+  if (payload === undefined) throw new TypeError('not a statement');
   return {
     purl: textOf(purl),
     size: numberOf(size),
     index: numberOf(index),
     leaf: decodeHex(textOf(leaf), 32),
-    payload: utf8(textOf(payload)),
+    payload,
     loggedAt: numberOf(loggedAt),
     signers: listOf(signers).map(readSigner),
     required: numberOf(required),
