@@ -36,6 +36,7 @@ const LOCKFILE = parseLockfile(
 type Manifests = Readonly<Record<string, JsonObject>>;
 
 const ROOT = { name: 'app', dependencies: { a: '^1.0.0' } };
+const DEV = { name: 'app', devDependencies: { a: '^1.0.0' } };
 const A = { name: 'a', version: '1.0.0' };
 const REAL = { name: 'real', version: '3.0.0' };
 
@@ -78,6 +79,7 @@ describe('requireInstalled', () => {
       { '': { ...ROOT, optionalDependencies: ROOT.dependencies } },
     ],
     ['folders of the user that are elsewhere', { '': { dependencies: { a: 'link:../a' } } }],
+    ['what the root is developed with', { '': DEV, 'node_modules/a': A }],
     ['what the lockfile has nothing of', { '': { dependencies: { other: '1' } } }],
   ];
   for (const [why, manifests] of taken) {
@@ -96,6 +98,8 @@ describe('requireInstalled', () => {
     ['another version', { '': ROOT, 'node_modules/a': { ...A, version: '1.0.1' } }],
     ['another package', { '': ROOT, 'node_modules/a': { name: 'b', version: '1.0.0' } }],
     ['no version', { '': ROOT, 'node_modules/a': { name: 'a' } }],
+    ['nothing of what the root is developed with', { '': DEV }],
+    ['nothing of what a workspace is developed with', { '': {}, 'packages/one': DEV }],
     ['nothing of what a workspace needs', { '': {}, 'packages/one': ROOT }],
     [
       'what another workspace has',

@@ -32,7 +32,9 @@ export async function requireInstalled(
   for (const place of projects) {
     const own = await readManifest(join(root, place));
     const optional = asTable(own?.['optionalDependencies']) ?? {};
-    for (const [name, range] of Object.entries(asTable(own?.['dependencies']) ?? {})) {
+    // Managers install both, for every one of the user's own packages.
+    const needed = { ...asTable(own?.['devDependencies']), ...asTable(own?.['dependencies']) };
+    for (const [name, range] of Object.entries(needed)) {
       const wish = typeof range === 'string' ? range : '';
       const [, asked = name] = /^npm:(@?[^@]+)/.exec(wish) ?? [];
       // An override can replace or remove it: what counts is what the lockfile has.
