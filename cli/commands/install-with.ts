@@ -3,7 +3,7 @@
 // only then moved into the project, by the same renames as npm's.
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative, sep } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
@@ -188,7 +188,10 @@ async function prepare(
       hints: [`make the lockfile first: bftpkg proxy -- ${manager.name} install`],
     });
   }
-  const locals = await ownFolders(manager, project, document, before);
+  // Patterns such as `.*` mean the private folder too, which is nobody's package.
+  const all = await ownFolders(manager, project, document, before);
+  const [privateName] = relative(project, staging.folder).split(sep);
+  const locals = all.filter((folder) => folder.split('/')[0] !== privateName);
   await staging.mirrorLocals(
     project,
     locals.filter((folder) => folder !== ''),
