@@ -4,10 +4,8 @@
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
-import { checkTarball } from '../../verifier/archive/tarball.ts';
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
-import { gunzip } from '../../verifier/node/gunzip.ts';
 import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
@@ -169,9 +167,8 @@ async function compareAll(
       for (const { key } of places) findings.add(key, explainNotFetched(outcome));
       return;
     }
-    const tarball = await checkTarball(outcome.bytes, gunzip, release);
     for (const { at, key } of places) {
-      const comparison = await comparePackage(join(root, at.path), tarball);
+      const comparison = await comparePackage(join(root, at.path), outcome.listing);
       findings.compared(key);
       paths.add(at.path);
       for (const inner of comparison.bundled) bundled.add(`${at.path}/${inner}`);
