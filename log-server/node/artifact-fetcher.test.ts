@@ -222,6 +222,23 @@ describe('ArtifactFetcher', () => {
     await fetcher.close();
   });
 
+  const whileFilled: readonly (readonly [Urgency, boolean])[] = [
+    ['batch', true],
+    ['repair', true],
+    ['submission', false],
+  ];
+  for (const [urgency, isFetched] of whileFilled) {
+    it(`${isFetched ? 'takes' : 'refuses'} a ${urgency} while stalled submissions fill what waits`, async () => {
+      const fetcher = new ArtifactFetcher(memoryStore(), silentLog);
+      const [stalling, good] = [await holder('mute', mute), await holder('good', honest)];
+      const named = Array.from({ length: 4096 }, (_, i) => i.toString(16).padStart(128, '0'));
+      const submitted = fetcher.fetch(named, [stalling], 60_000, 'submission');
+      assert.equal(await fetcher.fetch([DIGEST], [good], 20_000, urgency), isFetched);
+      await fetcher.close();
+      assert.equal(await submitted, false);
+    });
+  }
+
   describe('with a replica that drips', () => {
     const contents = Array.from({ length: 20 }, (_, i) => `content ${i}`);
     const byDigest = new Map(

@@ -28,10 +28,17 @@ const REPAIRS_AT_ONCE = 2;
 const SUBMISSIONS_AT_ONCE = 12;
 
 /**
- * Artifacts that wait to be fetched. A batch of the largest kind names a few hundred; whatever is over
- * is asked for again when the batch is checked again.
+ * Artifacts that are fetched or wait for it, when one more is asked for. A batch of the largest kind names a
+ * few hundred; whatever is over is asked for again when the batch is checked again. Strangers name what
+ * submissions need, and one replica can answer none of it: they get half, so that a vote never finds the
+ * table full of that. Repairs, of which 256 are asked for at a time (artifact-repair.ts), are not kept out by
+ * them either, and leave a fourth to votes alone.
  */
-const FETCHES_WAITING_MAX = 4096;
+const FETCHES_WAITING_MAX: Readonly<Record<Urgency, number>> = {
+  batch: 4096,
+  repair: 3072,
+  submission: 2048,
+};
 
 // Who asks for artifacts says whom to ask.
 export type { Holder } from './slow-holders.ts';
@@ -128,9 +135,8 @@ export class ArtifactFetcher {
       this.#running.set(digest, { urgency, held });
       return held;
     }
-    if (this.#running.size >= FETCHES_WAITING_MAX || this.#closed.signal.aborted) {
-      return Promise.resolve(false);
-    }
+    const isFull = this.#running.size >= FETCHES_WAITING_MAX[urgency];
+    if (isFull || this.#closed.signal.aborted) return Promise.resolve(false);
     // Entered before anything is awaited: otherwise everybody who asks in one turn would fetch.
     const held = this.#fetchIfMissing(digest, holders, urgency).finally(() =>
       this.#running.delete(digest),

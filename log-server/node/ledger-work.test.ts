@@ -121,8 +121,10 @@ describe('looking at requests ahead of their batch', () => {
     fetched: string[];
     failures: unknown[];
     finish: () => void;
+    endFetches: () => void;
   } {
     const [seen, fetched, failures]: [string[], string[], unknown[]] = [[], [], []];
+    const fetches: (() => void)[] = [];
     let finish = (): void => undefined;
     const held = new Promise<void>((resolve) => {
       finish = resolve;
@@ -149,8 +151,7 @@ describe('looking at requests ahead of their batch', () => {
           why: string,
         ) => {
           fetched.push(`${digests.join(' ')} from ${holders.join(' ')} for a ${why}`);
-          // Never: nothing waits for it.
-          return new Promise<boolean>(() => undefined);
+          return new Promise<boolean>((resolve) => fetches.push(() => resolve(false)));
         },
       },
       holders: (first: readonly string[]) => first,
@@ -160,17 +161,21 @@ describe('looking at requests ahead of their batch', () => {
       failed: (error: unknown) => failures.push(error),
     };
     const work = new LedgerWork(parts as unknown as LedgerWorkParts);
-    return { work, seen, fetched, failures, finish: () => finish() };
+    const endFetches = (): void => fetches.splice(0).forEach((end) => end());
+    return { work, seen, fetched, failures, finish: () => finish(), endFetches };
   }
   const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 5));
 
-  it('fetches what is missing, waits for none of it, and minds no refusal', async () => {
-    const { work, seen, fetched, failures, finish } = bench();
+  it('fetches what is missing before it looks at more, and minds no refusal', async () => {
+    const { work, seen, fetched, failures, finish, endFetches } = bench();
     finish();
     const names = ['missing-a', 'refused', 'malformed', 'fine', 'missing-b'];
     work.lookAhead({ from: 'leader', requests: names.map(named) });
     await turn();
     work.lookAhead({ from: 'leader', requests: [named('later')] });
+    await turn();
+    assert.deepEqual(seen, names, 'whoever stalls has a part of its artifacts waited for');
+    endFetches();
     await turn();
     assert.deepEqual(seen, [...names, 'later']);
     assert.deepEqual(fetched, [

@@ -302,7 +302,9 @@ export class LedgerWork {
   /**
    * Checks the signatures of what a leader will probably propose, and fetches its artifacts: the batch is
    * then checked faster, and no vote waits for them. A few at a time, and what is more than a batch is
-   * dropped: whatever a leader sends, what others wait for goes on beside it. Nothing of it counts.
+   * dropped: whatever a leader sends, what others wait for goes on beside it. Nothing of it counts. The next
+   * ones are not looked at before the artifacts of these are here, or no longer waited for: a leader who has
+   * whoever holds them stall must not fill the fetcher with one batch's names after another.
    */
   lookAhead({ from, requests }: LookAheadRequest): void {
     const room = Math.max(0, this.#parts.limits.entriesMax - this.#ahead.length);
@@ -319,17 +321,17 @@ export class LedgerWork {
   }
 
   async #lookAt(envelope: Uint8Array, from: PeerId): Promise<void> {
-    const { application, fetcher, holders, artifactPatienceMs, failed } = this.#parts;
+    const { application, fetcher, holders, artifactPatienceMs } = this.#parts;
     try {
       await application.admit(envelope, { kind: 'peer', name: from });
     } catch (error) {
       if (error instanceof VerifyError || isOverloaded(error)) return;
       if (!(error instanceof LedgerError)) throw error;
       if (error.code !== 'ARTIFACT_MISSING' || error.artifacts.length === 0) return;
-      // As submissions are: strangers' names of artifacts have their share of the places, votes come first.
-      fetcher
-        .fetch(error.artifacts, holders([from]), artifactPatienceMs, 'submission')
-        .catch(failed);
+      // As submissions are: of the places and of what waits for one, what strangers name has a share, and the
+      // rest is kept for votes.
+      const wait = artifactPatienceMs;
+      await fetcher.fetch(error.artifacts, holders([from]), wait, 'submission');
     }
   }
 
