@@ -40,6 +40,8 @@ export class AnswersHeld implements HeldAnswers {
     body: string | Uint8Array,
     headers: Record<string, string>,
   ): Response {
+    // Who hung up while it was made: `close` has been said, and what is counted now would be for ever.
+    if (c.env.outgoing.closed) return new Response(null);
     const content = typeof body === 'string' ? Buffer.from(body) : body;
     if (content.length <= PIECE_BYTES) return bytes(content, headers);
     const network = askerOf(c);

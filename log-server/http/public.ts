@@ -26,6 +26,7 @@ import {
 import { RequestCounts } from './metrics.ts';
 import { logRoutes } from './log-routes.ts';
 import { misbehaviourRoutes } from './misbehaviour-routes.ts';
+import { hasItsTurn } from './own-turn.ts';
 import { PacedReads } from './paced-reads.ts';
 import { npmRoutes } from './npm-routes.ts';
 import { proposalRoutes } from './proposal-routes.ts';
@@ -67,8 +68,9 @@ export function createPublicApp(
   };
 
   app.use(async (c, next) => {
-    if (c.req.method === 'OPTIONS') return preflight();
     const { incoming, outgoing } = c.env;
+    if (outgoing.socket === null && !(await hasItsTurn(c.env))) return new Response(null);
+    if (c.req.method === 'OPTIONS') return preflight();
     // On Node's own answer: through the response's `headers` each would cost as much as the answer itself.
     for (const [name, value] of COMMON_HEADERS) outgoing.setHeader(name, value);
     await next();

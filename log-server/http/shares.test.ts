@@ -11,6 +11,7 @@ import { silentLog } from '../log.ts';
 import type { PublicFace } from './face.ts';
 import { ARTIFACT_READS_PER_NETWORK_MAX, EVIDENCE_REQUESTS_PER_NETWORK_MAX } from './limits.ts';
 import { createPublicApp } from './public.ts';
+import type { PublicApp } from './routes.ts';
 import { serve, type PublicServer } from './server.ts';
 
 const HOST = '127.0.0.1';
@@ -38,6 +39,7 @@ class Held {
 
 /** Artifacts that are read no more. */
 let artifactsClosed = 0;
+let evidenceText = '{"evidence":1}';
 const evidence = new Held();
 const heads = new Held();
 
@@ -57,7 +59,7 @@ const face = {
   },
   store: {
     checkpoint: async () => undefined,
-    evidence: () => evidence.answer('{"evidence":1}'),
+    evidence: () => evidence.answer(evidenceText),
   },
   misbehaviourDocument: async () => 'x'.repeat(LARGE_BYTES),
   reportHead: () => heads.answer({ kind: 'consistent' }),
@@ -176,6 +178,94 @@ describe('shares', { skip: process.platform !== 'linux' }, () => {
     assert.ok(statuses.includes(0), 'what exceeds its share is hung up on');
     assert.equal(await ask(HOST, 'GET /npm/-/ping', '', small).status, 200);
     await small.close(0);
+  });
+
+  /** A server of its own, and the answers that it has been asked for. */
+  async function watched(of: PublicFace = face): Promise<{
+    server: PublicServer;
+    asked: HttpBindings['outgoing'][];
+  }> {
+    const app = createPublicApp(of, silentLog, 1_000_000);
+    const asked: HttpBindings['outgoing'][] = [];
+    const fetch = (request: Request, env: HttpBindings): ReturnType<PublicApp['fetch']> => {
+      asked.push(env.outgoing);
+      return app.fetch(request, env);
+    };
+    return { server: await serve({ fetch } as unknown as PublicApp, HOST, 0), asked };
+  }
+
+  it('of answers in memory: whoever hangs up while one is made leaves nothing behind', async () => {
+    const { server: own, asked } = await watched();
+    evidenceText = 'x'.repeat(20 * 1024 * 1024);
+    for (let i = 0; i < 5; i++) {
+      const begun = evidence.waiting;
+      const { socket } = ask(STRANGER, 'POST /v1/evidence', request, own);
+      await until(() => evidence.waiting > begun, 'it is made');
+      socket.destroy();
+      await until(() => asked[i]?.closed === true, 'it is hung up on');
+      evidence.end();
+    }
+    const begun = evidence.waiting;
+    const last = ask(STRANGER, 'POST /v1/evidence', request, own);
+    await until(() => evidence.waiting > begun, 'the last one is made');
+    evidence.end();
+    assert.equal(await last.status, 200, 'nothing is counted of what nobody gets');
+    evidenceText = '{"evidence":1}';
+    last.socket.destroy();
+    await own.close(0);
+  });
+
+  it('of large artifacts: requests sent ahead hold no places when their connection ends', async () => {
+    const { server: own, asked } = await watched();
+    const path = `GET /v1/artifacts/${'ab'.repeat(64)}`;
+    const ahead = `${path} HTTP/1.1\r\nhost: a\r\n\r\n`.repeat(ARTIFACT_READS_PER_NETWORK_MAX + 2);
+    const begun = evidence.waiting;
+    const first = ask(STRANGER, 'POST /v1/evidence', request, own);
+    await until(() => evidence.waiting > begun, 'the first is answered slowly');
+    first.socket.write(ahead);
+    await until(() => asked.length > 2, 'more are asked for');
+    first.socket.destroy();
+    await until(() => asked[0]?.closed === true, 'it is hung up on');
+    evidence.end();
+    const honest = Array.from({ length: ARTIFACT_READS_PER_NETWORK_MAX }, () =>
+      ask(STRANGER, path, '', own),
+    );
+    const statuses = await Promise.all(honest.map(({ status }) => status));
+    assert.deepEqual([...new Set(statuses)], [200], 'all places are free');
+    for (const { socket } of honest) socket.destroy();
+    await own.close(0);
+  });
+
+  it('of patience: who has all bytes may ask again before the answer has ended here', async () => {
+    const end = new Held();
+    const slowEnd = {
+      artifacts: {
+        smallNow: () => undefined,
+        read: async () => ({
+          size: PIECE.length,
+          chunks: async function* () {
+            yield PIECE;
+            await end.answer(undefined);
+          },
+        }),
+      },
+    } as unknown as PublicFace;
+    const { server: own, asked } = await watched(slowEnd);
+    const text = `GET /v1/artifacts/${'ab'.repeat(64)} HTTP/1.1\r\nhost: a\r\n\r\n`;
+    const socket = createConnection({ port: own.port, host: HOST });
+    open.push(socket);
+    let length = 0;
+    socket.on('data', (chunk: Buffer) => (length += chunk.length));
+    socket.write(text);
+    await until(() => length > PIECE.length, 'all of it');
+    socket.write(text);
+    await until(() => asked.length === 2, 'asked again');
+    end.end();
+    await until(() => length > 2 * PIECE.length, 'all of it once more');
+    assert.ok(!socket.destroyed, 'nobody was hung up on');
+    end.end();
+    socket.destroy();
+    await own.close(0);
   });
 
   const quick = { pace: { bytesPerSecond: 32 * 1024, graceMs: 300 }, paceIntervalMs: 50 };
