@@ -12,6 +12,8 @@ import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { globMatcher } from './glob.ts';
 import type { LockFormat } from './lockfile.ts';
 
+const PNPM_WORKSPACE = 'pnpm-workspace.yaml';
+
 /** A package.json that any package manager reads is smaller. */
 const PACKAGE_JSON_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -25,23 +27,44 @@ export async function requireNoWorkspaceAbove(format: LockFormat, folder: string
   // Yarn from version 2 on takes the nearest yarn.lock for the root.
   if (format === 'yarn-berry') return;
   const isPnpm = format === 'pnpm';
-  const file = isPnpm ? 'pnpm-workspace.yaml' : 'package.json';
-  // pnpm takes the nearest such file, whether or not it names the folder (versions 9 and 10).
-  if (isPnpm && (await read(join(folder, file))) !== undefined) return;
-  for (let above = dirname(folder); ; above = dirname(above)) {
-    const path = join(above, file);
-    const bytes = above === folder ? undefined : await read(path);
-    if (bytes !== undefined && (isPnpm || names(bytes, relative(above, folder).split(sep)))) {
-      const inner = relative(above, folder);
-      throw new CliError('BP9005', `${path}: ${quote(inner)} is in a workspace`, {
-        hints: [
-          `its own lockfile is not read: verify in ${above}`,
-          isPnpm ? `or give ${inner} a pnpm-workspace.yaml of its own` : 'or take it out there',
-        ],
-      });
-    }
-    if (dirname(above) === above) return;
+  const file = isPnpm ? PNPM_WORKSPACE : 'package.json';
+  const [above] = isPnpm ? await pnpmAbove(folder) : await packagesAbove(folder);
+  if (above === undefined) return;
+  const inner = relative(above, folder);
+  throw new CliError('BP9005', `${join(above, file)}: ${quote(inner)} is in a workspace`, {
+    hints: [
+      `its own lockfile is not read: verify in ${above}`,
+      isPnpm ? `or give ${inner} a pnpm-workspace.yaml of its own` : 'or take it out there',
+    ],
+  });
+}
+
+/**
+ * The folders whose workspace a folder may be in, for any package manager.
+ *
+ * @param folder absolute
+ * @throws {CliError} BP9004 for a file that can't be read
+ */
+export async function workspacesAbove(folder: string): Promise<readonly string[]> {
+  return [...(await pnpmAbove(folder)), ...(await packagesAbove(folder))];
+}
+
+// pnpm takes the nearest such file, whether or not it names the folder (versions 9 and 10).
+async function pnpmAbove(folder: string): Promise<readonly string[]> {
+  for (let at = folder; ; at = dirname(at)) {
+    if ((await read(join(at, PNPM_WORKSPACE))) !== undefined) return at === folder ? [] : [at];
+    if (dirname(at) === at) return [];
   }
+}
+
+async function packagesAbove(folder: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (let at = folder; dirname(at) !== at;) {
+    at = dirname(at);
+    const bytes = await read(join(at, 'package.json'));
+    if (bytes !== undefined && names(bytes, relative(at, folder).split(sep))) found.push(at);
+  }
+  return found;
 }
 
 async function read(path: string): Promise<Uint8Array | undefined> {

@@ -68,19 +68,21 @@ async function expand(
   // `**` stands for no folder as well.
   if (part === '**') await expand(root, folder, rest, found, depth + 1);
   const matches = globMatcher(part);
-  for (const name of await foldersIn(join(root, folder))) {
+  for (const name of await foldersIn(join(root, folder), part !== '**')) {
     if (!matches(name)) continue;
     const inner = folder === '' ? name : `${folder}/${name}`;
     await expand(root, inner, part === '**' ? parts : rest, found, depth + 1);
   }
 }
 
-async function foldersIn(folder: string): Promise<readonly string[]> {
+// Package managers follow links as well. Below `**` they could lead in circles.
+async function foldersIn(folder: string, isWithLinks: boolean): Promise<readonly string[]> {
   try {
     const all = await readdir(folder, { withFileTypes: true });
     return all
-      .filter((each) => each.isDirectory() && each.name !== 'node_modules' && each.name !== '.git')
-      .map(({ name }) => name);
+      .filter((each) => each.isDirectory() || (isWithLinks && each.isSymbolicLink()))
+      .map(({ name }) => name)
+      .filter((name) => name !== 'node_modules' && name !== '.git');
   } catch (error) {
     if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return [];
     throw error;

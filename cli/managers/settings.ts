@@ -2,6 +2,7 @@
 // others (programs, plugins, hooks, proxies, caches) are not there, and so have no effect.
 import { join } from 'node:path';
 
+import type { JsonValue } from '../../verifier/json.ts';
 import { CliError } from '../errors.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { parsePlainYaml } from '../lockfiles/plain-yaml.ts';
@@ -105,6 +106,17 @@ async function pnpmSettings(project: string): Promise<ReadonlyMap<string, string
     [PNPM_WORKSPACE, /^["']?packages\b/m.test(workspace) ? workspace : `${workspace}${ALONE}`],
     ['.npmrc', kept.map(({ key, value }) => `${key}=${value.trim()}\n`).join('')],
   ]);
+}
+
+/**
+ * The folders that a pnpm-workspace.yaml names, `undefined` without one; as patterns, not looked at yet.
+ *
+ * @throws {CliError} BP6003, BP9004 or BP9005 for one that can't be read
+ */
+export async function readPnpmPackages(project: string): Promise<JsonValue | undefined> {
+  const path = join(project, PNPM_WORKSPACE);
+  const text = await keptBlocks(path, new Set(['packages']));
+  return asTable(parsePlainYaml(withoutRemarks(text), path).value)?.['packages'];
 }
 
 async function berrySettings(

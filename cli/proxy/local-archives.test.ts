@@ -1,23 +1,30 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { FakeLog } from '../../fixtures/fake-log.ts';
+import { CliError } from '../errors.ts';
 import { EXIT } from '../output/exit-codes.ts';
 import { findLocalArchives } from './local-archives.ts';
 
 type Files = Readonly<Record<string, string>>;
 
-async function found(files: Files, command: readonly string[] = []): Promise<readonly string[]> {
+async function found(
+  files: Files,
+  command: readonly string[] = [],
+  inner: string = '.',
+): Promise<readonly string[]> {
   const folder = await mkdtemp(join(tmpdir(), 'bftpkg-archives-'));
   try {
     for (const [name, text] of Object.entries(files)) {
       await mkdir(dirname(join(folder, name)), { recursive: true });
       await writeFile(join(folder, name), text);
     }
-    return (await findLocalArchives(folder, command)).map(({ name, text }) => `${name} ${text}`);
+    return (await findLocalArchives(join(folder, inner), command)).map(
+      ({ name, text }) => `${name} ${text}`,
+    );
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -122,6 +129,125 @@ describe('findLocalArchives', () => {
       ['x file:evil.tgz', 'x file:evil.tgz'],
     ],
     [
+      'of a member that pnpm-workspace.yaml names',
+      {
+        'package.json': asks({}),
+        'pnpm-workspace.yaml': "packages: ['packages/*']\n",
+        'packages/x/package.json': asks({ dependencies: { x: 'file:../../e.tgz' } }),
+      },
+      [],
+      ['x file:../../e.tgz'],
+    ],
+    [
+      'of one without a package.json at the root',
+      {
+        'pnpm-workspace.yaml': 'packages:\n  - packages/** # all\n',
+        'packages/a/b/package.json': asks({ dependencies: { x: 'file:e.tgz' } }),
+      },
+      [],
+      ['x file:e.tgz'],
+    ],
+    [
+      'of a member among alternatives',
+      {
+        'package.json': asks({ workspaces: ['././packages/{a,b}'] }),
+        'packages/b/package.json': asks({ dependencies: { x: 'file:e.tgz' } }),
+      },
+      [],
+      ['x file:e.tgz'],
+    ],
+    [
+      'of a folder that is asked for, and of the next one',
+      {
+        'package.json': asks({ dependencies: { a: 'file:./a' } }),
+        'a/package.json': asks({ dependencies: { x: 'file:../e.tgz', b: 'link:../b' } }),
+        'b/package.json': asks({ dependencies: { y: '../e.tar.gz', a: '../a' } }),
+      },
+      [],
+      ['x file:../e.tgz', 'y ../e.tar.gz'],
+    ],
+    [
+      'of a folder that an override of a member means, from the root',
+      {
+        'package.json': asks({ workspaces: ['m'] }),
+        'm/package.json': asks({ resolutions: { a: 'file:./a' } }),
+        'a/package.json': asks({ dependencies: { x: 'file:../e.tgz' } }),
+      },
+      [],
+      ['x file:../e.tgz'],
+    ],
+    [
+      'of a folder that is typed',
+      { 'a/package.json': asks({ dependencies: { x: 'file:../e.tgz' } }) },
+      ['npm', 'install', 'a@file:a'],
+      ['x file:../e.tgz'],
+    ],
+    [
+      'with slashes as an address has them',
+      { 'package.json': asks({ dependencies: { x: 'file://./e.tgz', y: 'x@https://../e.tgz' } }) },
+      [],
+      ['x file://./e.tgz', 'y x@https://../e.tgz'],
+    ],
+    [
+      'with something behind it',
+      {
+        'package.json': asks({
+          dependencies: { x: 'file:e.tgz#1', y: './e.tgz ', z: 'e.tgz::a=b' },
+        }),
+      },
+      [],
+      ['x file:e.tgz#1', 'y ./e.tgz ', 'z e.tgz::a=b'],
+    ],
+    [
+      'a catalog of bun',
+      {
+        'package.json': asks({
+          workspaces: {
+            packages: ['m'],
+            catalog: { x: 'file:./e.tgz' },
+            catalogs: { a: { y: './e.tgz' } },
+          },
+          dependencies: { x: 'catalog:' },
+        }),
+      },
+      [],
+      ['x file:./e.tgz', 'y ./e.tgz'],
+    ],
+    [
+      'what packages of others are given besides',
+      {
+        'package.json': asks({
+          pnpm: { packageExtensions: { a: { dependencies: { x: 'file:e.tgz' } } } },
+        }),
+        '.yarnrc.yml': 'packageExtensions:\n  a@*:\n    dependencies:\n      x: file:e.tgz\n',
+      },
+      [],
+      ['x file:e.tgz', 'x file:e.tgz'],
+    ],
+    [
+      'a package.yaml, which pnpm reads',
+      { 'package.yaml': 'dependencies: {x: file:e.tgz}\n' },
+      [],
+      ['file:e.tgz file:e.tgz'],
+    ],
+    [
+      'npm’s lockfile, by what looks like an address and is a path to npm',
+      {
+        'package-lock.json': '{"resolved": "x@https://../../e.tgz", "b": "file://e.tgz"}',
+      },
+      [],
+      ['x x@https://../../e.tgz', 'file://e.tgz file://e.tgz'],
+    ],
+    [
+      'another one, by a folder that is called like an address',
+      {
+        'pnpm-lock.yaml': '  x@file:./https://../e.tgz:\n',
+        'yarn.lock': 'resolved "file:./ .tgz"\n',
+      },
+      [],
+      ['x x@file:./https://../e.tgz', '.tgz .tgz'],
+    ],
+    [
       'honest lockfiles',
       {
         'package.json': asks({ dependencies: { tar: '7.5.23', lib: 'file:../lib' } }),
@@ -141,6 +267,58 @@ describe('findLocalArchives', () => {
       assert.deepEqual(await found(files, command), expected);
     });
   }
+});
+
+describe('findLocalArchives, of what could hide one', () => {
+  const bun = (text: string): Files => ({ 'bun.lock': `{"packages": {"x": ["${text}", {}, ""]}}` });
+  const rows: readonly (readonly [string, Files])[] = [
+    ['an escape of JSON', bun('x@./e\\u002etgz')],
+    ['one behind a backslash', bun('x@./\\\\\\u002e/e')],
+    ['one of JavaScript', bun('x@./e\\x2Etgz')],
+    ['one that nobody needs', bun('x@./e\\.tgz')],
+    ['one of YAML', { 'pnpm-lock.yaml': 'a: "e\\U0000002Etgz"\n' }],
+    ['a line that goes on', { 'pnpm-workspace.yaml': 'catalog:\n  x: "file:e.t\\\n    gz"\n' }],
+    ['workspaces elsewhere', { 'package.json': asks({ workspaces: ['../*'] }) }],
+    ['workspaces far below', { 'package.json': asks({ workspaces: ['a/a/a/a/a/a/a/a/a'] }) }],
+  ];
+  for (const [why, files] of rows) {
+    it(`refuses ${why}`, async () => {
+      await assert.rejects(found(files), (error) => {
+        return error instanceof CliError && error.diagnostic.code === 'BP9005';
+      });
+    });
+  }
+
+  it('is content with the escapes that package managers write', async () => {
+    const text = bun('x@1.0.0')['bun.lock'] + '"..\\\\app.tgzx \\"quoted\\" \\n\\t\\u2026\\/"';
+    assert.deepEqual(await found({ 'bun.lock': text }), []);
+  });
+
+  it('follows a link to a member', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'bftpkg-archives-'));
+    try {
+      await mkdir(join(folder, 'hidden'));
+      await mkdir(join(folder, 'packages'));
+      await symlink('../hidden', join(folder, 'packages/a'));
+      const manifest = asks({ dependencies: { x: 'file:e.tgz' } });
+      await writeFile(join(folder, 'hidden/package.json'), manifest);
+      await writeFile(join(folder, 'package.json'), asks({ workspaces: ['packages/*'] }));
+      assert.equal((await findLocalArchives(folder, []))[0]?.text, 'file:e.tgz');
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+    }
+  });
+
+  it('sees the workspace around the project, and the package around a folder of it', async () => {
+    const files = {
+      'package.json': asks({ workspaces: ['m'], overrides: { x: 'file:e.tgz' } }),
+      'm/package.json': asks({}),
+      'm/src/a.js': '',
+    };
+    for (const inner of ['m', 'm/src']) {
+      assert.deepEqual(await found(files, [], inner), ['x file:e.tgz'], inner);
+    }
+  });
 });
 
 describe('proxy', () => {
