@@ -84,7 +84,7 @@ async function foldersIn(folder: string, isWithLinks: boolean): Promise<readonly
       .map(({ name }) => name)
       .filter((name) => name !== 'node_modules' && name !== '.git');
   } catch (error) {
-    if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ENOTDIR') return [];
+    if (['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) return [];
     throw error;
   }
 }
