@@ -10,7 +10,7 @@ import {
   readParcelRequest,
   type ParcelItem,
 } from './artifact-parcel.ts';
-import { artifactBody, readDocument, readSmallArtifact } from './body.ts';
+import { artifactBody, isAnnouncedWithin, readDocument, readSmallArtifact } from './body.ts';
 import { IMMUTABLE } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
@@ -101,10 +101,8 @@ function itemOf({ artifacts }: PublicFace, sha512: string): ParcelItem {
   return artifacts.smallNow(sha512) ?? (artifacts.hasNow(sha512) ? 'alone' : 'absent');
 }
 
-/** Whether no more than a small artifact can come: Node reads no more of a body than was announced. */
-function isSmall({ headers }: IncomingMessage): boolean {
-  const announced = headers['content-length'];
-  return announced !== undefined && Number(announced) <= SMALL_BYTES_MAX;
+function isSmall(incoming: IncomingMessage): boolean {
+  return isAnnouncedWithin(incoming, SMALL_BYTES_MAX);
 }
 
 /** Idempotent: what is held already is not stored again. */

@@ -32,6 +32,24 @@ export async function readDocument(
   return readWhole(request, bytesMax, DOCUMENT_TIMEOUT_MS);
 }
 
+/** Reads a larger document whole: besides the time for a small one it has a pace. @throws {HttpError} 413, 408, 400 */
+export async function readLargeDocument(
+  request: IncomingMessage,
+  bytesMax: number,
+): Promise<Uint8Array> {
+  const limits = { timeoutMs: DOCUMENT_TIMEOUT_MS, idleTimeoutMs: DOCUMENT_TIMEOUT_MS };
+  const chunks: Uint8Array[] = [];
+  const body = boundedBody(request, { bytesMax, ...limits, pace: ARTIFACT_PACE });
+  for await (const chunk of body) chunks.push(chunk);
+  return Buffer.concat(chunks);
+}
+
+/** Whether no more than so much can come: Node reads no more of a body than was announced. */
+export function isAnnouncedWithin({ headers }: IncomingMessage, bytesMax: number): boolean {
+  const announced = headers['content-length'];
+  return announced !== undefined && Number(announced) <= bytesMax;
+}
+
 /** Reads a small artifact whole. @throws {HttpError} 413, 408, 400 */
 export async function readSmallArtifact(
   request: IncomingMessage,

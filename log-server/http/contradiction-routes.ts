@@ -37,10 +37,9 @@ export function contradictionRoutes(
     const incoming = incomingOf(c);
     allowWrite(incoming);
     // A note is counted in UTF-16 units, of which each may have three bytes; names are mostly ASCII.
-    const done = await judging.run(askerOf(c), async () => {
-      const note = decodeUtf8(await readDocument(incoming, NOTE_LENGTH_MAX));
-      return face.reportHead(note);
-    });
+    // Read outside: who announces a note and sends none would hold the place of one that is judged.
+    const body = await readDocument(incoming, NOTE_LENGTH_MAX);
+    const done = await judging.run(askerOf(c), () => face.reportHead(decodeUtf8(body)));
     return answerReport(done?.value ?? { kind: 'full' });
   });
 }

@@ -5,9 +5,10 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { ObjectReader, readInteger, readString } from '../../verifier/json.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
-import { readDocument } from './body.ts';
+import { isAnnouncedWithin, readDocument, readLargeDocument } from './body.ts';
 import { HttpError } from './errors.ts';
 import {
+  DOCUMENT_BYTES_MAX,
   EVIDENCE_BUILDS_MAX,
   EVIDENCE_REQUEST_BYTES_MAX,
   EVIDENCE_REQUESTS_MAX,
@@ -33,15 +34,24 @@ export interface EvidenceRequest {
 /** Adds POST /v1/evidence. */
 export function evidenceRoutes(app: PublicApp, { face, held }: RouteContext): void {
   const asking = new SharedGate(EVIDENCE_REQUESTS_MAX, EVIDENCE_REQUESTS_PER_NETWORK_MAX);
+  // Large ones have places of their own, and stand in them while they are read: who announces one and sends
+  // nothing keeps out large ones only.
+  const askingMuch = new SharedGate(EVIDENCE_REQUESTS_MAX, EVIDENCE_REQUESTS_PER_NETWORK_MAX);
   const building = new TurnGate(EVIDENCE_BUILDS_MAX);
   app.post('/v1/evidence', async (c) => {
     const incoming = incomingOf(c);
     const network = askerOf(c);
-    const built = await asking.run(network, async () => {
-      const body = await readDocument(incoming, EVIDENCE_REQUEST_BYTES_MAX);
-      // Reading ten thousand subjects is work too.
-      return building.run(network, () => face.store.evidence(parseEvidenceRequest(body)));
-    });
+    // Reading ten thousand subjects is work too.
+    const build = (body: Uint8Array): Promise<string | undefined> =>
+      building.run(network, () => face.store.evidence(parseEvidenceRequest(body)));
+    const isSmall = isAnnouncedWithin(incoming, DOCUMENT_BYTES_MAX);
+    const small = isSmall ? await readDocument(incoming, DOCUMENT_BYTES_MAX) : undefined;
+    const built =
+      small === undefined
+        ? await askingMuch.run(network, async () =>
+            build(await readLargeDocument(incoming, EVIDENCE_REQUEST_BYTES_MAX)),
+          )
+        : await asking.run(network, () => build(small));
     if (built === undefined) {
       throw new HttpError(503, 'BUSY', 'too many evidence requests at one time', 1);
     }

@@ -59,7 +59,7 @@ export const ARTIFACT_READS_MAX = 1024;
 /** Of them, those to one network: a building full of machines that install; eight such have a place each. */
 export const ARTIFACT_READS_PER_NETWORK_MAX = 128;
 
-/** Requests for evidence that are read or wait to be answered, up to 4 MiB each. */
+/** Large requests for evidence that are read or wait, up to 4 MiB each, and as many small ones that wait. */
 export const EVIDENCE_REQUESTS_MAX = 64;
 
 /** Of them, those from one network, of which one at a time is answered. */

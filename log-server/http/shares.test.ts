@@ -268,6 +268,35 @@ describe('shares', { skip: process.platform !== 'linux' }, () => {
     await own.close(0);
   });
 
+  it('of requests that are read: who announces bodies and sends none keeps nobody out', async () => {
+    const { server: own, asked } = await watched();
+    const announce = (from: string, path: string, length: number): void => {
+      const socket = createConnection({ port: own.port, host: HOST, localAddress: from });
+      open.push(socket);
+      socket.on('error', () => undefined);
+      socket.write(`POST ${path} HTTP/1.1\r\nhost: a\r\ncontent-length: ${length}\r\n\r\n`);
+    };
+    const networks = Array.from({ length: 8 }, (_, i) => `127.0.0.${i + 2}`);
+    for (const from of networks) {
+      announce(from, '/v1/contradictions', 100);
+      for (let i = 0; i < EVIDENCE_REQUESTS_PER_NETWORK_MAX; i++) {
+        announce(from, '/v1/evidence', 100);
+        announce(from, '/v1/evidence', 1_000_000);
+      }
+    }
+    const count = networks.length * (1 + 2 * EVIDENCE_REQUESTS_PER_NETWORK_MAX);
+    await until(() => asked.length === count, 'all are being read');
+    const report = ask(HOST, 'POST /v1/contradictions', 'note', own);
+    const small = ask(HOST, 'POST /v1/evidence', request, own);
+    const timer = setInterval(() => {
+      heads.end();
+      evidence.end();
+    }, 5);
+    assert.deepEqual([await report.status, await small.status], [200, 200]);
+    clearInterval(timer);
+    await own.close(0);
+  });
+
   const quick = { pace: { bytesPerSecond: 32 * 1024, graceMs: 300 }, paceIntervalMs: 50 };
   it('of patience: who reads nothing is hung up on, and who reads gets all', async () => {
     const server2 = await serve(createPublicApp(face, silentLog, 1), HOST, 0, quick);
