@@ -102,6 +102,11 @@ describe('the runner of the hook', { skip: process.platform === 'win32' }, () =>
       false,
     ],
     ['them in quotes', { '.yarnrc': '"env":\n  A "/evil"\n' }, false],
+    ['them with an escape', { '.yarnrc': '"\\u0065nv":\n  BFTPKG_BIN "./evil2"\n' }, false],
+    ['them behind another name', { '.yarnrc': 'a, env:\n  BFTPKG_BIN "/evil"\n' }, false],
+    ['them behind a quoted #', { '.yarnrc': '"#", env :\n  BFTPKG_BIN "/evil"\n' }, false],
+    ['them behind a value', { '.yarnrc': 'a 1env:\n  BFTPKG_BIN "/evil"\n' }, false],
+    ['them from a folder above', { '../.yarnrc': 'env:\n  BFTPKG_BIN "/evil"\n' }, false],
     ['something that is no file', { '.env/x': '' }, true],
   ];
   for (const [why, files, isBun] of refused) {
@@ -117,6 +122,8 @@ describe('the runner of the hook', { skip: process.platform === 'win32' }, () =>
     const text =
       '# HOME is where it is\nNODE_ENV=production\nURL=https://a.example/?path=/x&home=y\n';
     assert.equal(run({ '.env': text, '.yarnrc': 'environment 1\n' }, {}, true).code, 0);
+    const classic = 'registry "https://r.example/env/"\n  # env: \\ \nlastUpdateCheck 1\n';
+    assert.equal(run({ '.yarnrc': classic, '../.yarnrc': classic }, {}, false).code, 0);
     assert.equal(run({ '.env': 'BFTPKG_BIN=/evil\n' }, {}, false).code, 0, 'only bun reads it');
   });
 });

@@ -14,6 +14,7 @@ export function runnerText(version: string): string {
 // node_modules is what is to be verified, and can't do it.
 const { spawnSync } = require('child_process');
 const fs = require('fs');
+const os = require('os');
 const path = require('path');
 
 const NEEDED = ${JSON.stringify(version)};
@@ -57,12 +58,24 @@ function find() {
 const MATTERS = /(?:^|[\\s"'\`;])((?:BFTPKG|XDG)_[A-Za-z0-9_]*|HOME|USERPROFILE|(?:LOCAL)?APPDATA|PATH|TMPDIR|TE?MP|NODE_EXTRA_CA_CERTS|[A-Za-z]+_PROXY)\\s*[=:]/i;
 // Under bun these alone go on; the names of what could do harm are looked for in the files.
 const KEPT = /^(?:BFTPKG_.*|XDG_.*|HOME|USERPROFILE|APPDATA|LOCALAPPDATA|TMPDIR|TEMP|TMP|SystemRoot|NODE_EXTRA_CA_CERTS|[A-Za-z]+_PROXY|LANG|LC_[A-Z]+|TERM|CI|NO_COLOR|FORCE_COLOR)$/i;
+// Names may share a line with others (\`a, env:\`, \`b 1env:\`) and be written with escapes, which Windows' paths do
+// without as well. What is no remark for sure counts.
+const SETS_ENV = /^(?![ \\t]*#).*(?:\\\\|env["']?\\s*[,:])/m;
 const FILE_BYTES_MAX = 1024 * 1024;
 
 function textOf(file) {
   const facts = fs.statSync(file);
   if (!facts.isFile() || facts.size > FILE_BYTES_MAX) throw new Error(file + ': not a file of variables');
   return fs.readFileSync(file, 'utf8');
+}
+
+// By the system's own record: HOME is among what Yarn may have been told.
+function homeOfUser() {
+  try {
+    return fs.realpathSync(os.userInfo().homedir);
+  } catch (error) {
+    return undefined;
+  }
 }
 
 // What in the project sets variables that matter; undefined when nothing does.
@@ -76,8 +89,15 @@ function variablesFromProject() {
       }
     }
   }
-  const classic = path.join(ROOT, '.yarnrc');
-  if (fs.existsSync(classic) && /^\\s*["']?env\\b/m.test(textOf(classic))) return classic + ' sets env';
+  // Yarn 1 reads those of all folders above, too; the user's own is what the user says.
+  const home = homeOfUser();
+  for (let folder = ROOT; ; folder = path.dirname(folder)) {
+    const classic = path.join(folder, '.yarnrc');
+    if ((folder === ROOT || folder !== home) && fs.existsSync(classic) && SETS_ENV.test(textOf(classic))) {
+      return classic + ' sets env, or has an escape that could';
+    }
+    if (path.dirname(folder) === folder) break;
+  }
   return undefined;
 }
 
