@@ -129,6 +129,8 @@ export class ArtifactFetcher {
     const running = this.#running.get(digest);
     if (running !== undefined) {
       if (urgency !== 'batch' || running.urgency === 'batch') return running.held;
+      // Behind what submissions name, one replica that stalls would hold it up for a minute.
+      this.#parcels.hurry(digest);
       this.#slots.hurry(digest);
       // When it has begun already, the store may refuse it for lack of a room that a vote has.
       const held = running.held.then((is) => is || this.#fetchOnce(digest, holders, urgency));

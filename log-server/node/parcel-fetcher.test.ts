@@ -185,7 +185,12 @@ describe('artifacts in parcels', () => {
     });
   });
 
-  it('do not make a vote wait behind what is merely missing', async () => {
+  it('do not make a vote wait behind what is merely missing', () => goesFirst(200, 3));
+
+  it('nor when somebody in no hurry asked for it before', () => goesFirst(197, 6));
+
+  /** Lets a vote need some of `DIGESTS`, of which 200 are being fetched as repairs. */
+  async function goesFirst(start: number, count: number): Promise<void> {
     const order: number[] = [];
     let release = (): void => undefined;
     const isReleased = new Promise<void>((resolve) => {
@@ -203,12 +208,12 @@ describe('artifacts in parcels', () => {
     await withFetcher(async (fetcher, store) => {
       const repairs = fetcher.fetch(DIGESTS.slice(0, 200), [slow], PATIENCE_MS, 'repair');
       while (order.length === 0) await new Promise((resolve) => setImmediate(resolve));
-      const vote = fetcher.fetch(DIGESTS.slice(200, 203), [slow], PATIENCE_MS, 'batch');
+      const vote = fetcher.fetch(DIGESTS.slice(start, start + count), [slow], PATIENCE_MS);
       release();
       assert.ok(await vote, 'the vote has its artifacts');
-      assert.deepEqual(order.slice(0, 2), [64, 3]);
-      assert.equal(store.held.get(DIGESTS[200] ?? ''), 'vote');
+      assert.deepEqual(order.slice(0, 2), [64, count]);
+      assert.equal(store.held.get(DIGESTS[start] ?? ''), 'vote');
       await repairs;
     });
-  });
+  }
 });

@@ -44,7 +44,7 @@ export type ParcelOutcome = 'stored' | 'alone' | 'absent' | 'failed';
 
 interface Asked {
   readonly digest: string;
-  readonly urgency: Urgency;
+  urgency: Urgency;
   readonly done: (outcome: ParcelOutcome) => void;
 }
 
@@ -78,6 +78,12 @@ export class ParcelFetcher {
       // Whoever asks for hundreds does so in one turn of the event loop.
       setImmediate(() => void this.#run(line, holder));
     });
+  }
+
+  /** A vote needs what so far was less urgent: it is in the next request to whoever is to be asked. */
+  hurry(digest: string): void {
+    for (const { waiting } of this.#lines.values())
+      for (const asked of waiting) if (asked.digest === digest) asked.urgency = 'batch';
   }
 
   async #run(line: Line, holder: Holder): Promise<void> {
