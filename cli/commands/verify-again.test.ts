@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog } from '../../fixtures/fake-log.ts';
+import type { RememberedRelease } from '../../verifier/evidence/remembered.ts';
 import { EXIT } from '../output/exit-codes.ts';
+import { formatReleases, parseReleases } from '../trust/remembered-releases.ts';
 
 describe('verify, again', () => {
   let fake: FakeLog;
@@ -14,15 +16,7 @@ describe('verify, again', () => {
 
   beforeEach(async () => {
     fake = await FakeLog.start();
-    const packages = [];
-    for (const name of ['alpha', 'beta']) {
-      packages.push({
-        name,
-        version: '1.0.0',
-        sha512: await fake.publish({ name, version: '1.0.0' }),
-      });
-    }
-    await fake.lock(packages);
+    await lock('alpha', 'beta');
     for (const replica of fake.replicas) {
       replica.misbehave = ({ path, body }) => {
         if (path === '/v1/evidence') asked.push(JSON.parse(body) as (typeof asked)[number]);
@@ -35,6 +29,15 @@ describe('verify, again', () => {
   afterEach(async () => {
     await fake.stop();
   });
+
+  async function lock(...names: readonly string[]): Promise<void> {
+    const packages = [];
+    for (const name of names) {
+      const sha512 = await fake.publish({ name, version: '1.0.0' });
+      packages.push({ name, version: '1.0.0', sha512 });
+    }
+    await fake.lock(packages);
+  }
 
   async function verify(...argv: readonly string[]): Promise<{
     code: number;
@@ -103,6 +106,32 @@ describe('verify, again', () => {
     assert.deepEqual(asked[0]?.known, [fake.log.size, fake.log.size]);
   });
 
+  it('asks for everything when something else has changed once more', async () => {
+    await lock('delta', 'epsilon', 'gamma');
+    await verify();
+    asked = [];
+    const before = fake.log.size;
+    const change = (name: string): void => {
+      fake.log.maintain(name, { maintainers: ['alice', 'bob', 'carol'], faulty: 1 });
+      fake.log.commit();
+    };
+    change('gamma');
+    for (const replica of fake.replicas) {
+      replica.misbehave = ({ path, body }) => {
+        if (path !== '/v1/evidence') return false;
+        asked.push(JSON.parse(body) as (typeof asked)[number]);
+        if (asked.length === 2) change('delta');
+        return false;
+      };
+    }
+    const { code, verified } = await verify();
+    assert.deepEqual([code, verified], [0, 3]);
+    assert.deepEqual(
+      asked.map(({ known }) => known),
+      [[before, before, before], [before, before, 0], undefined],
+    );
+  });
+
   it('asks for everything after an answer that is bad, of another replica', async () => {
     for (const replica of fake.replicas) {
       let isFirst = true;
@@ -116,6 +145,72 @@ describe('verify, again', () => {
     assert.deepEqual(
       asked.map(({ known }) => known),
       [[fake.log.size, fake.log.size], undefined],
+    );
+  });
+
+  /** Has the remembered file say something else, with its digest. */
+  async function misremember(
+    change: (release: RememberedRelease, i: number) => RememberedRelease,
+  ): Promise<void> {
+    const path = await rememberedFile();
+    const releases = parseReleases(new Uint8Array(await readFile(path)));
+    await writeFile(path, formatReleases(releases.map(change)));
+  }
+
+  const wrong: readonly (readonly [
+    why: string,
+    change: (release: RememberedRelease) => RememberedRelease,
+  ])[] = [
+    ['an entry that is elsewhere in the log', (each) => ({ ...each, index: each.index + 1 })],
+    ['an entry behind the end of the log', (each) => ({ ...each, index: 1_000_000 })],
+    ['another entry', (each) => ({ ...each, leaf: new Uint8Array(32) })],
+    [
+      'maintainers that are elsewhere in the log',
+      (each) => ({
+        ...each,
+        packages: each.packages.map(({ name, sets }) => ({
+          name,
+          sets: sets.map((set) => ({ ...set, index: set.index + 2 })),
+        })),
+      }),
+    ],
+  ];
+  for (const [why, change] of wrong) {
+    it(`gets over remembering ${why}, and remembers what is right from then on`, async () => {
+      await misremember(change);
+      const { code, verified, statuses } = await verify();
+      assert.deepEqual({ code, verified, statuses }, { code: 0, verified: 2, statuses: [] });
+      assert.deepEqual(
+        asked.map(({ known }) => known),
+        [[fake.log.size, fake.log.size], undefined],
+      );
+      asked = [];
+      assert.deepEqual(await verify(), WELL);
+      assert.deepEqual(asked[0]?.known, [fake.log.size, fake.log.size]);
+    });
+  }
+
+  it('gets over remembering something wrong when slow replicas were all asked before the first answers', async () => {
+    await misremember((each) => ({ ...each, index: each.index + 1 }));
+    let release = (): void => undefined;
+    const areAsked = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    for (const replica of fake.replicas) {
+      replica.misbehave = async ({ path, body }) => {
+        if (path !== '/v1/evidence') return false;
+        asked.push(JSON.parse(body) as (typeof asked)[number]);
+        if (asked.length === fake.replicas.length) release();
+        await areAsked;
+        return false;
+      };
+    }
+    const { code, verified } = await verify();
+    assert.deepEqual([code, verified], [0, 2]);
+    const short = [fake.log.size, fake.log.size];
+    assert.deepEqual(
+      asked.map(({ known }) => known),
+      [short, short, short, short, undefined],
     );
   });
 

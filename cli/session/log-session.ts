@@ -97,6 +97,8 @@ export class LogSession {
   /** Replicas that were waited for in vain. */
   readonly #wasteful = new Set<string>();
   readonly #reach: ReachRule;
+  /** Whether releases had changed since they were remembered. */
+  #wasAskedWrong = false;
 
   private constructor(invocation: Invocation, config: Config, options: SessionOptions) {
     this.#invocation = invocation;
@@ -240,29 +242,46 @@ export class LogSession {
     const remembered = await this.#releases?.read();
     const known = whole.subjects.map((purl) => remembered?.get(purl)?.size ?? 0);
     const short = known.some((size) => size > 0) ? { ...whole, known } : undefined;
-    // Whatever is wrong with an answer that leaves something out, the next one is to leave nothing out: it
-    // could be what is remembered that is wrong.
+    // Whatever is wrong with an answer that leaves something out, the next one is to leave nothing out, and is
+    // checked without what is remembered: it could be that which is wrong, for all replicas alike.
     let query: EvidenceQuery = short ?? whole;
-    const wholeAfter = async <T>(work: Promise<T>): Promise<T> => {
+    const leavingOut = new WeakSet<Uint8Array>();
+    let isDoubted = false;
+    const ask = async (url: string, signal: AbortSignal): Promise<Uint8Array> => {
+      const asked = query;
       try {
-        return await work;
+        const source = await this.replica(url).evidence(asked, signal);
+        if (asked === short) leavingOut.add(source);
+        return source;
       } catch (error) {
         query = whole;
         throw error;
       }
     };
-    const view = await askForView({
+    const check = async (source: Uint8Array): Promise<CheckedEvidence> => {
+      const isShort = leavingOut.has(source);
+      const doubt = (): void => {
+        query = whole;
+        isDoubted ||= isShort;
+      };
+      try {
+        const known = isShort ? remembered : undefined;
+        const checked = await this.#checkDocument(source, subjects, trusted, known);
+        if (checked.verified.subjects.some(({ kind }) => kind === 'refused')) doubt();
+        return checked;
+      } catch (error) {
+        doubt();
+        throw error;
+      } finally {
+        // Several times as much was made of it, for good or in vain; the next one may be as large.
+        if (source.length > LARGE_DOCUMENT_BYTES) collectGarbage();
+      }
+    };
+    const asking = askForView({
       urls: this.config.replicas,
       note: (url, signal) => this.#glance(url, signal),
-      evidence: (url, signal) => wholeAfter(this.replica(url).evidence(query, signal)),
-      check: async (source) => {
-        try {
-          return await wholeAfter(this.#checkDocument(source, subjects, trusted));
-        } finally {
-          // Several times as much was made of it, for good or in vain; the next one may be as large.
-          if (source.length > LARGE_DOCUMENT_BYTES) collectGarbage();
-        }
-      },
+      evidence: ask,
+      check,
       subjects: subjects.length,
       sizeMin: trusted?.size ?? 0,
       rule: this.#reach,
@@ -270,6 +289,14 @@ export class LogSession {
       signal: this.#invocation.context.signal,
       wasteful: this.#wasteful,
     });
+    const view = await asking.catch(async (error: unknown) => {
+      if (!isDoubted || !(error instanceof UnreachableError)) throw error;
+      // Slow ones may all have been asked before the first of them answered.
+      await this.#releases?.forget(whole.subjects);
+      throw new AskedWrongError('nobody gave a good answer that leaves something out');
+    });
+    // What turned out to be right takes its place.
+    if (isDoubted && !leavingOut.has(view.source)) await this.#releases?.forget(whole.subjects);
     this.#order = [view.url, ...this.#order.filter((url) => url !== view.url)];
     return view;
   }
@@ -278,15 +305,17 @@ export class LogSession {
     source: Uint8Array,
     subjects: readonly Subject[],
     trusted: TrustState | undefined,
+    remembered: Remembered | undefined,
   ): Promise<CheckedEvidence> {
     const evidence = parseEvidence(source);
-    const remembered = await this.#releases?.read();
     const verified = await this.#check(evidence, subjects, trusted, remembered);
     const { outdated } = verified;
     // Its entries have been read, and must not stay until everything is over.
     const { checkpoint, rosters } = evidence;
     if (outdated.length === 0) return { evidence: { checkpoint, rosters }, verified };
-    await this.#releases?.forget(outdated);
+    // Once by name, which costs least. Again and again, a liar could show one old state after the other.
+    await this.#releases?.forget(this.#wasAskedWrong ? subjects.map(subjectId) : outdated);
+    this.#wasAskedWrong = true;
     throw new AskedWrongError(`${outdated.length} releases have changed`);
   }
 
