@@ -1,13 +1,12 @@
 // A project's .npmrc can make npm run programs of its choice or fetch from elsewhere, whatever the
 // lockfile says. Our npm never reads it: what is harmless is passed on as flags, what is dangerous is
 // refused, because the next plain `npm` in this folder would obey it.
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { quote } from '../../verifier/errors.ts';
-import { CliError, systemCode } from '../errors.ts';
+import { CliError } from '../errors.ts';
 import { readNpmrcLines } from '../lockfiles/npmrc-lines.ts';
-import { systemReason } from '../system-reasons.ts';
+import { readTextIfThere } from '../read-file.ts';
 
 const NPMRC_LENGTH_MAX = 64 * 1024;
 
@@ -68,14 +67,8 @@ export interface NpmrcResult {
  */
 export async function readProjectNpmrc(project: string): Promise<NpmrcResult> {
   const path = join(project, '.npmrc');
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return { flags: [], ignored: [] };
-    throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
-  }
-  if (text.length > NPMRC_LENGTH_MAX) throw new CliError('BP9004', `${path}: too large`);
+  const text = await readTextIfThere(path, NPMRC_LENGTH_MAX);
+  if (text === undefined) return { flags: [], ignored: [] };
   return parseNpmrc(text, path);
 }
 
