@@ -20,6 +20,7 @@ import {
 } from '../statements/maintainers.ts';
 import {
   planRelease,
+  type Release,
   type ReleaseSubject,
   type VerifiedReleaseStatement,
 } from '../statements/release.ts';
@@ -233,30 +234,16 @@ function judgeRelease(
       { found: hash, expected: record.statement },
     );
   }
-  const found = release.subjects.find((one) => one.purl === purl);
-  if (found === undefined) {
-    throw new VerifyError('ENTRY_MISMATCH', `entry ${record.index} says nothing about ${purl}`);
-  }
+  const found = requireStated(subject, purl, record, release);
   const planned = packages.get(found.package);
   assert(planned !== undefined, 'planRelease asked for the set of each package');
-  requireIntegrity(subject, purl, found);
-  assert(record.status !== 'revoked', 'a revoked release was refused before');
   const set = setInForceAt(planned.sets, record.index);
-  return {
-    name: subject.name,
-    version: subject.version,
-    purl,
-    sha512: found.sha512,
-    size: found.size,
-    manifest: found.manifest,
-    index: record.index,
-    statement: hash,
+  return verifiedRelease(subject, record, found, {
     loggedAt: entry.time,
-    status: record.status,
     signers: namesOf(set, verified.signersOf(found.package).map(keyId)),
     required: maintainerThreshold(set),
     latest: planned.record.latest,
-  };
+  });
 }
 
 function judgeRecalled(
@@ -265,27 +252,36 @@ function judgeRecalled(
   record: ReleaseRecord,
   { known, statement, packageOf }: Recalled,
 ): VerifiedRelease {
+  const { loggedAt, signers, required } = known;
+  const { latest } = packageOf(subject.name);
+  const found = requireStated(subject, purl, record, statement);
+  return verifiedRelease(subject, record, found, { loggedAt, signers, required, latest });
+}
+
+// What a statement says about a release, which has to be what was asked for.
+function requireStated(
+  subject: ReleaseOf,
+  purl: string,
+  record: ReleaseRecord,
+  statement: Release,
+): ReleaseSubject {
   const found = statement.subjects.find((one) => one.purl === purl);
   if (found === undefined) {
     throw new VerifyError('ENTRY_MISMATCH', `entry ${record.index} says nothing about ${purl}`);
   }
   requireIntegrity(subject, purl, found);
-  assert(record.status !== 'revoked', 'a revoked release was refused before');
-  return {
-    name: subject.name,
-    version: subject.version,
-    purl,
-    sha512: found.sha512,
-    size: found.size,
-    manifest: found.manifest,
-    index: record.index,
-    statement: record.statement,
-    loggedAt: known.loggedAt,
-    status: record.status,
-    signers: known.signers,
-    required: known.required,
-    latest: packageOf(subject.name).latest,
-  };
+  return found;
+}
+
+// The caller has seen that the statement is the one that the map names.
+function verifiedRelease(
+  { name, version }: ReleaseOf,
+  { index, statement, status }: ReleaseRecord,
+  { purl, sha512, size, manifest }: ReleaseSubject,
+  basis: Pick<VerifiedRelease, 'loggedAt' | 'signers' | 'required' | 'latest'>,
+): VerifiedRelease {
+  assert(status !== 'revoked', 'a revoked release was refused before');
+  return { name, version, purl, sha512, size, manifest, index, statement, status, ...basis };
 }
 
 function requireIntegrity(subject: ReleaseOf, purl: string, logged: ReleaseSubject): void {
