@@ -1,7 +1,7 @@
 // `verify --installed`: what lies in node_modules against the verified tarballs. The lockfile has been
 // verified already; here every package folder must be one of its entries, with the tarball's files and no
 // others, and every link and program must lead to something that was compared.
-import { readFile, realpath, stat } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
@@ -30,6 +30,7 @@ import {
   type Verification,
 } from '../output/report.ts';
 import { cacheFolder } from '../trust/folders.ts';
+import { readIfThere } from '../read-file.ts';
 import type { LogSession } from './log-session.ts';
 import { blankSubject } from './report-subject.ts';
 import type { LockfileVerification } from './verify-lockfile.ts';
@@ -121,10 +122,9 @@ async function matchPackages(
 async function claimedIdentity(folder: string): Promise<string> {
   const path = join(folder, 'package.json');
   try {
-    if ((await stat(path)).size > PACKAGE_JSON_BYTES_MAX) return '';
-    const { value } = parseForeignJson(new Uint8Array(await readFile(path)), {
-      lengthMax: PACKAGE_JSON_BYTES_MAX,
-    });
+    const bytes = await readIfThere(path, PACKAGE_JSON_BYTES_MAX);
+    if (bytes === undefined) return '';
+    const { value } = parseForeignJson(bytes, { lengthMax: PACKAGE_JSON_BYTES_MAX });
     const { name, version } = asTable(value) ?? {};
     return typeof name === 'string' && typeof version === 'string' ? `${name}@${version}` : '';
   } catch {
