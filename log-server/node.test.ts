@@ -1,12 +1,11 @@
 // Four replicas in one process, with real sockets, real keys and real databases.
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
+import { freePorts } from '../fixtures/free-ports.ts';
 import { Publisher, submissionId, submit, upload } from '../fixtures/publisher.ts';
 import { parseEvidence } from '../verifier/evidence/format.ts';
 import { verifyEvidence } from '../verifier/evidence/verify.ts';
@@ -22,20 +21,6 @@ import { loadSetup, type Setup } from './setup.ts';
 
 const HOST = '127.0.0.1';
 const ORIGIN = 'log.example';
-
-/** Ports that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
 
 const nodes: (ReplicaNode | undefined)[] = [];
 const setups: (Setup | undefined)[] = [];

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
-import { createConnection, createServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import { createConnection } from 'node:net';
+import type { Socket } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 
+import { freePorts } from '../../fixtures/free-ports.ts';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { SigningKey } from '../../verifier/node/signing-key.ts';
 import { silentLog } from '../log.ts';
@@ -18,15 +19,6 @@ const open: PeerTransport[] = [];
 after(() => Promise.all(open.map((transport) => transport.close())));
 
 const key = (n: number): SigningKey => SigningKey.fromSeed(new Uint8Array(32).fill(n));
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 interface Side {
   readonly transport: PeerTransport;
@@ -65,7 +57,7 @@ const address = (name: string, signer: SigningKey, port: number): PeerAddress =>
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 async function pair(): Promise<{ alice: Side; bob: Side; portOfBob: number }> {
-  const [portOfAlice, portOfBob] = [await freePort(), await freePort()];
+  const [portOfAlice = 0, portOfBob = 0] = await freePorts(2);
   const alice = side(key(1), [address('bob', key(2), portOfBob)]);
   const bob = side(key(2), [address('alice', key(1), portOfAlice)]);
   await alice.transport.listen(HOST, portOfAlice);
@@ -127,9 +119,8 @@ describe('PeerTransport', () => {
   }
 
   it('does not talk to somebody who sits at a peer’s address', async () => {
-    const port = await freePort();
     const impostor = side(key(9), [address('alice', key(1), 1)]);
-    await impostor.transport.listen(HOST, port);
+    const port = await impostor.transport.listen(HOST, 0);
     const alice = side(key(1), [address('bob', key(2), port)]);
     alice.transport.send(publicKeyHex(key(2).publicKey), bytes('secret? no, but for bob'));
     await pause(300);
