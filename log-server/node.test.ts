@@ -85,7 +85,7 @@ async function verified(i: number, subjects: readonly string[]): Promise<Verifie
 }
 
 async function eventually<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const answer = await ask();
     if (answer !== undefined) return answer;

@@ -12,9 +12,12 @@ import { gzipSync } from 'node:zlib';
 import { TransportError, type TransportErrorCode } from '../errors.ts';
 import { HttpClient } from './http.ts';
 
-const TIMEOUT_MS = 400;
-// Every hostile server has to be done with within its timeout, with some room for a busy machine.
-const ELAPSED_MS_MAX = 3_000;
+/** Of requests that nobody ever answers: all of it is waited for. */
+const SHORT_TIMEOUT_MS = 400;
+/** Of all others, on a machine that is busy with something else. */
+const TIMEOUT_MS = 60_000;
+/** A request that does not end by itself is ended from outside, which has a code of its own. */
+const HANG_MS = 120_000;
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -25,7 +28,8 @@ async function listen(server: Server): Promise<string> {
 
 async function ask(
   url: string,
-  signal: AbortSignal = AbortSignal.timeout(10_000),
+  signal: AbortSignal = AbortSignal.timeout(HANG_MS),
+  timeoutMs: number = TIMEOUT_MS,
 ): Promise<string> {
   const client = new HttpClient();
   try {
@@ -33,7 +37,7 @@ async function ask(
       method: 'GET',
       url: `${url}/x`,
       bytesMax: 1000,
-      timeoutMs: TIMEOUT_MS,
+      timeoutMs,
       statuses: [200],
       signal,
     });
@@ -44,14 +48,13 @@ async function ask(
 }
 
 async function refusedWith(url: string, code: TransportErrorCode): Promise<TransportError> {
-  const start = performance.now();
   let caught: unknown;
-  await ask(url).catch((error: unknown) => {
+  const timeoutMs = code === 'TIMEOUT' ? SHORT_TIMEOUT_MS : TIMEOUT_MS;
+  await ask(url, undefined, timeoutMs).catch((error: unknown) => {
     caught = error;
   });
   assert.ok(caught instanceof TransportError, String(caught));
   assert.equal(caught.code, code, caught.message);
-  assert.ok(performance.now() - start < ELAPSED_MS_MAX, 'ends within its timeout');
   return caught;
 }
 
@@ -208,7 +211,7 @@ describe('HttpClient', () => {
       bytesMax: 1000,
       timeoutMs: TIMEOUT_MS,
       statuses: [200],
-      signal: AbortSignal.timeout(10_000),
+      signal: AbortSignal.timeout(HANG_MS),
     });
 
   it('uses a connection again', async () => {
@@ -287,9 +290,9 @@ describe('HttpClient', () => {
         url: await listen(server),
         body: sent,
         bytesMax: 10,
-        timeoutMs: 10_000,
+        timeoutMs: TIMEOUT_MS,
         statuses: [200],
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(HANG_MS),
       });
       assert.deepEqual([received, announced], [400_000, '400000']);
     } finally {
@@ -300,11 +303,10 @@ describe('HttpClient', () => {
   });
 
   it('stops when it is told to', async () => {
-    const server = createServer(() => undefined);
     const stop = new AbortController();
+    const server = createServer(() => stop.abort());
     try {
       const asked = ask(await listen(server), stop.signal);
-      setTimeout(() => stop.abort(), 20);
       await assert.rejects(
         asked,
         (error) => error instanceof TransportError && error.code === 'ABORTED',

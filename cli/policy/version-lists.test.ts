@@ -49,7 +49,7 @@ const good: Behaviour = text('{"name":"a","versions":{"1.0.0":{},"1.1.0":{}}}');
 
 async function ask(
   name = 'a',
-  signal = AbortSignal.timeout(5_000),
+  signal = AbortSignal.timeout(60_000),
 ): Promise<VersionLists | undefined> {
   return (await askVersionLists({ http, urls, signal }, [name])).get(name);
 }

@@ -28,6 +28,8 @@ import { serve } from './server.ts';
 import type { PublicServer } from './server.ts';
 
 const HOST = '127.0.0.1';
+/** Far longer than anything takes on a busy machine: what never happens has to fail, not to hang. */
+const PATIENCE_MS = 60_000;
 const NOTE = 'log.example\n3\nAAAA\n\n— r0 AAAA\n';
 const ID = 'ab'.repeat(32);
 /** More than sockets buffer. */
@@ -42,10 +44,18 @@ let hasCheckpoint = true;
 let isReady = true;
 const held = new Map<string, Uint8Array>();
 
+/** Uploads that have reached the store, and those that it is done with, whatever came of them. */
+const puts = { begun: 0, ended: 0 };
+
 const artifacts: ArtifactStore = {
   async put(sha512, source) {
+    puts.begun += 1;
     const chunks: Uint8Array[] = [];
-    for await (const chunk of source) chunks.push(chunk);
+    try {
+      for await (const chunk of source) chunks.push(chunk);
+    } finally {
+      puts.ended += 1;
+    }
     const bytes = Uint8Array.from(Buffer.concat(chunks));
     if (createHash('sha512').update(bytes).digest('hex') !== sha512) {
       throw new VerifyError('ARTIFACT_DIGEST_MISMATCH', 'other bytes');
@@ -572,12 +582,9 @@ describe('POST /v1/entries', () => {
     submitted = undefined;
     const socket = createConnection(server.port, HOST);
     socket.write('POST /v1/entries?wait=30 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}');
-    const deadline = Date.now() + 3000;
-    const last = (): typeof submitted => submitted;
-    while (last() === undefined && Date.now() < deadline) await pause(5);
+    await until('it waits', () => submitted !== undefined);
     socket.destroy();
-    while (last()?.gone.aborted !== true && Date.now() < deadline) await pause(5);
-    assert.equal(last()?.gone.aborted, true);
+    await until('it waits no more', () => submitted?.gone.aborted === true);
   });
 });
 
@@ -620,15 +627,29 @@ describe('/v1/artifacts', () => {
     assert.ok(answer === undefined || answer.status === 413);
   });
 
-  it('keeps nothing of an upload that was cut off', async () => {
+  it('keeps nothing of a small upload that was cut off', async () => {
     const socket = createConnection(server.port, HOST);
-    socket.write(
-      `PUT /v1/artifacts/${'33'.repeat(64)} HTTP/1.1\r\nhost: a\r\ncontent-length: 100\r\n\r\nabc`,
-    );
-    await pause(50);
+    const head = `PUT /v1/artifacts/${'33'.repeat(64)} HTTP/1.1\r\nhost: a\r\ncontent-length: 100`;
+    await new Promise<void>((resolve) => {
+      socket.write(`${head}\r\n\r\nabc`, () => resolve());
+    });
     socket.destroy();
-    await pause(50);
+    // Whoever comes later is answered later.
+    assert.equal((await call('GET', '/checkpoint')).status, 200);
     assert.ok(!held.has('33'.repeat(64)));
+  });
+
+  it('keeps nothing of a large upload that was cut off', async () => {
+    const socket = createConnection(server.port, HOST);
+    const before = { ...puts };
+    const length = SMALL_BYTES_MAX + 1;
+    socket.write(
+      `PUT /v1/artifacts/${'34'.repeat(64)} HTTP/1.1\r\nhost: a\r\ncontent-length: ${length}\r\n\r\nabc`,
+    );
+    await until('the upload has begun', () => puts.begun > before.begun);
+    socket.destroy();
+    await until('the upload has ended', () => puts.ended > before.ended);
+    assert.ok(!held.has('34'.repeat(64)));
   });
 });
 
@@ -641,10 +662,11 @@ describe('places for uploads', () => {
   async function begin(byte: number): Promise<Socket> {
     const socket = createConnection(server.port, HOST);
     socket.on('error', () => undefined);
+    const { begun } = puts;
     socket.write(
       `PUT /v1/artifacts/${digest(byte)} HTTP/1.1\r\nhost: a\r\ncontent-length: ${LARGE.length}\r\n\r\nabc`,
     );
-    await pause(50);
+    await until('the upload has begun', () => puts.begun > begun);
     return socket;
   }
 
@@ -656,9 +678,11 @@ describe('places for uploads', () => {
     const small = await call('PUT', `/v1/artifacts/${digest(0x44)}`, 'x');
     assert.equal(small.status, 422, 'small ones do not wait for large ones');
     for (const socket of begun) socket.destroy();
-    await pause(50);
-    // Taken in and judged: the places are free again.
-    assert.equal((await call('PUT', `/v1/artifacts/${digest(0x43)}`, LARGE)).status, 422);
+    // Taken in and judged: the places are free again, as soon as it is noticed that they have hung up.
+    const again = (): Promise<Answer> => call('PUT', `/v1/artifacts/${digest(0x43)}`, LARGE);
+    let answer = await again();
+    while (answer.status === 503) answer = await again();
+    assert.equal(answer.status, 422);
   });
 });
 
@@ -793,6 +817,10 @@ describe('a body that is refused before its end', () => {
   }
 });
 
-async function pause(milliseconds: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+async function until(what: string, holds: () => boolean): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  while (!holds()) {
+    assert.ok(performance.now() < deadline, `never: ${what}`);
+    await sleep(5);
+  }
 }

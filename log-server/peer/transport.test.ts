@@ -15,6 +15,8 @@ import { PeerTransport } from './transport.ts';
 import type { PeerAddress, PeerGroup } from './transport.ts';
 
 const HOST = '127.0.0.1';
+/** Far longer than anything takes on a busy machine: what never happens has to fail, not to hang. */
+const PATIENCE_MS = 60_000;
 const open: PeerTransport[] = [];
 after(() => Promise.all(open.map((transport) => transport.close())));
 
@@ -40,7 +42,7 @@ function side(signer: SigningKey, others: readonly PeerAddress[], origin = 'log.
     transport,
     id: publicKeyHex(signer.publicKey),
     messages: async (count) => {
-      const deadline = Date.now() + 5000;
+      const deadline = Date.now() + PATIENCE_MS;
       while (arrived.length < count && Date.now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
@@ -76,7 +78,7 @@ describe('PeerTransport', () => {
     );
     assert.deepEqual(await alice.messages(1), ['b']);
     // The acknowledgement comes a moment after the messages.
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + PATIENCE_MS;
     while (alice.transport.connected.length === 0 && Date.now() < deadline) await pause(5);
     assert.deepEqual(alice.transport.connected, ['bob']);
   });
@@ -95,7 +97,7 @@ describe('PeerTransport', () => {
     await bob.transport.close();
     const again = side(key(2), [address('alice', key(1), 1)]);
     await again.transport.listen(HOST, portOfBob);
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + PATIENCE_MS;
     while ((await Promise.race([again.messages(1), pause(50)])) === undefined) {
       assert.ok(Date.now() < deadline, 'no message after the restart');
       alice.transport.send(again.id, bytes('two'));
@@ -178,10 +180,9 @@ describe('PeerListener', () => {
     socket.on('data', (chunk: Buffer) => received.push(chunk));
     socket.write('POST /peer/frames HTTP/1.1\r\nhost: a\r\ncontent-length: 8000000\r\n\r\n');
     socket.write(Buffer.alloc(100));
-    const start = Date.now();
+    // The rest is never sent: whoever waits for it gives up in the end, and does not answer 401 then.
     await new Promise((resolve) => socket.once('close', resolve));
     assert.match(Buffer.concat(received).toString(), /^HTTP\/1.1 401 /);
-    assert.ok(Date.now() - start < 5000);
   });
 
   describe('whose clock stands still', () => {
