@@ -1,9 +1,8 @@
 // Gives memory back when there is nothing to do. After a burst, V8 keeps the pages of its young generation
 // (tens of megabytes), caches keep what came in last, and threads wait for signatures that don't come; a
 // replica of a quiet log would hold all of that for ever.
-
-import { collectGarbage } from '../../verifier/node/garbage.ts';
 import type { Log } from '../log.ts';
+import { shrinkHeap } from './shrink-heap.ts';
 
 /** How often it looks, milliseconds. A pause as long as this is no rest from anything. */
 const LOOK_MS = 10_000;
@@ -18,9 +17,8 @@ const QUIET_SHARE = 0.1;
 const WORTH_BYTES: number = 16 * 1024 * 1024;
 
 /**
- * Rests after a growth, one each time it looks. V8 makes its young generation smaller only when hardly anything
- * was allocated for some seconds, and the system gets the pages with the collection after that: a single rest
- * right behind a burst gave half of it back, and none followed.
+ * Rests after a growth, one each time it looks: right behind a burst a good part of it is still under way, in
+ * sockets, groups and requests that wait for each other.
  */
 const RESTS_IN_A_ROW = 3;
 
@@ -34,7 +32,7 @@ export interface RestParts {
   /** Resident memory of this process, bytes. */
   readonly residentBytes?: () => number;
   /** Collects garbage; leaves young and old generation as small as they get. */
-  readonly collect?: () => void;
+  readonly collect?: () => void | Promise<void>;
 }
 
 /** Looks now and then whether the process is idle. */
@@ -54,7 +52,7 @@ export class Rest {
         return (user + system) / 1000;
       },
       residentBytes: () => process.memoryUsage.rss(),
-      collect: collectGarbage,
+      collect: shrinkHeap,
       ...parts,
     };
     this.#cpuMs = this.#parts.cpuMs();
@@ -85,9 +83,7 @@ export class Rest {
     this.#left -= 1;
     try {
       await release();
-      // Twice: only a young generation that stays empty is made smaller.
-      collect();
-      collect();
+      await collect();
       this.#restedBytes = residentBytes();
       this.#cpuMs = cpuMs();
       log.debug('rested', { before: bytes, after: this.#restedBytes });
