@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
 
 import type { SubmissionState } from '../http/face.ts';
@@ -11,7 +12,8 @@ const refusal: Refusal = {
   artifacts: [],
   temporary: false,
 };
-const never = new AbortController().signal;
+/** A client that never hangs up: each has a signal of its own. */
+const never = (): AbortSignal => new AbortController().signal;
 const LONG_MS = 60_000;
 
 async function stateWithin(
@@ -27,7 +29,7 @@ async function stateWithin(
 describe('Submissions', () => {
   it('answers when a checkpoint covers the entry, not when it is only committed', async () => {
     const submissions = new Submissions(0);
-    const wait = submissions.wait('a', undefined, LONG_MS, never);
+    const wait = submissions.wait('a', undefined, LONG_MS, never());
     submissions.committed(['x', 'a'], 10);
     submissions.covered(11);
     assert.equal(await stateWithin(wait, 5), 'waiting');
@@ -38,13 +40,13 @@ describe('Submissions', () => {
 
   it('answers at once for what is covered already', async () => {
     const submissions = new Submissions(5);
-    const state = await submissions.wait('a', 4, LONG_MS, never);
+    const state = await submissions.wait('a', 4, LONG_MS, never());
     assert.deepEqual(state, { kind: 'committed', id: 'a', index: 4 });
   });
 
   it('answers also when the checkpoint came before the news of the commit', async () => {
     const submissions = new Submissions(0);
-    const wait = submissions.wait('a', undefined, LONG_MS, never);
+    const wait = submissions.wait('a', undefined, LONG_MS, never());
     submissions.covered(2);
     submissions.committed(['a'], 0);
     assert.deepEqual(await wait, { kind: 'committed', id: 'a', index: 0 });
@@ -53,13 +55,13 @@ describe('Submissions', () => {
   it('never goes back to an older checkpoint', async () => {
     const submissions = new Submissions(10);
     submissions.covered(3);
-    assert.equal((await submissions.wait('a', 9, LONG_MS, never)).kind, 'committed');
+    assert.equal((await submissions.wait('a', 9, LONG_MS, never())).kind, 'committed');
   });
 
   it('answers pending when the time is over or the client is gone', async () => {
     const submissions = new Submissions(0);
-    assert.equal((await submissions.wait('a', undefined, 0, never)).kind, 'pending');
-    assert.equal((await submissions.wait('a', undefined, 5, never)).kind, 'pending');
+    assert.equal((await submissions.wait('a', undefined, 0, never())).kind, 'pending');
+    assert.equal((await submissions.wait('a', undefined, 5, never())).kind, 'pending');
     const client = new AbortController();
     const wait = submissions.wait('a', undefined, LONG_MS, client.signal);
     client.abort();
@@ -67,9 +69,24 @@ describe('Submissions', () => {
     assert.equal(submissions.waiting, 0);
   });
 
+  it('lets go of a client’s signal, however the wait ended', async () => {
+    const submissions = new Submissions(0);
+    const client = new AbortController();
+    const waits = ['a', 'b', 'c'].map((id) =>
+      submissions.wait(id, undefined, id === 'c' ? 1 : LONG_MS, client.signal),
+    );
+    assert.equal(getEventListeners(client.signal, 'abort').length, 3);
+    submissions.refused('a', refusal);
+    submissions.committed(['b'], 0);
+    submissions.covered(1);
+    const kinds = (await Promise.all(waits)).map(({ kind }) => kind);
+    assert.deepEqual(kinds, ['refused', 'committed', 'pending']);
+    assert.equal(getEventListeners(client.signal, 'abort').length, 0);
+  });
+
   it('tells everybody who waits for one submission', async () => {
     const submissions = new Submissions(0);
-    const waits = [1, 2, 3].map(() => submissions.wait('a', undefined, LONG_MS, never));
+    const waits = [1, 2, 3].map(() => submissions.wait('a', undefined, LONG_MS, never()));
     submissions.refused('a', refusal);
     for (const state of await Promise.all(waits)) assert.equal(state.kind, 'refused');
     assert.equal(submissions.waiting, 0);
@@ -98,9 +115,9 @@ describe('Submissions', () => {
   it('takes a bounded number of waiters', async () => {
     const submissions = new Submissions(0);
     const waits = Array.from({ length: 2000 }, (_, i) =>
-      submissions.wait(String(i), undefined, LONG_MS, never),
+      submissions.wait(String(i), undefined, LONG_MS, never()),
     );
-    assert.throws(() => submissions.wait('more', undefined, LONG_MS, never), {
+    assert.throws(() => submissions.wait('more', undefined, LONG_MS, never()), {
       name: 'BusyError',
     });
     submissions.release();
