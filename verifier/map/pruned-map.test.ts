@@ -64,6 +64,13 @@ describe('prunedMap', () => {
     );
   });
 
+  it('takes the keys of ten thousand subjects in a large map: more parts than a call takes arguments', () => {
+    const { nodes, root } = mapOf(60_000);
+    const wanted = Array.from({ length: 20_000 }, (_, i) => key(3 * i));
+    const map = openPrunedMap(prunedMap(nodes, root, wanted), root);
+    assert.deepEqual(map.get(key(3)), { kind: 'present', value: value(3) });
+  });
+
   it('holds shared nodes once: a thousand keys cost less than a thousand proofs', () => {
     const { nodes, root } = mapOf(4096);
     const wanted = Array.from({ length: 1000 }, (_, i) => key(i));

@@ -3,7 +3,7 @@
 // of an older root are never disturbed.
 import { equalBytes } from '../bytes.ts';
 import { encodeHex } from '../encoding.ts';
-import { assert } from '../errors.ts';
+import { AssertionError, assert } from '../errors.ts';
 import type { Hash } from '../merkle/hash.ts';
 import {
   EMPTY_MAP_ROOT,
@@ -45,7 +45,8 @@ export interface MapUpdate {
 /** The node of that hash. @throws {AssertionError} when our own store lost it: nothing can go on */
 export function requireNode(nodes: MapNodes, hash: Hash): MapNode {
   const node = nodes.get(hash);
-  assert(node !== undefined, `the map store holds node ${encodeHex(hash)}`);
+  // The text is made when it is read: of a dozen nodes for each key none is missing.
+  if (node === undefined) throw new AssertionError(`the map store holds node ${encodeHex(hash)}`);
   return node;
 }
 
