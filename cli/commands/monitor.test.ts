@@ -182,6 +182,61 @@ describe('monitor run', () => {
     assert.equal((await round()).exit.code, 0, 'a source that is down proves nothing');
   });
 
+  it('compares what a source was shown at an earlier or a later size, too', async () => {
+    await fake.publish({ name: 'alpha', version: '1.0.0' });
+    const earlier = fake.log.size;
+    await fake.publish({ name: 'alpha', version: '1.0.1' });
+    const [first, ...rest] = fake.replicas;
+    assert.ok(first, 'four replicas');
+    await configure({ replicas: rest.map(({ url }) => url), sources: [first.url] });
+    first.note = { size: earlier };
+    assert.deepEqual((await round()).exit, { code: 0, reason: null }, 'the same log, earlier');
+    first.note = { size: earlier, root: new Uint8Array(32).fill(7), time: fake.log.time };
+    assert.deepEqual((await round()).exit, { code: 14, reason: 'BP4003' }, 'another log, earlier');
+
+    // Shown before the log has come so far, and never again.
+    const size = fake.log.size;
+    await fake.publish({ name: 'alpha', version: '1.0.2' });
+    const later = fake.log.size;
+    for (const replica of rest) replica.note = { size };
+    first.note = { size: later, root: new Uint8Array(32).fill(8) };
+    assert.deepEqual((await round()).exit, { code: 0, reason: null }, 'nothing to compare it with');
+    for (const replica of fake.replicas) replica.note = {};
+    assert.deepEqual((await round()).exit, { code: 14, reason: 'BP4003' }, 'another log, later');
+    assert.deepEqual((await round()).exit, { code: 0, reason: null }, 'told, and settled');
+  });
+
+  it('goes as far as it can where the newest tree is kept back, and says so', async () => {
+    await fake.publish({ name: 'alpha', version: '1.0.0' });
+    await round();
+    const [ahead, ...others] = fake.replicas;
+    assert.ok(ahead, 'four replicas');
+    const keepBack: FakeReplica['misbehave'] = ({ path }, response) => {
+      if (!path.startsWith('/tile/')) return false;
+      response.writeHead(503);
+      response.end();
+      return true;
+    };
+    for (const version of ['1.0.1', '1.0.2']) {
+      await fake.publish({ name: 'alpha', version });
+      const size = fake.log.size;
+      await fake.publish({ name: 'beta', version });
+      ahead.misbehave = keepBack;
+      for (const other of others) other.note = { size };
+      const report = await round();
+      assert.equal(report.result.size, size, version);
+      assert.ok(kinds(report).includes('release'), version);
+      assert.equal(report.exit.code, 0, 'one replica alone is no failure');
+    }
+    for (const other of others) other.misbehave = keepBack;
+    await fake.publish({ name: 'alpha', version: '1.0.3' });
+    for (const other of others) other.note = {};
+    const report = await round();
+    assert.deepEqual([report.exit, report.result.size], [{ code: 3, reason: 'BP7001' }, null]);
+    assert.ok(kinds(report).includes('unchecked'), 'nobody gave it');
+    assert.equal((await round()).exit.code, 3, 'and still');
+  });
+
   it('notices that a quorum has gone back', async () => {
     await fake.publish({ name: 'alpha', version: '1.0.0' });
     await fake.publish({ name: 'alpha', version: '1.0.1' });

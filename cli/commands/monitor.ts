@@ -29,6 +29,7 @@ const CODES: ReadonlyMap<NoticeKind, DiagnosticCode> = new Map([
   ['illegal', 'BP4010'],
   ['bad-copy', 'BP4004'],
   ['quorum', 'BP7001'],
+  ['unchecked', 'BP7001'],
   ['stale', 'BP4001'],
 ]);
 

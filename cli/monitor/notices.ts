@@ -34,9 +34,12 @@ export const NOTICE_KINDS = [
   'rollback',
   'illegal',
   'bad-copy',
+  // More than a monitor can keep.
+  'more',
   // Availability.
   'replica',
   'quorum',
+  'unchecked',
   'stale',
   'recovered',
 ] as const;
@@ -45,6 +48,7 @@ export type NoticeKind = (typeof NOTICE_KINDS)[number];
 const AVAILABILITY: ReadonlySet<NoticeKind> = new Set<NoticeKind>([
   'replica',
   'quorum',
+  'unchecked',
   'stale',
   'recovered',
 ]);
@@ -83,6 +87,15 @@ export function notice(
     entry,
     message: message.slice(0, MESSAGE_LENGTH_MAX),
   };
+}
+
+/** Stands for notices that there is no room for. @param first of them */
+export function moreNotice(count: number, first: Notice): Notice {
+  const from = first.entry === null ? '' : ` from entry ${first.entry} on`;
+  const message =
+    `${count} more notices${from} than a monitor keeps, and they are told nowhere else: read the ` +
+    'log from there, or begin anew with --from-start and a narrower configuration';
+  return notice('more', message, [first.id, count], first.entry);
 }
 
 /** The notice for machines. */

@@ -9,7 +9,9 @@ import {
   ObjectReader,
   parseCanonicalJson,
   readString,
+  type JsonValue,
 } from '../../verifier/json.ts';
+import { formatNote, NOTE_LENGTH_MAX, parseNote } from '../../verifier/note.ts';
 import type { EarlierCheck } from '../audit/entry-check.ts';
 import type { FsckResult } from '../audit/fsck.ts';
 import type { LogView } from '../audit/log-view.ts';
@@ -17,16 +19,18 @@ import { loadAudit, saveAudit } from '../audit/saved-audit.ts';
 import { configError, systemCode } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
-import { noticeJson, readNotice, type Notice } from './notices.ts';
+import type { Head } from './heads.ts';
+import { moreNotice, noticeJson, readNotice, type Notice } from './notices.ts';
 
 const STATE_FORMAT = 'bftpkg-monitor-state/v1';
 const STATE_NAME = 'monitor.json';
 const STATE_LENGTH_MAX = 64 * 1024 * 1024;
-/** Notices that wait for a webhook that is down. What comes beyond is counted, and told as such. */
+/** Notices that wait for a webhook that is down. What comes beyond is counted, and told as one notice. */
 export const PENDING_MAX = 10_000;
 /** Happenings that were told and may go on. */
 const SEEN_MAX = 10_000;
 const ID_LENGTH = 64;
+const URL_LENGTH_MAX = 4_096;
 
 /** The state. */
 export interface MonitorState {
@@ -38,6 +42,8 @@ export interface MonitorState {
   readonly seen: readonly string[];
   /** What was out of order the last time: by id, what it was. */
   readonly troubles: ReadonlyMap<string, string>;
+  /** Cosigned heads beyond what was checked, which the log still has to go through. */
+  readonly heads: readonly Head[];
 }
 
 /** The folder in which one monitor keeps its state. */
@@ -61,7 +67,7 @@ export class MonitorStore {
       text = await readFile(this.path, 'utf8');
     } catch (error) {
       if (systemCode(error) === 'ENOENT') {
-        return { audit: null, pending: [], seen: [], troubles: new Map() };
+        return { audit: null, pending: [], seen: [], troubles: new Map(), heads: [] };
       }
       throw configError(`${this.path}: ${systemReason(error, 'cannot be read')}`);
     }
@@ -116,15 +122,22 @@ export class MonitorStore {
 export function withNotices(state: MonitorState, found: readonly Notice[]): MonitorState {
   const known = new Set([...state.seen, ...state.pending.map(({ id }) => id)]);
   const fresh = found.filter(({ id, category }) => category === 'availability' || !known.has(id));
-  const pending = [...state.pending, ...fresh];
-  const security = fresh.flatMap(({ id, category }) => (category === 'security' ? [id] : []));
-  return {
-    ...state,
-    // Security first to stay: it is the reason to have a monitor.
-    pending:
-      pending.length <= PENDING_MAX ? pending : pending.toSorted(bySecurity).slice(0, PENDING_MAX),
-    seen: [...state.seen, ...security].slice(-SEEN_MAX),
-  };
+  const pending = withinBound([...state.pending, ...fresh]);
+  const kept = new Set(pending);
+  // What was left out has not been told.
+  const told = fresh.filter((each) => each.category === 'security' && kept.has(each));
+  return { ...state, pending, seen: [...state.seen, ...told.map(({ id }) => id)].slice(-SEEN_MAX) };
+}
+
+// Security first to stay: it is the reason to have a monitor. A flood must not hide in silence what came
+// after it, so that something was left out is itself a notice.
+function withinBound(notices: readonly Notice[]): readonly Notice[] {
+  if (notices.length <= PENDING_MAX) return notices;
+  const sorted = notices.toSorted(bySecurity);
+  const out = sorted.slice(PENDING_MAX - 1).filter(({ category }) => category === 'security');
+  const [first] = out;
+  if (first === undefined) return sorted.slice(0, PENDING_MAX);
+  return [...sorted.slice(0, PENDING_MAX - 1), moreNotice(out.length, first)];
 }
 
 function bySecurity(a: Notice, b: Notice): number {
@@ -132,7 +145,7 @@ function bySecurity(a: Notice, b: Notice): number {
 }
 
 function stateJson(
-  { audit, pending, seen, troubles }: MonitorState,
+  { audit, pending, seen, troubles, heads }: MonitorState,
   pin: string,
 ): ReturnType<typeof noticeJson> {
   return {
@@ -142,6 +155,7 @@ function stateJson(
     pending: pending.map(noticeJson),
     seen: [...seen],
     troubles: [...troubles].map(([id, text]) => ({ id, text })),
+    heads: heads.map(({ url, note }) => ({ url, note: formatNote(note) })),
   };
 }
 
@@ -163,6 +177,19 @@ function parseState(text: string, pin: string): MonitorState {
     trouble.end();
     return pair;
   });
+  // States of before have none.
+  const heads =
+    reader.optional('heads') === undefined ? [] : reader.array('heads', PENDING_MAX, readHead);
   reader.end();
-  return { audit, pending, seen, troubles: new Map(troubles) };
+  return { audit, pending, seen, troubles: new Map(troubles), heads };
+}
+
+function readHead(value: JsonValue, path: string): Head {
+  const reader = new ObjectReader(value, path);
+  const head = {
+    url: reader.string('url', URL_LENGTH_MAX),
+    note: parseNote(reader.string('note', NOTE_LENGTH_MAX)),
+  };
+  reader.end();
+  return head;
 }
