@@ -155,8 +155,15 @@ export class Core extends Effects {
   readonly exposed: Exposures;
   /** Just started, or found far behind the log, and not abreast of it since. */
   isCutOff: boolean = true;
-  /** When requests are due to be sent again (Q3), soonest first. */
+  /** When it begins to matter how requests fare (Q3, relaying.ts), soonest first. */
   readonly relayDue: Map<Digest, number> = new Map();
+  /** For which it matters. */
+  readonly overdue: Set<Digest> = new Set();
+  /** Height up to which batches have told which of these were passed by. */
+  relayedHeight: number = 0;
+  /** When the last batch was committed here, and when there was a leader last. */
+  commitTick: number = 0;
+  activeTick: number = 0;
   starvations: number = 0;
   starvationWitness: Digest | undefined;
 

@@ -145,6 +145,20 @@ export class Exposures {
   }
 
   /**
+   * Whether the leader has been reminded of a request, or more full batches than it takes to empty a lane by
+   * number have gone by without it. The others have to know of it then: what starves them is theirs to judge.
+   *
+   * @param members number of lanes that the leader serves in turn
+   */
+  isPassedBy(id: Digest, height: number, members: number): boolean {
+    const exposure = this.#byId.get(id);
+    if (exposure === undefined) return false;
+    const { laneRequestsMax, batchRequestsMax } = this.#limits;
+    const turns = Math.ceil((members * (laneRequestsMax + batchRequestsMax)) / batchRequestsMax);
+    return exposure.wasSentAgain || height - exposure.since > turns + BEGUN_BATCHES;
+  }
+
+  /**
    * The request that has been with the leader for longest, if that was too long; the others wait less.
    * Full batches count when the lane is drained, and not before.
    *

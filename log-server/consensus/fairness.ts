@@ -9,13 +9,17 @@ import type {
   Request,
 } from '../../verifier/replication/messages.ts';
 import { type PassingBatch, ROOMY_BATCHES_MAX } from './exposure.ts';
+import {
+  FORWARD_BYTES_MAX,
+  FORWARD_COUNT_MAX,
+  dueLater,
+  forgetRelay,
+  isRelayed,
+  sendForward,
+} from './relaying.ts';
 import type { AdmitAnswer, IgnoreReason } from './types.ts';
 import { wishFor } from './wishing.ts';
 
-// Bytes of requests in one FORWARD: small enough to go between two votes without delaying them.
-const FORWARD_BYTES_MAX = 1024 * 1024;
-// Requests per FORWARD and requests relayed per tick; the next tick takes the next ones.
-const FORWARD_COUNT_MAX = 256;
 // Requests that are looked at again before a silent leader is suspected on their account.
 const RECHECK_MAX = 64;
 // Largest exponent of the back-off j; 2^20 batches is as good as never.
@@ -67,7 +71,7 @@ export function onAdmitted(core: Core, answer: AdmitAnswer): void {
   info.admitting = Math.max(0, info.admitting - answer.accepted.length - answer.refused.length);
   if (core.members.indexOf(answer.lane) === undefined) return;
   for (const request of answer.accepted) {
-    if (core.pool.add(answer.lane, request) && !core.relayDue.has(request.id)) {
+    if (core.pool.add(answer.lane, request) && !isRelayed(core, request.id)) {
       dueLater(core, request.id);
     }
   }
@@ -139,44 +143,6 @@ export function noticeLag(core: Core): void {
   }
 }
 
-function sendForward(core: Core, to: readonly PeerId[], requests: readonly Request[]): void {
-  if (requests.length === 0) return;
-  core.send(to, { kind: 'forward', epoch: core.members.epoch, requests });
-}
-
-function dueLater(core: Core, id: Digest): void {
-  core.relayDue.set(id, core.tick + core.config.timing.relayTicks);
-}
-
-/**
- * Q3: own requests that wait for too long go to everybody, again and again until they commit. Those of
- * others go to the leader again: its FORWARD may have been lost, and their owner may be gone.
- */
-export function relayOverdue(core: Core): void {
-  if (core.members.self === undefined) return;
-  const forAll: Request[] = [];
-  const forLeader: Request[] = [];
-  let bytes = 0;
-  for (const [id, due] of core.relayDue) {
-    const isFull =
-      forAll.length + forLeader.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX;
-    if (due > core.tick || isFull) break;
-    core.relayDue.delete(id);
-    const request = core.pool.find(id);
-    if (request === undefined) continue;
-    dueLater(core, id);
-    // Without an open view there is no leader to ask: the others may be in one.
-    if (core.pool.holds(core.config.self, id) || !core.isActive) forAll.push(request);
-    // The leader gets what its lane has room for. More would take the place of what comes next.
-    if (core.exposed.has(id)) forLeader.push(request);
-    bytes += request.bytes.length;
-  }
-  const leader = core.isActive ? core.leaderPeer : undefined;
-  const others = core.members.others.filter((peer) => peer !== leader);
-  if (!core.mutant('relay-missing')) sendForward(core, others, forAll);
-  if (leader !== undefined && !core.isLeader) sendForward(core, [leader], forLeader);
-}
-
 /** A new view: its leader knows nothing of what the one before was given. */
 export function restartExposure(core: Core): void {
   core.exposed.clear();
@@ -188,13 +154,14 @@ export function forgetRequests(core: Core, ids: readonly Digest[]): void {
   core.pool.remove(ids);
   for (const id of ids) {
     core.exposed.delete(id);
-    core.relayDue.delete(id);
+    forgetRelay(core, id);
   }
 }
 
 /** Q5, Q6: after a commit. */
 export function onCommittedRequests(core: Core, ids: readonly Digest[], batch: PassingBatch): void {
   forgetRequests(core, ids);
+  core.commitTick = core.tick;
   if (core.starvationWitness !== undefined && ids.includes(core.starvationWitness)) {
     core.starvationWitness = undefined;
     core.starvations = 0;

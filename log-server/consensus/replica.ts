@@ -18,14 +18,7 @@ import {
   wantsCosign,
 } from './committing.ts';
 import { Core } from './core.ts';
-import {
-  forwardToLeader,
-  onAdmitted,
-  onForward,
-  onSubmit,
-  relayOverdue,
-  wantsForward,
-} from './fairness.ts';
+import { forwardToLeader, onAdmitted, onForward, onSubmit, wantsForward } from './fairness.ts';
 import { onEvidence, onEvidenceKept, onEvidenceLost, wantsEvidence } from './evidence.ts';
 import { onBody, onChecked, onGetBody, wantsBody, wantsGetBody } from './fetching.ts';
 import { Members } from '../../verifier/replication/members.ts';
@@ -43,6 +36,7 @@ import {
 } from './normal-case.ts';
 import { completed, onPrefetch, sendAhead, wantsPrefetch } from './prefetching.ts';
 import { onBuilt, proposeIfDue } from './proposing.ts';
+import { relayOverdue } from './relaying.ts';
 import { restoreVoter } from './records.ts';
 import { resume } from './resuming.ts';
 import { type StateSummary, summarize } from './summary.ts';

@@ -79,7 +79,7 @@ export function summarize(core: Core): StateSummary {
       cosigns,
       requests: core.pool.size,
       exposed: core.exposed.size,
-      relayDue: core.relayDue.size,
+      relayDue: core.relayDue.size + core.overdue.size,
       queued: core.catchUp.queue.length,
       accused: core.accused.size,
       proofs: core.proofs.size,
