@@ -3,10 +3,13 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 
+import { Cluster } from '../../fixtures/transcripts/cluster.ts';
+import { testRoster } from '../../fixtures/transcripts/world.ts';
 import { certificateFor, noteFor } from '../../fixtures/test-storage.ts';
 import { TEST_ORIGIN, TEST_TIME, rosterEnvelope } from '../../fixtures/test-ledger.ts';
 import { laterRefusalOf } from '../../fixtures/documents.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
+import { VerifyError } from '../../verifier/errors.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parseRoster } from '../../verifier/roster.ts';
 import {
@@ -16,10 +19,11 @@ import {
 } from '../../verifier/replication/encode-message.ts';
 import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type { Header, Message } from '../consensus/types.ts';
+import { ARTIFACT_PACE, type PaceLimits } from '../http/pace.ts';
 import type { Tip } from '../ledger/application.ts';
 import { silentLog, type Log } from '../log.ts';
 import { adoptNote } from './adopt-note.ts';
-import { Follower } from './follower.ts';
+import { Follower, type Source } from './follower.ts';
 import { Lane } from './lane.ts';
 
 const PEER = 'ab'.repeat(32);
@@ -42,27 +46,45 @@ interface World {
   readonly asked: string[];
   readonly delivered: { readonly peer: string; readonly message: Message }[];
   readonly adopted: string[];
+  /** What was warned of: the event, whom it names, and why. */
   readonly warnings: string[];
+  /** Messages as they were delivered. */
+  readonly bytes: Uint8Array[];
   height: number;
   isNeeded: boolean;
 }
 
-/** A follower of one public address that answers as `answer` does. */
+/** A follower of public addresses that answer so; `r1` is the second one. */
 async function following(
-  answer: RequestListener,
+  answer: RequestListener | readonly RequestListener[],
   run: (world: World) => Promise<void>,
+  pace: PaceLimits = ARTIFACT_PACE,
 ): Promise<void> {
   const asked: string[] = [];
-  const server: Server = createServer((request, response) => {
-    asked.push(request.url ?? '');
-    answer(request, response);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const servers: Server[] = [];
+  const sources: Source[] = [];
+  for (const [i, listener] of (typeof answer === 'function' ? [answer] : answer).entries()) {
+    const server = createServer((request, response) => {
+      asked.push(i === 0 ? (request.url ?? '') : `r${i} ${request.url ?? ''}`);
+      listener(request, response);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    servers.push(server);
+    sources.push({
+      name: `r${i}`,
+      url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    });
+  }
   const warnings: string[] = [];
-  const log: Log = { ...silentLog, warn: (event) => warnings.push(event) };
+  const log: Log = {
+    ...silentLog,
+    warn: (event, fields) =>
+      warnings.push(`${event} ${String(fields?.['peer'])} ${String(fields?.['error'])}`),
+  };
+  const bytes: Uint8Array[] = [];
   const world: World = {
     asked,
+    bytes,
     delivered: [],
     adopted: [],
     warnings,
@@ -73,11 +95,16 @@ async function following(
       height: () => world.height,
       epoch: () => 0,
       peers: () => [PEER],
-      sources: () => [{ name: 'r0', url }],
-      deliver: (peer, bytes) => world.delivered.push({ peer, message: decodeMessage(bytes) }),
+      sources: () => sources,
+      deliver: (peer, message) => {
+        bytes.push(message);
+        world.delivered.push({ peer, message: decodeMessage(message) });
+      },
       adopt: async (note) => void world.adopted.push(note),
       log,
       pollMs: POLL_MS,
+      firstTurn: 0,
+      pace,
     }),
   };
   world.follower.start();
@@ -85,10 +112,14 @@ async function following(
     await run(world);
   } finally {
     await world.follower.close();
-    server.closeAllConnections();
-    await new Promise((resolve) => server.close(resolve));
+    for (const server of servers) {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
   }
 }
+
+const ask = (fromHeight: number): Uint8Array => encodeMessage({ kind: 'get-batches', fromHeight });
 
 async function until(what: string, holds: () => boolean): Promise<void> {
   for (let waited = 0; !holds(); waited += 5) {
@@ -109,20 +140,85 @@ describe('Follower', () => {
         await until('a status', () => world.delivered.length > 0);
         const status = world.delivered[0]?.message;
         assert.ok(status?.kind === 'status' && status.height === 3);
-        const ask = (fromHeight: number): Uint8Array =>
-          encodeMessage({ kind: 'get-batches', fromHeight });
         assert.equal(world.follower.answers(PEER, ask(2)), false);
         assert.equal(world.follower.answers(PEER, ask(1)), true);
         const { message } = world.delivered.at(-1) ?? {};
         assert.ok(message?.kind === 'batches' && message.batches.length === 3);
-        // Half of it taken: the rest is still in hand. All of it: on to the next at once.
+        // All of it taken: on to the next at once.
         world.height = 3;
-        world.follower.advanced(2);
-        assert.equal(world.follower.answers(PEER, ask(1)), true);
         world.follower.advanced(3);
-        assert.equal(world.follower.answers(PEER, ask(1)), false);
         await until('the next question', () => world.asked.includes('/v1/batches/4'));
       },
+    );
+  });
+
+  /** Gives batches 1 to 3, and says of everything else that there is no such thing. */
+  const three: RequestListener = (request, response) => {
+    const isFirst = request.url === '/v1/batches/1';
+    response.writeHead(isFirst ? 200 : 404).end(isFirst ? batchesFrom(1, 3) : '');
+  };
+
+  // What a liar gave is refused: for as long as it stood in for the answers of peers, nobody was asked.
+  it('does not give a chunk once peers suffice', async () => {
+    await following(three, async (world) => {
+      await until('a status', () => world.delivered.length > 0);
+      world.isNeeded = false;
+      assert.equal(world.follower.answers(PEER, ask(1)), false, 'the peer is asked');
+      world.isNeeded = true;
+      assert.equal(
+        world.delivered.some(({ message }) => message.kind === 'batches'),
+        false,
+        'nothing was given',
+      );
+    });
+  });
+
+  it('lets the same question go to the peer the second time', async () => {
+    let given = 0;
+    const once: RequestListener = (request, response) => {
+      given += 1;
+      if (given === 1) three(request, response);
+      else response.writeHead(404).end();
+    };
+    await following(once, async (world) => {
+      await until('a status', () => world.delivered.length > 0);
+      assert.equal(world.follower.answers(PEER, ask(1)), true, 'once');
+      assert.equal(world.follower.answers(PEER, ask(1)), false, 'not twice');
+      assert.equal(world.follower.answers(PEER, ask(1)), false, 'not later either');
+    });
+  });
+
+  it('asks who gave refused batches after all others, and names it', async () => {
+    const absent: RequestListener = (_, response) => response.writeHead(404).end();
+    await following([three, absent], async (world) => {
+      await until('a status', () => world.delivered.length > 0);
+      assert.equal(world.follower.answers(PEER, ask(1)), true, 'given');
+      const chunk = world.bytes.at(-1);
+      assert.ok(chunk !== undefined, 'there is a chunk');
+      const refusal = new VerifyError('MESSAGE_REFUSED', 'no quorum signed it');
+      assert.equal(world.follower.refused(ask(1), refusal), false, 'a message of the peer itself');
+      assert.equal(world.follower.refused(chunk, refusal), true, 'what r0 gave');
+      assert.deepEqual(world.warnings, ['follow_failed r0 MESSAGE_REFUSED: no quorum signed it']);
+      const before = world.asked.length;
+      await until('more questions', () => world.asked.length >= before + 6);
+      // One may have been under way.
+      const others = world.asked.slice(before + 1).filter((path) => !path.startsWith('r1 '));
+      assert.deepEqual(others, []);
+    });
+  });
+
+  it('waits for nobody who drips', async () => {
+    const drip: RequestListener = (_, response) => {
+      response.writeHead(200);
+      response.write('x');
+    };
+    await following(
+      [drip, three],
+      async (world) => {
+        await until('a status', () => world.delivered.length > 0);
+        assert.match(world.warnings[0] ?? '', /^follow_failed r0 .*too slowly/);
+      },
+      { bytesPerSecond: 1000, graceMs: 50 },
     );
   });
 
@@ -169,6 +265,49 @@ describe('Follower', () => {
         await new Promise((resolve) => setTimeout(resolve, 10 * POLL_MS));
         // One question may have been under way.
         assert.ok(world.asked.length <= length + 2);
+      },
+    );
+  });
+});
+
+describe('a replica that a liar gave a chunk', () => {
+  it('catches up from its peers once they are connected', async () => {
+    const cluster = new Cluster(testRoster([1, 1, 1, 1]));
+    cluster.run(2);
+    const late = cluster.node(2);
+    late.isDown = true;
+    for (const id of ['a', 'b', 'c']) {
+      cluster.submit(1, id);
+      cluster.run(5);
+    }
+    const [batch] = cluster.node(1).disk.batches;
+    assert.ok(batch !== undefined, 'there is a batch to lie about');
+    const signatures = batch.certificate.signatures.map(({ signer }) => ({
+      signer,
+      signature: new Uint8Array(64),
+    }));
+    const forged = { ...batch, certificate: { ...batch.certificate, signatures } };
+    const answer = encodeMessage({ kind: 'batches', batches: [forged] });
+    await following(
+      (_, response) => response.writeHead(200).end(answer),
+      async (world) => {
+        late.restart();
+        await until('the lie', () => world.delivered.length > 0);
+        world.isNeeded = false;
+        const { length } = world.bytes;
+        cluster.run(200, ({ from, to, bytes }) => {
+          if (from !== 2 || !world.follower.answers(cluster.node(to).id, bytes)) return true;
+          const message = world.bytes.at(-1) ?? assert.fail('what was given');
+          cluster.packets.push({
+            from: to,
+            to: 2,
+            message: decodeMessage(message),
+            bytes: message,
+          });
+          return false;
+        });
+        assert.deepEqual(cluster.heights(), [3, 3, 3, 3]);
+        assert.equal(world.bytes.length, length, 'nothing more of the liar');
       },
     );
   });

@@ -51,7 +51,10 @@ interface Scene {
   readonly checked: () => number;
 }
 
-function scene(wants: (message: Message) => boolean = () => true): Scene {
+function scene(
+  wants: (message: Message) => boolean = () => true,
+  isForeign: (bytes: Uint8Array) => boolean = () => false,
+): Scene {
   const inbox = new Inbox();
   const delivered: string[] = [];
   let checked = 0;
@@ -83,6 +86,7 @@ function scene(wants: (message: Message) => boolean = () => true): Scene {
     core,
     verifier,
     deliver: ({ from, message }) => delivered.push(`${PEERS.indexOf(from)} ${message.kind}`),
+    isForeign,
     failed: (error) => assert.fail(String(error)),
     log: silentLog,
   });
@@ -158,6 +162,22 @@ describe('Intake', () => {
     await settle();
     assert.deepEqual(delivered, []);
     assert.equal(checked(), 0);
+  });
+
+  it('blames no peer for what was read elsewhere and handed over in its name', async () => {
+    const forged = encodeMessage(prepare(1, 2));
+    const nonsense = Uint8Array.of(255);
+    const foreign = new Set([forged, nonsense]);
+    const { inbox, intake, delivered } = scene(undefined, (bytes) => foreign.has(bytes));
+    inbox.push(peer(1), [
+      forged,
+      nonsense,
+      encodeMessage(prepare(1, 3)),
+      encodeMessage(prepare(1)),
+    ]);
+    intake.wake();
+    await settle();
+    assert.deepEqual([...intake.refusals], [[peer(1), 1]]);
   });
 
   it('lets no flood of one peer keep another from being heard', async () => {

@@ -24,6 +24,7 @@ const LIGHT_JOBS_MAX = 4;
 
 interface Planned {
   readonly peer: PeerId;
+  readonly bytes: Uint8Array;
   readonly kind: Message['kind'];
   readonly plan: SignaturePlan<VerifiedMessage>;
 }
@@ -35,6 +36,7 @@ export class Intake {
   readonly #verifier: SignatureVerifier;
   readonly #deliver: (message: VerifiedMessage) => void;
   readonly #failed: (error: unknown) => void;
+  readonly #isForeign: (bytes: Uint8Array, error: VerifyError) => boolean;
   readonly #log: Log;
   /** Peers with a heavy message in verification: at most one each. */
   readonly #heavy = new Set<PeerId>();
@@ -56,6 +58,8 @@ export class Intake {
     readonly verifier: SignatureVerifier;
     readonly deliver: (message: VerifiedMessage) => void;
     readonly failed: (error: unknown) => void;
+    /** Told of a refusal first; true when the message was not the peer's own, and is dealt with. */
+    readonly isForeign?: (bytes: Uint8Array, error: VerifyError) => boolean;
     readonly log: Log;
   }) {
     this.#inbox = parts.inbox;
@@ -63,6 +67,7 @@ export class Intake {
     this.#verifier = parts.verifier;
     this.#deliver = parts.deliver;
     this.#failed = parts.failed;
+    this.#isForeign = parts.isForeign ?? (() => false);
     this.#log = parts.log;
   }
 
@@ -111,19 +116,19 @@ export class Intake {
       const message = decodeMessage(bytes);
       if (message.kind === 'evidence' && this.#slanderers.has(peer)) return undefined;
       if (!this.#core.wants(peer, message).useful) return undefined;
-      return this.#planned(peer, message);
+      return this.#planned(peer, bytes, message);
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error;
-      this.#refuse(peer, error);
+      this.#refuse(peer, bytes, error);
       return undefined;
     }
   }
 
-  #planned(peer: PeerId, message: Message): Planned {
+  #planned(peer: PeerId, bytes: Uint8Array, message: Message): Planned {
     const { kind } = message;
     try {
       const plan = planMessage(peer, message, this.#core.context, () => createHash('sha256'));
-      return { peer, kind, plan };
+      return { peer, bytes, kind, plan };
     } catch (error) {
       if (kind === 'evidence') this.#slanderers.add(peer);
       throw error;
@@ -139,13 +144,14 @@ export class Intake {
       return [];
     });
     for (const [i, outcome] of outcomes.entries()) {
-      const { peer = '', kind } = planned[i] ?? {};
+      const one = planned[i];
+      if (one === undefined) continue;
       if (outcome.kind === 'ok') {
         this.#deliver(outcome.value);
         continue;
       }
-      if (kind === 'evidence') this.#slanderers.add(peer);
-      this.#refuse(peer, outcome.error);
+      if (one.kind === 'evidence') this.#slanderers.add(one.peer);
+      this.#refuse(one.peer, one.bytes, outcome.error);
     }
   }
 
@@ -158,7 +164,8 @@ export class Intake {
     this.#log.warn('messages_dropped', { count: this.#dropped, reason: describeError(error) });
   }
 
-  #refuse(peer: PeerId, error: VerifyError): void {
+  #refuse(peer: PeerId, bytes: Uint8Array, error: VerifyError): void {
+    if (this.#isForeign(bytes, error)) return;
     const count = (this.refusals.get(peer) ?? 0) + 1;
     this.refusals.set(peer, count);
     // One line per power of two: a flood must not become a flood of log lines.

@@ -221,6 +221,7 @@ export class ReplicaNode {
       core,
       verifier,
       deliver: (message) => this.#driver.receive(message),
+      isForeign: (bytes, error) => this.#follower.refused(bytes, error),
       failed,
       log,
     });
