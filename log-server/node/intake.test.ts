@@ -168,7 +168,7 @@ describe('Intake', () => {
     const forged = encodeMessage(prepare(1, 2));
     const nonsense = Uint8Array.of(255);
     const foreign = new Set([forged, nonsense]);
-    const { inbox, intake, delivered } = scene(undefined, (bytes) => foreign.has(bytes));
+    const { inbox, intake } = scene(undefined, (bytes) => foreign.has(bytes));
     inbox.push(peer(1), [
       forged,
       nonsense,
