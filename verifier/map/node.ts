@@ -7,11 +7,10 @@
 // An inner node exists only where two keys part, and `bit` is the first bit in which they do (bit 0
 // is the most significant one of the first byte). So the shape, and with it the root, depends on
 // the set of pairs alone, never on the order in which they came.
-import { concat } from '../bytes.ts';
-import { VerifyError } from '../errors.ts';
+import { VerifyError, assert } from '../errors.ts';
 import { HASH_LENGTH, type Hash } from '../merkle/hash.ts';
 import { sha256 } from '../sha256.ts';
-import { ByteCursor, encodeUvarint } from './uvarint.ts';
+import { ByteCursor, uvarintLength, writeUvarint } from './uvarint.ts';
 
 /** Keys are SHA-256 hashes (keys.ts): all of one length, so that none is a prefix of another. */
 export const MAP_KEY_BYTES = 32;
@@ -50,12 +49,17 @@ export const EMPTY_MAP_ROOT: Hash = sha256(new Uint8Array(0));
 
 /** Hash of a leaf. Both parts carry their length, so no two pairs share a preimage. */
 export function mapLeafHash(key: Uint8Array, value: Uint8Array): Hash {
-  return sha256(leafBytes(key, value));
+  const length = leafLength(key, value);
+  const bytes = length <= LEAF_SCRATCH.length ? LEAF_SCRATCH : new Uint8Array(length);
+  writeLeaf(key, value, bytes);
+  return sha256(bytes.subarray(0, length));
 }
 
 /** Hash of an inner node. */
 export function mapInnerHash(bit: number, left: Hash, right: Hash): Hash {
-  return sha256(innerBytes(bit, left, right));
+  const bytes = innerLength(bit) === INNER_LONG.length ? INNER_LONG : INNER_SHORT;
+  writeInner(bit, left, right, bytes);
+  return sha256(bytes);
 }
 
 /** A leaf with its hash. */
@@ -87,9 +91,14 @@ export function firstDifferentBit(a: Uint8Array, b: Uint8Array): number | undefi
  * therefore be checked against the name under which it was asked for.
  */
 export function formatMapNode(node: MapNode): Uint8Array {
-  return node.kind === 'leaf'
-    ? leafBytes(node.key, node.value)
-    : innerBytes(node.bit, node.left, node.right);
+  if (node.kind === 'leaf') {
+    const leaf = new Uint8Array(leafLength(node.key, node.value));
+    writeLeaf(node.key, node.value, leaf);
+    return leaf;
+  }
+  const inner = new Uint8Array(innerLength(node.bit));
+  writeInner(node.bit, node.left, node.right, inner);
+  return inner;
 }
 
 /**
@@ -127,11 +136,34 @@ function readInner(cursor: ByteCursor): MapInner {
   return mapInner(bit, cursor.take(HASH_LENGTH), cursor.take(HASH_LENGTH));
 }
 
-function leafBytes(key: Uint8Array, value: Uint8Array): Uint8Array {
-  const tag = Uint8Array.of(LEAF_TAG);
-  return concat(tag, encodeUvarint(key.length), key, encodeUvarint(value.length), value);
+// What is hashed is put together in one place again and again, as in merkle/hash.ts: a batch hashes thousands
+// of nodes. Nothing else runs in between, and the hash keeps no view.
+const LEAF_SCRATCH = new Uint8Array(1 + 1 + MAP_KEY_BYTES + 2 + MAP_VALUE_BYTES_MAX);
+const INNER_LONG = new Uint8Array(1 + 2 + 2 * HASH_LENGTH);
+const INNER_SHORT = new Uint8Array(1 + 1 + 2 * HASH_LENGTH);
+
+function leafLength(key: Uint8Array, value: Uint8Array): number {
+  return 1 + uvarintLength(key.length) + key.length + uvarintLength(value.length) + value.length;
 }
 
-function innerBytes(bit: number, left: Hash, right: Hash): Uint8Array {
-  return concat(Uint8Array.of(INNER_TAG), encodeUvarint(bit), left, right);
+function writeLeaf(key: Uint8Array, value: Uint8Array, target: Uint8Array): void {
+  target[0] = LEAF_TAG;
+  let at = writeUvarint(key.length, target, 1);
+  target.set(key, at);
+  at = writeUvarint(value.length, target, at + key.length);
+  target.set(value, at);
+}
+
+function innerLength(bit: number): number {
+  assert(bit < MAP_KEY_BITS, 'a key has 256 bits');
+  return 1 + uvarintLength(bit) + 2 * HASH_LENGTH;
+}
+
+function writeInner(bit: number, left: Hash, right: Hash, target: Uint8Array): void {
+  // Another length would leave bytes of the node before in its place.
+  assert(left.length === HASH_LENGTH && right.length === HASH_LENGTH, 'a node is made of hashes');
+  target[0] = INNER_TAG;
+  const at = writeUvarint(bit, target, 1);
+  target.set(left, at);
+  target.set(right, at + HASH_LENGTH);
 }

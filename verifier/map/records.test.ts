@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { sha256 } from '@noble/hashes/sha2.js';
+import * as fc from 'fast-check';
 
 import { utf8 } from '../bytes.ts';
 import { encodeHex } from '../encoding.ts';
 import { VerifyError } from '../errors.ts';
+import { canonicalJson } from '../json.ts';
 import { decodeUtf8 } from '../text.ts';
 import { packageKey, releaseKey } from './keys.ts';
 import {
@@ -82,4 +84,43 @@ describe('parseReleaseRecord', () => {
   for (const [why, text] of refusals) {
     it(`refuses ${why}`, () => assert.throws(() => parseReleaseRecord(utf8(text)), refused));
   }
+});
+
+describe('formatPackageRecord and formatReleaseRecord', () => {
+  const format = (write: () => Uint8Array): string => {
+    try {
+      return decodeUtf8(write());
+    } catch (error) {
+      assert.ok(error instanceof VerifyError, 'a refusal');
+      return error.code;
+    }
+  };
+  // Also numbers and texts that no record of ours has: what has no canonical text is refused, not written.
+  const number = fc.oneof(fc.maxSafeInteger(), fc.constantFrom(-0, 0.5, 2 ** 53, Number.NaN, 1e21));
+  const text = fc.oneof(
+    fc.string({ unit: 'binary' }),
+    fc.constantFrom('\ud800', 'a"b\\c', '\u007f\u2028', '\ud83d\ude00'),
+  );
+  const either = fc.oneof(number, fc.constant(null));
+
+  it('write canonical JSON', () => {
+    fc.assert(
+      fc.property(number, number, number, fc.oneof(text, fc.constant(null)), (a, b, c, latest) => {
+        const record = { maintainers: a, sequence: b, releases: c, latest };
+        assert.equal(
+          format(() => formatPackageRecord(record)),
+          format(() => utf8(canonicalJson(record))),
+        );
+      }),
+    );
+    fc.assert(
+      fc.property(number, text, either, (index, statement, withdrawal) => {
+        const record = { index, statement, status: 'active' as const, withdrawal };
+        assert.equal(
+          format(() => formatReleaseRecord(record)),
+          format(() => utf8(canonicalJson(record))),
+        );
+      }),
+    );
+  });
 });

@@ -39,13 +39,26 @@ export interface ReleaseRecord {
 /** The canonical bytes of a package's record. */
 export function formatPackageRecord(record: PackageRecord): Uint8Array {
   const { maintainers, sequence, releases, latest } = record;
-  return utf8(canonicalJson({ maintainers, sequence, releases, latest }));
+  return formatOrdered({ latest, maintainers, releases, sequence });
 }
 
 /** The canonical bytes of a release's record. */
 export function formatReleaseRecord(record: ReleaseRecord): Uint8Array {
   const { index, statement, status, withdrawal } = record;
-  return utf8(canonicalJson({ index, statement, status, withdrawal }));
+  return formatOrdered({ index, statement, status, withdrawal });
+}
+
+const PLAIN_PATTERN = /^[ -~]*$/;
+
+// Canonical bytes of an object whose keys are in order. The engine's own writer is several times as fast,
+// and writes plain texts and plain integers just as RFC 8785 does; a batch has hundreds of records.
+function formatOrdered(fields: Readonly<Record<string, number | string | null>>): Uint8Array {
+  const isPlain = Object.values(fields).every((value) =>
+    typeof value === 'string'
+      ? PLAIN_PATTERN.test(value)
+      : value === null || (Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)),
+  );
+  return utf8(isPlain ? JSON.stringify(fields) : canonicalJson(fields));
 }
 
 /**

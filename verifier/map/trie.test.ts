@@ -369,6 +369,35 @@ describe('checkMapPresence and checkMapAbsence', () => {
   });
 });
 
+describe('mapLeafHash and mapInnerHash', () => {
+  // Put together here with arrays alone, however long the numbers are.
+  const uvarint = (value: number): number[] =>
+    value < 0x80 ? [value] : [(value & 0x7f) | 0x80, ...uvarint(value >> 7)];
+  const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
+
+  it('hash what DESIGN section 4.6 says, whatever was hashed before', () => {
+    const value = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc.constantFrom(new Uint8Array(1024).fill(1), new Uint8Array(20_000).fill(2)),
+    );
+    fc.assert(
+      fc.property(fc.nat(255), bytes, bytes, value, (bit, left, right, data) => {
+        const inner = sha256(Uint8Array.of(1, ...uvarint(bit), ...left, ...right));
+        const leaf = sha256(Uint8Array.of(0, 32, ...left, ...uvarint(data.length), ...data));
+        assert.equal(encodeHex(mapInnerHash(bit, left, right)), encodeHex(inner));
+        assert.equal(encodeHex(mapLeafHash(left, data)), encodeHex(leaf));
+      }),
+    );
+  });
+
+  it('refuse what is no hash and no bit of a key, as bugs', () => {
+    const good = new Uint8Array(32);
+    assert.throws(() => mapInnerHash(256, good, good), AssertionError, 'bit 256');
+    assert.throws(() => mapInnerHash(1, good.subarray(1), good), AssertionError, '31 bytes');
+    assert.throws(() => mapInnerHash(1, good, new Uint8Array(33)), AssertionError, '33 bytes');
+  });
+});
+
 describe('parseMapNode', () => {
   const leaf = `0020${'ab'.repeat(32)}01ff`;
   const inner = `0103${'11'.repeat(32)}${'22'.repeat(32)}`;

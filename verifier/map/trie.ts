@@ -100,6 +100,8 @@ class Draft {
   #root: DraftChild | undefined;
   readonly #added: MapNode[] = [];
   readonly #removed: Hash[] = [];
+  /** The inner nodes on the way to the last key, from the root; what is behind its depth is of others. */
+  readonly #path: DraftInner[] = [];
 
   constructor(nodes: MapNodes, root: Hash) {
     this.#nodes = nodes;
@@ -116,33 +118,32 @@ class Draft {
       this.#root = newLeaf(key, value);
       return;
     }
-    const nearest = this.#nearestLeaf(key);
-    const bit = firstDifferentBit(nearest.key, key);
-    if (bit === undefined) nearest.value = value;
-    else this.#insert(key, value, bit);
-  }
-
-  // The leaf at which the look-up of `key` ends. It shares the longest prefix with `key` of all
-  // leaves, because every branch on the way was taken as `key` says.
-  #nearestLeaf(key: Uint8Array): DraftLeaf {
+    // The leaf at which the look-up of `key` ends. It shares the longest prefix with `key` of all leaves,
+    // because every branch on the way was taken as `key` says.
+    const path = this.#path;
+    let depth = 0;
     let node = this.#openRoot();
-    while (node.kind === 'inner') node = this.#openChild(node, bitAt(key, node.bit));
-    return node;
-  }
-
-  // Puts a new leaf above the first node that parts keys at a later bit than `bit`.
-  #insert(key: Uint8Array, value: Uint8Array, bit: number): void {
-    let parent: DraftInner | undefined;
-    let node = this.#openRoot();
-    while (node.kind === 'inner' && node.bit < bit) {
-      parent = node;
+    while (node.kind === 'inner') {
+      path[depth++] = node;
       node = this.#openChild(node, bitAt(key, node.bit));
     }
-    const leaf = newLeaf(key, value);
-    const [left, right] = bitAt(key, bit) === 0 ? [leaf, node] : [node, leaf];
+    const bit = firstDifferentBit(node.key, key);
+    if (bit === undefined) node.value = value;
+    else this.#insert(newLeaf(key, value), bit, depth, node);
+  }
+
+  // Puts a new leaf above the first node on its way that parts keys at a later bit than `bit`, and below
+  // the others. None parts at that very bit: there the leaf's key and the nearest one's went one way.
+  #insert(leaf: DraftLeaf, bit: number, depth: number, nearest: DraftLeaf): void {
+    const path = this.#path;
+    let above = depth;
+    while (above > 0 && (path[above - 1]?.bit ?? 0) > bit) above--;
+    const below = above < depth ? (path[above] ?? nearest) : nearest;
+    const [left, right] = bitAt(leaf.key, bit) === 0 ? [leaf, below] : [below, leaf];
     const inner: DraftInner = { kind: 'inner', bit, left, right, stored: undefined };
+    const parent = path[above - 1];
     if (parent === undefined) this.#root = inner;
-    else if (bitAt(key, parent.bit) === 0) parent.left = inner;
+    else if (bitAt(leaf.key, parent.bit) === 0) parent.left = inner;
     else parent.right = inner;
   }
 
@@ -184,7 +185,7 @@ class Draft {
     const left = this.#settle(child.left);
     const right = this.#settle(child.right);
     const { bit, stored } = child;
-    if (stored !== undefined && equalBytes(stored.left, left) && equalBytes(stored.right, right)) {
+    if (stored !== undefined && isSame(stored.left, left) && isSame(stored.right, right)) {
       return stored.hash;
     }
     return this.#replace(stored, mapInner(bit, left, right));
@@ -195,6 +196,11 @@ class Draft {
     this.#added.push(node);
     return node.hash;
   }
+}
+
+// Nearly always a child that nobody has looked into is the very one.
+function isSame(a: Hash, b: Hash): boolean {
+  return a === b || equalBytes(a, b);
 }
 
 function newLeaf(key: Uint8Array, value: Uint8Array): DraftLeaf {

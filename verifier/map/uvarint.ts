@@ -5,17 +5,38 @@ import { VerifyError, assert } from '../errors.ts';
 /** Four groups of seven bits: lengths and bit numbers here are far smaller. */
 const UVARINT_BYTES_MAX = 4;
 
+/** Numbers of ours are below this: what `UVARINT_BYTES_MAX` groups hold. */
+const UVARINT_LIMIT: number = 2 ** 28;
+
 /** The minimal form of `value`, an integer from 0 to 2^28 - 1: seven bits a byte, low ones first. */
 export function encodeUvarint(value: number): Uint8Array {
-  assert(Number.isSafeInteger(value) && value >= 0 && value < 2 ** 28, 'uvarint below 2^28');
-  const bytes: number[] = [];
+  const bytes = new Uint8Array(uvarintLength(value));
+  writeUvarint(value, bytes, 0);
+  return bytes;
+}
+
+/** Bytes of the minimal form of `value`, an integer from 0 to 2^28 - 1. */
+export function uvarintLength(value: number): number {
+  assert(Number.isSafeInteger(value) && value >= 0 && value < UVARINT_LIMIT, 'uvarint below 2^28');
+  if (value < 0x80) return 1;
+  if (value < 0x40_00) return 2;
+  return value < 0x20_00_00 ? 3 : UVARINT_BYTES_MAX;
+}
+
+/**
+ * Writes the minimal form of `value` into `target`, which has room for it.
+ *
+ * @returns where it ends
+ */
+export function writeUvarint(value: number, target: Uint8Array, start: number): number {
   let rest = value;
+  let at = start;
   while (rest >= 0x80) {
-    bytes.push((rest & 0x7f) | 0x80);
+    target[at++] = (rest & 0x7f) | 0x80;
     rest >>>= 7;
   }
-  bytes.push(rest);
-  return Uint8Array.from(bytes);
+  target[at++] = rest;
+  return at;
 }
 
 /** Reads untrusted bytes from front to back; every shortfall is refused as `MAP_MALFORMED`. */
