@@ -39,7 +39,13 @@ export type TransportErrorCode =
   | 'TOO_LARGE'
   | 'STATUS'
   | 'PROTOCOL'
-  | 'ABORTED';
+  | 'ABORTED'
+  | 'OFFLINE';
+
+/** What --offline says to every exchange, before anything is resolved or opened. */
+export function requireOnline(isOffline: boolean): void {
+  if (isOffline) throw new TransportError('OFFLINE', '--offline forbids asking');
+}
 
 /** An exchange with a server failed. Says nothing about whether anything is genuine. */
 export class TransportError extends Error {

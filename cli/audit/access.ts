@@ -39,7 +39,7 @@ export async function withAccess<T>(
   work: (access: Access) => Promise<T>,
 ): Promise<T> {
   const settings = await readSettings(invocation, url, options);
-  const http = new HttpClient();
+  const http = new HttpClient(invocation.globals);
   try {
     const replicas = settings.urls.map((each) => new ReplicaClient(each, http));
     return await work({ ...settings, replicas, http, verifier: threadedVerifier });

@@ -31,7 +31,7 @@ async function ask(
   signal: AbortSignal = AbortSignal.timeout(HANG_MS),
   timeoutMs: number = TIMEOUT_MS,
 ): Promise<string> {
-  const client = new HttpClient();
+  const client = new HttpClient({ offline: false });
   try {
     const { body } = await client.exchange({
       method: 'GET',
@@ -218,7 +218,7 @@ describe('HttpClient', () => {
     let connections = 0;
     const server = createServer((_, response) => response.end('ok'));
     server.on('connection', () => connections++);
-    const client = new HttpClient();
+    const client = new HttpClient({ offline: false });
     try {
       const url = await listen(server);
       for (let i = 0; i < 5; i++) await exchange(client, url, i % 2 === 0 ? undefined : 'body');
@@ -243,7 +243,7 @@ describe('HttpClient', () => {
         else socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
       });
     });
-    const client = new HttpClient();
+    const client = new HttpClient({ offline: false });
     try {
       const url = await listen(server);
       await exchange(client, url, 'one');
@@ -283,7 +283,7 @@ describe('HttpClient', () => {
       request.on('data', (piece: Buffer) => (received += piece.length));
       request.on('end', () => response.end('ok'));
     });
-    const client = new HttpClient();
+    const client = new HttpClient({ offline: false });
     try {
       await client.exchange({
         method: 'PUT',

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
-import { systemCode, TransportError } from '../errors.ts';
+import { requireOnline, systemCode, TransportError } from '../errors.ts';
 import { Connections, piecesOf } from './connection.ts';
 
 const ERROR_BODY_BYTES_MAX = 16_384;
@@ -36,8 +36,14 @@ export interface Answer {
 /** Sends requests. `close` ends all connections at once. */
 export class HttpClient {
   readonly #connections = new Connections();
+  readonly #isOffline: boolean;
   /** Bytes of bodies received so far, for the report. */
   bytesReceived = 0;
+
+  /** @param options `offline`: every exchange fails before a socket is opened, whoever asks for it */
+  constructor({ offline }: { readonly offline: boolean }) {
+    this.#isOffline = offline;
+  }
 
   /**
    * One exchange. Redirects are not followed: they would let one server speak in the name of another.
@@ -45,6 +51,7 @@ export class HttpClient {
    * @throws {TransportError}
    */
   async exchange(wanted: Exchange): Promise<Answer> {
+    requireOnline(this.#isOffline);
     const deadline = AbortSignal.timeout(wanted.timeoutMs);
     const signal = AbortSignal.any([wanted.signal, deadline]);
     try {

@@ -49,7 +49,7 @@ describe('HttpClient over TLS', () => {
   });
 
   it('refuses a certificate that nobody vouches for', async () => {
-    const client = new HttpClient();
+    const client = new HttpClient({ offline: false });
     try {
       const asked = client.exchange({
         method: 'GET',
@@ -74,7 +74,7 @@ describe('HttpClient over TLS', () => {
   it('takes one of an authority that the user adds (NODE_EXTRA_CA_CERTS)', async () => {
     const script = `
       import { HttpClient } from ${JSON.stringify(new URL('http.ts', import.meta.url).href)};
-      const client = new HttpClient();
+      const client = new HttpClient({ offline: false });
       const ask = () => client.exchange({
         method: 'GET', url: ${JSON.stringify(url)}, bytesMax: 10, timeoutMs: 10_000, statuses: [200],
         signal: AbortSignal.timeout(10_000),

@@ -158,10 +158,10 @@ async function choosePin(
 }
 
 async function askFirstRoster(
-  { context }: Invocation,
+  { context, globals }: Invocation,
   replicas: readonly string[],
 ): Promise<string> {
-  const http = new HttpClient();
+  const http = new HttpClient(globals);
   try {
     const answers = await Promise.allSettled(
       replicas.map(async (url) => {

@@ -78,7 +78,7 @@ export async function monitorRun(invocation: Invocation, options: MonitorOptions
     options.state === undefined
       ? join(stateFolder(context.env), `monitor-${config.pin}`)
       : resolve(context.cwd, options.state);
-  const http = new HttpClient();
+  const http = new HttpClient(invocation.globals);
   try {
     const monitor = new Monitor(invocation, config, options, folder, http);
     for (;;) {

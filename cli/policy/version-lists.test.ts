@@ -18,7 +18,7 @@ let asked: string[] = [];
 let http: HttpClient;
 
 before(async () => {
-  http = new HttpClient();
+  http = new HttpClient({ offline: false });
   for (let i = 0; i < COUNT; i++) {
     const server = createServer((request, response) => {
       asked.push(`${i} ${request.url ?? ''}`);

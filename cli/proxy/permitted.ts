@@ -136,6 +136,7 @@ export class PermittedPackages {
       bytesMax: ARTIFACT_BYTES_MAX,
       timeoutMs: TARBALL_TIMEOUT_MS,
       signal: this.#invocation.context.signal,
+      offline: this.#invocation.globals.offline,
     });
     if (bytes === undefined) throw new TransportError('STATUS', 'answered 404');
     return bytes;
@@ -175,6 +176,7 @@ export class PermittedPackages {
       bytesMax: AUDIT_BYTES_MAX,
       timeoutMs: PACKUMENT_TIMEOUT_MS,
       signal: this.#invocation.context.signal,
+      offline: this.#invocation.globals.offline,
       json,
     });
   }
@@ -188,6 +190,7 @@ export class PermittedPackages {
       bytesMax: PACKUMENT_BYTES_MAX,
       timeoutMs: PACKUMENT_TIMEOUT_MS,
       signal: this.#invocation.context.signal,
+      offline: this.#invocation.globals.offline,
     });
     if (body === undefined) return new Map();
     const { value } = parseForeignJson(body, { lengthMax: PACKUMENT_BYTES_MAX });

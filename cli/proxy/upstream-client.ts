@@ -1,6 +1,6 @@
 // Exchanges with the registry that a package comes from when a policy allows it without the log. Redirects
 // are followed here, because npm would take its token along to whatever host they lead to (tried).
-import { TransportError } from '../errors.ts';
+import { requireOnline, TransportError } from '../errors.ts';
 import type { Registries } from '../npm/registries.ts';
 
 const REDIRECTS_MAX = 3;
@@ -14,6 +14,7 @@ export interface UpstreamExchange {
   readonly signal: AbortSignal;
   /** With it the question is a POST of JSON. */
   readonly json?: string;
+  readonly offline: boolean;
 }
 
 /**
@@ -25,6 +26,7 @@ export async function askUpstream(
   { authorizationFor }: Pick<Registries, 'authorizationFor'>,
   wanted: UpstreamExchange,
 ): Promise<Uint8Array | undefined> {
+  requireOnline(wanted.offline);
   const deadline = AbortSignal.timeout(wanted.timeoutMs);
   const signal = AbortSignal.any([wanted.signal, deadline]);
   let url = wanted.url;

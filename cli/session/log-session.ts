@@ -82,7 +82,7 @@ export interface SessionOptions {
 /** The connection of one command to the log that its project pins. */
 export class LogSession {
   readonly config: Config;
-  readonly http: HttpClient = new HttpClient();
+  readonly http: HttpClient;
   readonly #invocation: Invocation;
   readonly #trust: TrustStore;
   readonly #signatures: RememberedSignatures;
@@ -103,6 +103,7 @@ export class LogSession {
   private constructor(invocation: Invocation, config: Config, options: SessionOptions) {
     this.#invocation = invocation;
     this.config = config;
+    this.http = new HttpClient(invocation.globals);
     this.#reach = options.reach ?? 'quorum';
     this.#order = config.replicas;
     const state = stateFolder(invocation.context.env);
