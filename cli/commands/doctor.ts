@@ -1,6 +1,6 @@
 // `bftpkg doctor`: everything that commonly goes wrong, looked at in one go; each finding says what to do.
 import { constants } from 'node:fs';
-import { access as checkAccess, lstat, readdir, readFile } from 'node:fs/promises';
+import { access as checkAccess, lstat, readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -9,6 +9,7 @@ import { withAccess, type Access } from '../audit/access.ts';
 import { isNotReady } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { systemReason } from '../system-reasons.ts';
 import { keysFolder } from '../keys/folder.ts';
 import { listKeys } from '../keys/key-file.ts';
@@ -227,8 +228,7 @@ async function checkNpmSettings({ context, globals }: Invocation): Promise<reado
 
 async function readSmall(path: string): Promise<string> {
   try {
-    const { size } = await lstat(path);
-    return size > NPMRC_BYTES_MAX ? '' : await readFile(path, 'utf8');
+    return (await readTextIfThere(path, NPMRC_BYTES_MAX)) ?? '';
   } catch {
     // None, or not ours to read: nothing to say about it.
     return '';

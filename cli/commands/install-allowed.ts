@@ -164,7 +164,7 @@ class AllowedFetcher {
         manifest,
         bundle: bundledIn({ manifest, ...listing }),
       }));
-      if (kept === undefined) await this.#store.write(sha512, bytes);
+      if (kept === undefined) await this.#store.keep(sha512, bytes);
       return checked;
     } catch (error) {
       return { refused: refusedFor(report, error) };

@@ -1,5 +1,7 @@
 // `install` and `ci` with the user's real npm: what ends up in the project, and above all what doesn't.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -195,6 +197,15 @@ describe('ci', () => {
     assert.deepEqual(await snapshot(), before);
   });
 
+  it('needs no cache', async () => {
+    await lockBoth();
+    await writeFile(join(fake.home, 'no-folder'), '');
+    const env = { XDG_CACHE_HOME: join(fake.home, 'no-folder') };
+    const { code, stderr } = await fake.run(['ci'], { env });
+    assert.equal(code, EXIT.verified, stderr);
+    assert.match(await installedMain('alpha'), /alpha/);
+  });
+
   it('does not trust its own cache', async () => {
     await lockBoth();
     assert.equal((await fake.run(['ci'])).code, EXIT.verified);
@@ -327,6 +338,24 @@ describe('install', () => {
     };
     assert.deepEqual(document.dependencies, { '@acme/beta': '^2.0.0' });
     assert.equal((await fake.run(['verify'])).code, EXIT.verified);
+  });
+
+  // Whoever waits for a writer to such a file waits for ever.
+  it('waits for no pipe in the project', { skip: noShell }, async () => {
+    for (const path of ['packages/w/package.json', '.npmrc']) {
+      const workspaces = ['packages/*'];
+      await mkdir(join(fake.project, 'packages', 'w'), { recursive: true });
+      await writeFile(join(fake.project, 'package.json'), JSON.stringify({ workspaces }));
+      const pipe = join(fake.project, path);
+      execFileSync('mkfifo', [pipe]);
+      // Lets go of a reader that does wait, so that this ends in red.
+      const writer = setTimeout(() => writeFileSync(pipe, '{}', { flag: 'r+' }), 20_000);
+      const { code, stderr } = await fake.run(['install', 'alpha']);
+      clearTimeout(writer);
+      assert.equal(code, EXIT.usage, stderr);
+      assert.match(stderr, /not a file/, path);
+      await rm(pipe);
+    }
   });
 
   it('goes to the next replica when one can’t resolve', async () => {

@@ -1,6 +1,6 @@
 // `bftpkg release sign`: a co-maintainer's part. What is signed was rebuilt from the signer's own checkout,
 // or its digest was named by somebody who knows it from elsewhere.
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import type { Invocation } from '../context.ts';
@@ -128,7 +128,7 @@ async function rebuilt(
   workspace: string,
 ): Promise<readonly Artifact[]> {
   const { cwd } = invocation.context;
-  const here = await readFile(join(cwd, 'package.json')).then(
+  const here = await stat(join(cwd, 'package.json')).then(
     () => ['.'],
     () => [],
   );

@@ -27,11 +27,15 @@ export class ArtifactStore {
     }
   }
 
-  /** Keeps bytes that the caller has checked. */
-  async write(sha512: Uint8Array, bytes: Uint8Array): Promise<void> {
+  /** Keeps bytes that the caller has checked; where that can't be, the next run fetches them again. */
+  async keep(sha512: Uint8Array, bytes: Uint8Array): Promise<void> {
     const path = this.#pathOf(sha512);
-    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-    await replaceFile(path, bytes);
+    try {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await replaceFile(path, bytes);
+    } catch {
+      // Full or read-only: a cache is never a reason to refuse what was verified.
+    }
   }
 
   #pathOf(sha512: Uint8Array): string {

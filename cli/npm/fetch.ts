@@ -146,7 +146,7 @@ async function check(
   try {
     // Only now a fact about the release: the bytes are the ones that the maintainers signed.
     const listing = await checkTarball(bytes, inflate, release);
-    if (!isKept) await store.write(release.sha512, bytes);
+    if (!isKept) await store.keep(release.sha512, bytes);
     return { kind: 'checked', release, bytes, listing };
   } catch (error) {
     if (error instanceof VerifyError) return { kind: 'refused', release, error };

@@ -3,11 +3,11 @@
 //
 // A project may name registries. Tokens are the user's alone: in a project's file `${NPM_TOKEN}` behind a
 // stranger's host would send the user's token there with the next install.
-import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import type { Context } from '../context.ts';
 import { CliError, configError, systemCode } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { systemReason } from '../system-reasons.ts';
 import { runChild } from './child.ts';
 import { npmFailed } from './npm.ts';
@@ -145,10 +145,9 @@ function authorizationFor(tokens: readonly Token[], url: string): string | undef
 
 async function readLines(path: string, env: Context['env']): Promise<ReadonlyMap<string, string>> {
   try {
-    if ((await stat(path)).size > NPMRC_BYTES_MAX)
-      throw new CliError('BP9004', `${path}: too large`);
+    const text = (await readTextIfThere(path, NPMRC_BYTES_MAX)) ?? '';
     const found = new Map<string, string>();
-    for (const { key, value } of readNpmrcLines(await readFile(path, 'utf8'))) {
+    for (const { key, value } of readNpmrcLines(text)) {
       const known = value.replace(/\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g, (whole, name: string) => {
         return env[name] ?? whole;
       });

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 
 import type { JsonValue } from '../../verifier/json.ts';
 import { isPackageName } from '../../verifier/npm/name.ts';
+import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { findWorkspaces } from '../lockfiles/workspaces.ts';
 import { editJson } from '../policy/edit.ts';
@@ -137,7 +139,7 @@ async function readWorkspaces(
   const found: OwnManifest[] = [];
   for (const folder of places) {
     const path = join(project, folder, 'package.json');
-    const text = await readFile(path, 'utf8').catch(() => undefined);
+    const text = await readTextIfThere(path, PACKAGE_JSON_BYTES_MAX);
     if (text !== undefined) found.push({ folder, text });
   }
   return found;

@@ -3,24 +3,16 @@
 // values*, and a private npm cache with the verified bytes and nothing else. npm then runs offline in
 // it. Only when that has succeeded is anything of the project touched, by renames. A failure at any
 // point before leaves the project exactly as it was.
-import {
-  chmod,
-  mkdir,
-  mkdtemp,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import type { JsonObject, JsonValue } from '../../verifier/json.ts';
+import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import { linkedPrograms } from '../../verifier/npm/programs.ts';
 import type { Context } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { readTextIfThere } from '../read-file.ts';
 import { systemReason } from '../system-reasons.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { contentPath } from './artifact-store.ts';
@@ -125,13 +117,14 @@ export class Staging {
       await requireRealFolder(project, folder);
       const place = join(this.folder, folder);
       await mkdir(place, { recursive: true });
-      const text = await readFile(join(project, folder, 'package.json'), 'utf8').catch(() => '');
-      if (text === '') continue;
+      const path = join(project, folder, 'package.json');
+      const text = await readTextIfThere(path, PACKAGE_JSON_BYTES_MAX);
+      if (text === undefined) continue;
       await writeFile(join(place, 'package.json'), withoutScripts(text));
-      for (const path of await programFiles(join(project, folder), text)) {
-        await mkdir(dirname(join(place, path)), { recursive: true });
-        await writeFile(join(place, path), '');
-        this.#programs.push(join(project, folder, path));
+      for (const program of await programFiles(join(project, folder), text)) {
+        await mkdir(dirname(join(place, program)), { recursive: true });
+        await writeFile(join(place, program), '');
+        this.#programs.push(join(project, folder, program));
       }
     }
     this.#locals = folders;

@@ -1,6 +1,6 @@
 // Releases that wait for signatures, as somebody sees them who has the proof of who may sign: which there
 // are, who has signed which, and which one somebody means.
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
@@ -15,6 +15,7 @@ import {
 import { PROPOSAL_PACKAGES_MAX, type Release } from '../../verifier/statements/release.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, usageError, type ReplicaFailure } from '../errors.ts';
+import { readIfThere } from '../read-file.ts';
 import { printable } from '../output/sanitize.ts';
 import { lookUpPackages, type PackagesLookUp, type SeenHead } from '../session/look-up.ts';
 import type { LogSession } from '../session/log-session.ts';
@@ -219,7 +220,9 @@ export async function wantedOf(invocation: Invocation, what: string | undefined)
 
 async function packageNameIn(path: string): Promise<string | undefined> {
   try {
-    const { value } = parseForeignJson(await readFile(path), { lengthMax: PACKAGE_JSON_BYTES_MAX });
+    const text = await readIfThere(path, PACKAGE_JSON_BYTES_MAX);
+    if (text === undefined) return undefined;
+    const { value } = parseForeignJson(text, { lengthMax: PACKAGE_JSON_BYTES_MAX });
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
     const { name } = value as JsonObject;
     return typeof name === 'string' ? name : undefined;
