@@ -37,17 +37,18 @@ export class AnswersHeld implements HeldAnswers {
 
   send(
     c: Context<{ Bindings: HttpBindings }>,
-    body: string | Uint8Array,
+    body: string | readonly string[] | Uint8Array,
     headers: Record<string, string>,
   ): Response {
     // Who hung up while it was made: `close` has been said, and what is counted now would be for ever.
     if (c.env.outgoing.closed) return new Response(null);
-    const content = typeof body === 'string' ? Buffer.from(body) : body;
-    if (content.length <= PIECE_BYTES) return bytes(content, headers);
-    const network = askerOf(c);
-    this.#enter(network, content.length);
-    c.env.outgoing.once('close', () => this.#leave(network, content.length));
-    return inPieces(content, headers);
+    const size = bytesOf(body);
+    if (size > PIECE_BYTES) {
+      const network = askerOf(c);
+      this.#enter(network, size);
+      c.env.outgoing.once('close', () => this.#leave(network, size));
+    }
+    return isText(body) ? inTextPieces(body, size, headers) : inPieces(contentOf(body), headers);
   }
 
   #enter(network: string, count: number): void {
@@ -72,9 +73,50 @@ export class AnswersHeld implements HeldAnswers {
 export function inPieces(content: Uint8Array, headers: Record<string, string>): Response {
   if (content.length <= PIECE_BYTES) return bytes(content, headers);
   async function* chunks(): AsyncGenerator<Uint8Array> {
-    for (let start = 0; start < content.length; start += PIECE_BYTES) {
-      yield content.subarray(start, start + PIECE_BYTES);
-    }
+    yield* piecesOf(content);
   }
   return streamed({ size: content.length, chunks }, headers);
+}
+
+/** Text in pieces as one body: bytes are made of a few of them at a time. */
+function inTextPieces(
+  texts: readonly string[],
+  size: number,
+  headers: Record<string, string>,
+): Response {
+  if (size <= PIECE_BYTES) return bytes(Buffer.from(texts.join('')), headers);
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    let part: string[] = [];
+    let length = 0;
+    for (const text of texts) {
+      part.push(text);
+      length += text.length;
+      if (length < PIECE_BYTES) continue;
+      yield* piecesOf(Buffer.from(part.join('')));
+      part = [];
+      length = 0;
+    }
+    if (length > 0) yield* piecesOf(Buffer.from(part.join('')));
+  }
+  return streamed({ size, chunks }, headers);
+}
+
+function* piecesOf(content: Uint8Array): Generator<Uint8Array> {
+  for (let start = 0; start < content.length; start += PIECE_BYTES) {
+    yield content.subarray(start, start + PIECE_BYTES);
+  }
+}
+
+function isText(body: string | readonly string[] | Uint8Array): body is readonly string[] {
+  return Array.isArray(body);
+}
+
+function contentOf(body: string | Uint8Array): Uint8Array {
+  return typeof body === 'string' ? Buffer.from(body) : body;
+}
+
+function bytesOf(body: string | readonly string[] | Uint8Array): number {
+  if (typeof body === 'string') return Buffer.byteLength(body);
+  if (!isText(body)) return body.length;
+  return body.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
 }

@@ -42,7 +42,7 @@ export function evidenceRoutes(app: PublicApp, { face, held }: RouteContext): vo
     const incoming = incomingOf(c);
     const network = askerOf(c);
     // Reading ten thousand subjects is work too.
-    const build = (body: Uint8Array): Promise<string | undefined> =>
+    const build = (body: Uint8Array): Promise<readonly string[] | undefined> =>
       building.run(network, () => face.store.evidence(parseEvidenceRequest(body)));
     const isSmall = isAnnouncedWithin(incoming, DOCUMENT_BYTES_MAX);
     const small = isSmall ? await readDocument(incoming, DOCUMENT_BYTES_MAX) : undefined;

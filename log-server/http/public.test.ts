@@ -144,7 +144,7 @@ const face: PublicFace = {
     package: async () => undefined,
     release: async () => undefined,
     batches: async (height) => (height === 1 ? [committedBatch()] : []),
-    evidence: async ({ pin }) => (pin === ID && hasCheckpoint ? '{"evidence":1}' : undefined),
+    evidence: async ({ pin }) => (pin === ID && hasCheckpoint ? ['{"evidence":1}'] : undefined),
   },
   submit: (envelope, waitMs, gone, network) => {
     submitted = { waitMs, length: envelope.length, gone, network };

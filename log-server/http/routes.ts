@@ -20,13 +20,13 @@ export type PublicApp = Hono<{ Bindings: HttpBindings }>;
 /** Sends answers that may be large. */
 export interface HeldAnswers {
   /**
-   * Sends a body that is in memory for this answer alone.
+   * Sends a body that is in memory for this answer. Text in pieces is made bytes of as they are sent.
    *
    * @throws {HttpError} 503 when too much is on its way already
    */
   send(
     c: Context<{ Bindings: HttpBindings }>,
-    body: string | Uint8Array,
+    body: string | readonly string[] | Uint8Array,
     headers: Record<string, string>,
   ): Response;
 }

@@ -59,7 +59,7 @@ const face = {
   },
   store: {
     checkpoint: async () => undefined,
-    evidence: () => evidence.answer(evidenceText),
+    evidence: () => evidence.answer([evidenceText]),
   },
   misbehaviourDocument: async () => 'x'.repeat(LARGE_BYTES),
   reportHead: () => heads.answer({ kind: 'consistent' }),

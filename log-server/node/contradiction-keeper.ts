@@ -213,7 +213,7 @@ export class ContradictionKeeper {
       claim.kind === 'note' ? [] : [{ kind: 'package' as const, name: claim.package }];
     const evidence = await store.evidence({ pin: genesis, since: head.size, subjects });
     if (evidence === undefined) return undefined;
-    return formatContradiction({ claim, root, evidence: parseEvidence(evidence) });
+    return formatContradiction({ claim, root, evidence: parseEvidence(evidence.join('')) });
   }
 
   async #judge<T>(work: () => Promise<T>): Promise<T | undefined> {

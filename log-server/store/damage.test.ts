@@ -48,7 +48,7 @@ async function evidence(storage: Storage): Promise<string> {
   assert.ok(text !== undefined);
   const { subjects: results } = await verifyEvidence(
     {
-      evidence: parseEvidence(text),
+      evidence: parseEvidence(text.join('')),
       pin: PIN,
       subjects,
       nowSeconds: TEST_TIME,

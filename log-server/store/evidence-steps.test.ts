@@ -61,7 +61,7 @@ describe('evidence', () => {
       assert.ok(turns > 3, `${turns} turns`);
       const { checkpoint, subjects } = await verifyEvidence(
         {
-          evidence: parseEvidence(text),
+          evidence: parseEvidence(text.join('')),
           pin: PIN,
           subjects: SUBJECTS,
           nowSeconds: TEST_TIME,

@@ -6,12 +6,7 @@ import type { Envelope } from '../../verifier/dsse.ts';
 import { planCheckpoint } from '../../verifier/cosignature.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { AssertionError, VerifyError, assert } from '../../verifier/errors.ts';
-import {
-  buildEvidenceInSteps,
-  type EvidenceQuery,
-  type EvidenceSource,
-} from '../../verifier/evidence/build.ts';
-import { formatEvidence } from '../../verifier/evidence/format.ts';
+import type { EvidenceQuery } from '../../verifier/evidence/build.ts';
 import type { BatchExecution } from '../../verifier/ledger/batch.ts';
 import { packageKey, releaseKey } from '../../verifier/map/keys.ts';
 import {
@@ -24,7 +19,6 @@ import type { Hash } from '../../verifier/merkle/hash.ts';
 import { parseNote } from '../../verifier/note.ts';
 import { parseRoster, type Roster } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
-import { decodeUtf8 } from '../../verifier/text.ts';
 import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type {
   Certificate,
@@ -37,6 +31,7 @@ import type { Executions } from '../ledger/executions.ts';
 import type { BatchRow } from './batch-tables.ts';
 import { DamagedStoreError, isDamage } from './damage.ts';
 import type { Database, Statement } from './database.ts';
+import { EvidenceReads } from './evidence-reads.ts';
 import { renameDatabase } from './identity.ts';
 import type { LedgerState } from './ledger-state.ts';
 import type { Tables } from './tables.ts';
@@ -76,6 +71,7 @@ export class SqliteStore implements Store {
   readonly #executions: Executions;
   readonly #execute: StoreParts['execute'];
   readonly #note: NoteTable;
+  readonly #evidence: EvidenceReads;
   #halted: Error | undefined;
   readonly #haltListeners: ((error: Error) => void)[] = [];
   #checkpoint: StoredCheckpoint | undefined;
@@ -92,6 +88,7 @@ export class SqliteStore implements Store {
     this.#executions = executions;
     this.#execute = execute;
     this.#note = new NoteTable(database);
+    this.#evidence = new EvidenceReads(tables);
     this.#checkpoint = this.#storedCheckpoint();
   }
 
@@ -367,16 +364,16 @@ export class SqliteStore implements Store {
     if (!isSame) throw new DamagedStoreError('a row of the state is not what the map says');
   }
 
-  async evidence(request: EvidenceQuery): Promise<string | undefined> {
+  async evidence(request: EvidenceQuery): Promise<readonly string[] | undefined> {
     const checkpoint = this.#checkpoint;
     if (checkpoint === undefined) return undefined;
     const building = Symbol('building');
     this.#shown.set(building, checkpoint.height);
     try {
-      const steps = this.#read(() => buildEvidenceInSteps(this.#source(checkpoint), request));
+      const steps = this.#read(() => this.#evidence.inPieces(checkpoint, request));
       for (;;) {
         const step = this.#read(() => steps.next());
-        if (step.done === true) return decodeUtf8(formatEvidence(step.value));
+        if (step.done === true) return step.value;
         // Votes and writes get their turn. What this reads is of the checkpoint, whatever they change.
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -388,24 +385,9 @@ export class SqliteStore implements Store {
     }
   }
 
-  #source({ size, note, height }: StoredCheckpoint): EvidenceSource {
-    const { batches, log, map, state } = this.#tables;
-    const row = batches.batch(height);
-    assert(row !== undefined, 'a checkpoint is of a batch');
-    return {
-      size,
-      checkpointNote: note,
-      rosters: batches.rosters(),
-      mapRoot: row.mapRoot,
-      mapNodes: map,
-      entry: (index) => {
-        const data = log.entry(index);
-        assert(data !== undefined, 'an entry below the checkpoint is in the log');
-        return data;
-      },
-      hash: (level, index) => log.hash(level, index),
-      maintainerChain: (name) => state.setIndexes(name, size),
-    };
+  /** Drops what it keeps in memory and can read again. */
+  rest(): void {
+    this.#evidence.forget();
   }
 
   /**

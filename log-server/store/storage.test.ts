@@ -59,7 +59,7 @@ async function verified(
   const text = await storage.store.evidence({ pin, since: 0, subjects });
   if (text === undefined) return undefined;
   const request = {
-    evidence: parseEvidence(text),
+    evidence: parseEvidence(text.join('')),
     pin,
     subjects,
     nowSeconds: TEST_TIME,

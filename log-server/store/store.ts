@@ -108,9 +108,10 @@ export interface Store {
   /**
    * Evidence for subjects under the newest checkpoint.
    *
-   * @returns the document's text; `undefined` before the first checkpoint or for an unknown pin
+   * @returns the document's text in pieces, most of which are shared with other answers; `undefined` before the
+   *          first checkpoint or for an unknown pin
    */
-  evidence(request: EvidenceQuery): Promise<string | undefined>;
+  evidence(request: EvidenceQuery): Promise<readonly string[] | undefined>;
 
   close(): Promise<void>;
 }

@@ -1,10 +1,11 @@
 // Makes evidence: the counterpart of verify.ts, used by replicas, for offline bundles and in tests.
 import { statementHash, type Envelope } from '../dsse.ts';
-import { parseEntry, type Entry } from '../entry.ts';
+import { parseEntry } from '../entry.ts';
 import { VerifyError, assert } from '../errors.ts';
 import { packageKey, releaseKey } from '../map/keys.ts';
 import { prunedMap } from '../map/pruned-map.ts';
 import { parseReleaseRecord } from '../map/records.ts';
+import type { MapNode } from '../map/node.ts';
 import { lookupMap, type MapNodes } from '../map/trie.ts';
 import type { Hash } from '../merkle/hash.ts';
 import { prunedRanges } from '../merkle/pruned-tree.ts';
@@ -15,8 +16,11 @@ import { decodeUtf8 } from '../text.ts';
 import {
   EVIDENCE_BYTES_MAX,
   EVIDENCE_ENTRIES_MAX,
+  formatFrame,
+  formatShownEntry,
   type ConsistencyProof,
   type Evidence,
+  type EvidenceFrame,
 } from './format.ts';
 import type { Subject } from './subject.ts';
 
@@ -33,6 +37,12 @@ export interface EvidenceSource {
   readonly mapNodes: MapNodes;
   /** The leaf's data, 0 <= index < size. */
   entry(index: number): Uint8Array;
+  /**
+   * What `formatShownEntry` makes of that entry, and `releasedPackages` says of it if it is a release: for a
+   * source that remembers both. Read from the entry when absent.
+   */
+  shownEntry?(index: number): string;
+  packagesOf?(index: number): readonly string[];
   /** Root of the perfect subtree of `2^level` leaves from `index * 2^level`, all below `size`. */
   hash(level: number, index: number): Hash;
   /** Leaf indexes below `size` of a package's maintainer sets, by sequence from 0. */
@@ -62,30 +72,64 @@ export interface EvidenceQuery {
  *         subjects at a time
  */
 export function buildEvidence(source: EvidenceSource, query: EvidenceQuery): Evidence {
-  const steps = buildEvidenceInSteps(source, query);
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
-  }
+  const { frame, shown } = lastOf(plan(source, query));
+  let bytes = 0;
+  const entries = shown.map((index) => {
+    const data = source.entry(index);
+    bytes += data.length;
+    if (bytes > ENTRIES_BYTES_MAX) throw tooLarge();
+    return { index, data: decodeUtf8(data) };
+  });
+  return { ...frame, entries };
 }
 
 /** Subjects, or entries, between two places to stop at: some milliseconds. */
 const STEP_COUNT = 32;
 
 /**
- * The same, with places to stop at: ten thousand subjects take seconds, in which a replica would be deaf.
- * The source has to go on showing the same moment until the end.
+ * The document's text in pieces, put together by whoever sends it; with places to stop at: ten thousand subjects
+ * take seconds, in which a replica would be deaf. The source has to go on showing the same moment until the end.
  *
+ * @returns what `formatEvidence` makes of `buildEvidence`
  * @throws {VerifyError} as `buildEvidence`
  */
-export function* buildEvidenceInSteps(
+export function* evidenceInPieces(
   source: EvidenceSource,
   query: EvidenceQuery,
-): Generator<undefined, Evidence, undefined> {
+): Generator<undefined, readonly string[], undefined> {
+  const { frame, shown } = yield* plan(source, query);
+  const { head, tail } = formatFrame(frame);
+  yield;
+  const pieces = [head];
+  let length = head.length + tail.length;
+  for (const [i, index] of shown.entries()) {
+    const text =
+      source.shownEntry?.(index) ??
+      formatShownEntry({ index, data: decodeUtf8(source.entry(index)) });
+    length += text.length + 1;
+    if (length > EVIDENCE_BYTES_MAX) throw tooLarge();
+    pieces.push(i === 0 ? '' : ',', text);
+    if (i % STEP_COUNT === STEP_COUNT - 1) yield;
+  }
+  pieces.push(tail);
+  return pieces;
+}
+
+interface Plan {
+  readonly frame: EvidenceFrame;
+  /** Leaf indexes of the entries to be shown, ascending. */
+  readonly shown: readonly number[];
+}
+
+function* plan(
+  source: EvidenceSource,
+  query: EvidenceQuery,
+): Generator<undefined, Plan, undefined> {
   const { size } = source;
   const commit = parseEntry(source.entry(size - 1));
   assert(commit.kind === 'commit', 'the last entry under a checkpoint is a commit entry');
-  const wanted = new Wanted(source);
+  const nodes = readOnce(source.mapNodes);
+  const wanted = new Wanted(source, nodes);
   const ends = endsEpoch(source);
   // The entry that put the checkpoint's roster in force: verify.ts wants to see it.
   if (ends) wanted.addIndex(size - 2, 0);
@@ -94,17 +138,38 @@ export function* buildEvidenceInSteps(
     wanted.add(subject, query.known?.[i] ?? 0);
     if (i % STEP_COUNT === STEP_COUNT - 1) yield;
   }
-  const entries = yield* wanted.entries();
   const log = rootsOf(source, prunedRanges(size, wanted.indexes()));
   yield;
-  return {
+  const frame = {
     rosters,
     checkpoint: source.checkpointNote,
     consistency: consistencyFrom(source, query.since),
-    entries,
     log,
-    map: prunedMap(source.mapNodes, source.mapRoot, wanted.keys()),
+    map: prunedMap(nodes, source.mapRoot, wanted.keys()),
   };
+  return { frame, shown: wanted.shown() };
+}
+
+// The paths of a thousand keys share their upper nodes, which are looked for in the store once: afterwards by
+// the very object that their hash is in the node above them, without making a text of it.
+function readOnce(nodes: MapNodes): MapNodes {
+  const read = new Map<Hash, MapNode>();
+  return {
+    get: (hash) => {
+      const known = read.get(hash);
+      if (known !== undefined) return known;
+      const node = nodes.get(hash);
+      if (node !== undefined) read.set(hash, node);
+      return node;
+    },
+  };
+}
+
+function lastOf<T>(steps: Generator<undefined, T, undefined>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
 }
 
 // A roster is alone in its batch, right before the commit entry. The checkpoint of that batch is already
@@ -120,14 +185,16 @@ const ENTRIES_BYTES_MAX = EVIDENCE_BYTES_MAX / 2;
 // Which leaves and which keys of the map the subjects need.
 class Wanted {
   readonly #source: EvidenceSource;
+  readonly #nodes: MapNodes;
   /** Leaves in the proof, and whether they are shown. */
   readonly #indexes = new Map<number, boolean>();
   readonly #keys = new Map<string, Uint8Array>();
   /** How far the entries of a package are known to whoever knows the least of it. */
   readonly #packages = new Map<string, number>();
 
-  constructor(source: EvidenceSource) {
+  constructor(source: EvidenceSource, nodes: MapNodes) {
     this.#source = source;
+    this.#nodes = nodes;
     this.addIndex(source.size - 1, 0);
   }
 
@@ -146,18 +213,9 @@ class Wanted {
     return [...this.#keys.values()];
   }
 
-  *entries(): Generator<undefined, Evidence['entries'], undefined> {
-    const shown = this.indexes().filter((index) => this.#indexes.get(index) === true);
-    const entries: { readonly index: number; readonly data: string }[] = [];
-    let bytes = 0;
-    for (const index of shown) {
-      const data = this.#source.entry(index);
-      bytes += data.length;
-      if (bytes > ENTRIES_BYTES_MAX) throw tooLarge();
-      entries.push({ index, data: decodeUtf8(data) });
-      if (entries.length % STEP_COUNT === 0) yield;
-    }
-    return entries;
+  /** Ascending. */
+  shown(): readonly number[] {
+    return this.indexes().filter((index) => this.#indexes.get(index) === true);
   }
 
   #addPackage(name: string, known: number): void {
@@ -172,15 +230,15 @@ class Wanted {
     const id = `release ${name}@${version}`;
     const key = this.#keys.get(id) ?? releaseKey(name, version);
     this.#keys.set(id, key);
-    const value = lookupMap(this.#source.mapNodes, this.#source.mapRoot, key);
+    const value = lookupMap(this.#nodes, this.#source.mapRoot, key);
     if (value === undefined) return;
     const { index, withdrawal } = parseReleaseRecord(value);
     this.addIndex(index, known);
     // Not needed for the verdict, but a revocation without its reason helps nobody.
     if (withdrawal !== null) this.addIndex(withdrawal, 0);
-    for (const one of packagesOf(parseEntry(this.#source.entry(index)))) {
-      this.#addPackage(one, known);
-    }
+    const packages =
+      this.#source.packagesOf?.(index) ?? releasedPackages(this.#source.entry(index));
+    for (const one of packages) this.#addPackage(one, known);
   }
 
   /** An entry that is part of the proof, and shown unless it is known. */
@@ -190,8 +248,14 @@ class Wanted {
   }
 }
 
-// A statement that releases several packages is checked against the maintainers of all of them.
-function packagesOf(entry: Entry): readonly string[] {
+/**
+ * Names of the packages that a release entry is about: its statement is checked against the maintainers of all
+ * of them.
+ *
+ * @param data of an entry that the map names as a release's
+ */
+export function releasedPackages(data: Uint8Array): readonly string[] {
+  const entry = parseEntry(data);
   assert(entry.kind === 'release', 'a release record points to a release entry');
   const { subjects } = parseRelease(entry.envelope.payload);
   return subjects.map((subject) => parsePurl(subject.package).name);

@@ -91,23 +91,41 @@ export function parseEvidence(source: Uint8Array | string): Evidence {
   });
 }
 
+/** Everything of the document but its entries. */
+export type EvidenceFrame = Omit<Evidence, 'entries'>;
+
 /** The document's bytes. */
 export function formatEvidence(evidence: Evidence): Uint8Array {
-  const { consistency } = evidence;
-  return utf8(
-    canonicalJson({
-      format: EVIDENCE_FORMAT,
-      rosters: evidence.rosters.map(envelopeJson),
-      checkpoint: evidence.checkpoint,
-      consistency:
-        consistency === null
-          ? null
-          : { size: consistency.size, hashes: encodeBase64(joinHashes(consistency.hashes)) },
-      entries: evidence.entries.map(({ index, data }) => ({ index, data })),
-      log: encodeBase64(joinHashes(evidence.log)),
-      map: encodeBase64(evidence.map),
-    }),
-  );
+  const { head, tail } = formatFrame(evidence);
+  return utf8(`${head}${evidence.entries.map(formatShownEntry).join(',')}${tail}`);
+}
+
+/**
+ * The document's text around its entries: for whoever has their texts already (`formatShownEntry`), which stand
+ * in between with commas.
+ */
+export function formatFrame({ checkpoint, consistency, log, map, rosters }: EvidenceFrame): {
+  readonly head: string;
+  readonly tail: string;
+} {
+  const proof =
+    consistency === null
+      ? null
+      : { size: consistency.size, hashes: encodeBase64(joinHashes(consistency.hashes)) };
+  // The members in canonical order, of which `entries` is the third.
+  const before = canonicalJson({ checkpoint, consistency: proof });
+  const after = canonicalJson({
+    format: EVIDENCE_FORMAT,
+    log: encodeBase64(joinHashes(log)),
+    map: encodeBase64(map),
+    rosters: rosters.map(envelopeJson),
+  });
+  return { head: `${before.slice(0, -1)},"entries":[`, tail: `],${after.slice(1)}` };
+}
+
+/** An entry's text in the document. The same for ever: entries of a log never change. */
+export function formatShownEntry({ index, data }: ShownEntry): string {
+  return canonicalJson({ index, data });
 }
 
 function readConsistency(reader: ObjectReader): ConsistencyProof | null {
