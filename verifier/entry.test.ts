@@ -15,6 +15,8 @@ import {
   ENTRY_BYTES_MAX,
   ENTRY_TIME_MAX,
   STATEMENT_PAYLOAD_TYPES,
+  entryAround,
+  entryLengthAround,
   envelopeFinder,
   formatEntry,
   parseEntry,
@@ -219,6 +221,28 @@ describe('statementKindOf', () => {
     assert.equal(new Set(Object.values(STATEMENT_PAYLOAD_TYPES)).size, KINDS.length);
     for (const type of ['', 'commit', 'application/json', 'toString']) {
       assert.equal(statementKindOf(type), undefined, type);
+    }
+  });
+});
+
+describe('entryAround and entryLengthAround', () => {
+  it('make and measure the entry that formatEntry makes', () => {
+    for (const kind of KINDS) {
+      const envelope = envelopeFor(kind);
+      const text = utf8(formatEnvelope(envelope));
+      for (const time of [0, 9, 1_800_000_000, ENTRY_TIME_MAX]) {
+        const entry = formatEntry({ kind, time, envelope });
+        assert.deepEqual(entryAround(text, kind, time), entry, `${kind} at ${time}`);
+        assert.equal(
+          entryLengthAround(text.length, kind, time),
+          entry.length,
+          `${kind} at ${time}`,
+        );
+      }
+      for (const time of [-1, 0.5, ENTRY_TIME_MAX + 1]) {
+        assert.equal(entryAround(text, kind, time), undefined, `${time}`);
+        assert.equal(entryLengthAround(text.length, kind, time), undefined, `${time}`);
+      }
     }
   });
 });

@@ -182,6 +182,16 @@ export function entryAround(
   return isEntryTime(time) ? concat(ENTRY_HEAD, text, utf8(tailOf(kind, time))) : undefined;
 }
 
+/** Bytes of what `entryAround` makes of a text of so many bytes. */
+export function entryLengthAround(
+  textLength: number,
+  kind: StatementKind,
+  time: number,
+): number | undefined {
+  // All of it is ASCII.
+  return isEntryTime(time) ? HEAD_TEXT.length + textLength + tailOf(kind, time).length : undefined;
+}
+
 const HEAD_TEXT = '{"envelope":';
 const ENTRY_HEAD: Uint8Array = utf8(HEAD_TEXT);
 

@@ -7,7 +7,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { buildBatch, executeBatch, type BatchExecution } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
-import { statementEntry } from '../../verifier/ledger/statement-entry.ts';
+import { requireEntryFits } from '../../verifier/ledger/statement-entry.ts';
 import { checkSubmission } from '../../verifier/ledger/judge.ts';
 import { readSubmission } from '../../verifier/ledger/submission.ts';
 import { ROSTER_PAYLOAD_TYPE } from '../../verifier/roster.ts';
@@ -95,7 +95,7 @@ export class LedgerApplication implements Application {
     const timeSeconds = Math.max(this.#state.tip.timeSeconds, Math.floor(this.#nowMs() / 1000));
     const checked = checkSubmission(this.#state, submission, timeSeconds);
     // Whatever fits into an entry now fits later: a time has ten digits until the year 2286.
-    statementEntry(submission, timeSeconds);
+    requireEntryFits(submission, envelopeBytes, timeSeconds);
     // Before the artifacts: only somebody who may publish learns what is held, and is asked to upload.
     const verifier =
       asker === undefined ? this.#verifier : this.#verifier.asking(this.#verifierOf(asker));
@@ -119,7 +119,7 @@ export class LedgerApplication implements Application {
       try {
         const envelope = this.#envelopes.read(bytes);
         const isRoster = envelope.payloadType === ROSTER_PAYLOAD_TYPE;
-        (isRoster ? rosters : others).push({ id, envelope });
+        (isRoster ? rosters : others).push({ id, envelope, bytes });
       } catch (error) {
         refused.push({ id, refusal: refusalOf(error) });
       }
@@ -133,6 +133,7 @@ export class LedgerApplication implements Application {
         height: parent.height + 1,
         timeSeconds: Math.floor(timestampMs / 1000),
         envelopes: readable.map(({ envelope }) => envelope),
+        texts: readable.map(({ bytes }) => bytes),
       },
       limits,
       this.#verifier,
@@ -192,6 +193,8 @@ export class LedgerApplication implements Application {
 interface Readable {
   readonly id: Digest;
   readonly envelope: Envelope;
+  /** What it was read from. */
+  readonly bytes: Uint8Array;
 }
 
 function headerOf(

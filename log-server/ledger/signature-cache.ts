@@ -1,24 +1,59 @@
 // Remembers good signatures: a submission's are verified when it comes in, and again when the batch it
 // is in is checked. The second time is a hash look-up (CONSENSUS 4.4, rule 1).
-import { concat } from '../../verifier/bytes.ts';
+import { PUBLIC_KEY_LENGTH, SIGNATURE_LENGTH } from '../../verifier/ed25519.ts';
 import { assert } from '../../verifier/errors.ts';
-import { sha256Hex } from '../../verifier/sha256.ts';
+import { HASH_LENGTH } from '../../verifier/merkle/hash.ts';
+import { sha256, sha256Hex } from '../../verifier/sha256.ts';
 import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
 import { LruMap } from '../lru.ts';
 
 /** Good signatures remembered, about 100 bytes each: several batches' worth of submissions. */
 const SIGNATURE_COUNT_MAX = 65_536;
 
-/** A verifier that asks another one only about what it has not seen. */
+/** What was found good. Bad ones cost a stranger nothing to make, and would push the good ones out. */
+class GoodSignatures {
+  readonly #byHash: LruMap<string, true>;
+  // The very same question, as long as somebody keeps it: a plan is kept with its statement.
+  #jobs = new WeakSet<SignatureJob>();
+
+  constructor(countMax: number) {
+    this.#byHash = new LruMap(countMax);
+  }
+
+  /** Whether it is known to be good. */
+  has(job: SignatureJob): boolean {
+    if (this.#jobs.has(job)) return true;
+    const key = keyOf(job);
+    if (key === undefined || this.#byHash.get(key) !== true) return false;
+    this.#jobs.add(job);
+    return true;
+  }
+
+  add(job: SignatureJob): void {
+    const key = keyOf(job);
+    if (key === undefined) return;
+    this.#byHash.set(key, true);
+    this.#jobs.add(job);
+  }
+
+  clear(): void {
+    this.#byHash.clear();
+    this.#jobs = new WeakSet();
+  }
+}
+
+/**
+ * A verifier that asks another one only about what it has not seen. Nobody may change a job, nor the bytes in
+ * it, once it was asked about.
+ */
 export class CachingVerifier implements SignatureVerifier {
   readonly #inner: SignatureVerifier;
-  // Good ones only: bad ones cost a stranger nothing to make, and would push the good ones out.
-  readonly #good: LruMap<string, true>;
+  readonly #good: GoodSignatures;
 
   constructor(
     inner: SignatureVerifier,
     countMax: number = SIGNATURE_COUNT_MAX,
-    good: LruMap<string, true> = new LruMap(countMax),
+    good: GoodSignatures = new GoodSignatures(countMax),
   ) {
     this.#inner = inner;
     this.#good = good;
@@ -35,31 +70,41 @@ export class CachingVerifier implements SignatureVerifier {
   }
 
   async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
-    const keys = jobs.map(keyOf);
-    const answers = keys.map((key) => key !== undefined && this.#good.get(key) === true);
-    const open = [...jobs.keys()].filter((i) => !answers[i]);
-    if (open.length === 0) return answers;
-    const asked = open.flatMap((i) => jobs[i] ?? []);
+    const answers = jobs.map((job) => this.#good.has(job));
+    const asked = jobs.filter((_, i) => answers[i] !== true);
+    if (asked.length === 0) return answers;
     const found = await this.#inner.verifyMany(asked);
-    assert(found.length === open.length, 'a verifier answers each job');
-    for (const [position, i] of open.entries()) {
-      const key = keys[i];
-      if (found[position] !== true || key === undefined) continue;
-      answers[i] = true;
-      this.#good.set(key, true);
+    assert(found.length === asked.length, 'a verifier answers each job');
+    let next = 0;
+    for (const [i, job] of jobs.entries()) {
+      if (answers[i] === true) continue;
+      const isGood = found[next++] === true;
+      answers[i] = isGood;
+      if (isGood) this.#good.add(job);
     }
     return answers;
   }
 }
 
-const SIGNATURE_LENGTH = 64;
+// Key, signature and hash of the message, put together in one place: the hash of it keeps no view.
+const KEY_SCRATCH = new Uint8Array(PUBLIC_KEY_LENGTH + SIGNATURE_LENGTH + HASH_LENGTH);
+
+// A message has several signatures, and each is looked up and then remembered.
+const messageHashes = new WeakMap<Uint8Array, Uint8Array>();
 
 /**
- * One text per job: key and signature have fixed lengths in front of the message. A signature of another
- * length has none, and so is neither remembered nor found: with 65 bytes it could be a good one followed
- * by the message's first byte.
+ * One text per job, of parts of fixed lengths. A signature of another length has none, and so is neither
+ * remembered nor found: with 65 bytes it could be a good one followed by something else.
  */
 function keyOf({ publicKey, signature, message }: SignatureJob): string | undefined {
   if (signature.length !== SIGNATURE_LENGTH) return undefined;
-  return sha256Hex(concat(publicKey, signature, message));
+  let hash = messageHashes.get(message);
+  if (hash === undefined) {
+    hash = sha256(message);
+    messageHashes.set(message, hash);
+  }
+  KEY_SCRATCH.set(publicKey, 0);
+  KEY_SCRATCH.set(signature, PUBLIC_KEY_LENGTH);
+  KEY_SCRATCH.set(hash, PUBLIC_KEY_LENGTH + SIGNATURE_LENGTH);
+  return sha256Hex(KEY_SCRATCH);
 }

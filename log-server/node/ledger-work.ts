@@ -1,12 +1,11 @@
 // What the core asks of the ledger: build a batch, check one, admit requests, serve old batches. Each
 // waits in the lane behind the writes before it; fetching artifacts happens outside the lane, so that a
 // slow peer never holds up a vote.
-import { createHash } from 'node:crypto';
-
 import { statementHash, parseEnvelope } from '../../verifier/dsse.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { isOverloaded } from '../../verifier/node/signature-pool.ts';
+import { sha256Hex } from '../../verifier/sha256.ts';
 import { collectBatches } from '../consensus/catch-up.ts';
 import type {
   AdmitRequest,
@@ -209,8 +208,7 @@ export class LedgerWork {
 
   /** Judges a request once at each height, however many peers hand it in: they relay what waits. */
   #admitOne(request: Request, from: PeerId, asker: Asker | undefined): Promise<Verdict> {
-    const hash = createHash('sha256').update(request.bytes).digest('base64');
-    const name = `${request.id}/${hash}`;
+    const name = `${request.id}/${sha256Hex(request.bytes)}`;
     const height = this.#parts.height();
     const known = this.#judged.get(name);
     if (known?.height === height) {

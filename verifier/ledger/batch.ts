@@ -31,6 +31,8 @@ export interface BatchInput {
    * this time and of the kind of their payload type. Absent, they are made.
    */
   readonly entries?: readonly Uint8Array[];
+  /** The canonical texts that `envelopes` were read from, when they are at hand: entries are made of them. */
+  readonly texts?: readonly Uint8Array[];
 }
 
 /** How much may go into a batch. */
@@ -139,11 +141,12 @@ export async function executeBatch(
   const outcomes = await verification;
   requireUnmoved(base, input);
   // The state is real up to the first refusal, so the first one is the batch's own fault.
+  const refusals = new Map(refused.map(({ position, error }) => [position, error]));
+  const plans = new Map(draft.included.map((position, plan) => [position, plan]));
   for (const position of input.envelopes.keys()) {
-    const refusal = refused.find((other) => other.position === position);
-    if (refusal !== undefined) throw refusal.error;
-    const plan = draft.included.indexOf(position);
-    const outcome = outcomes[plan];
+    const refusal = refusals.get(position);
+    if (refusal !== undefined) throw refusal;
+    const outcome = outcomes[plans.get(position) ?? -1];
     if (outcome === undefined) throw malformed('more statements than a batch may hold');
     if (outcome.kind === 'refused') throw outcome.error;
   }
@@ -227,18 +230,19 @@ class Draft {
       return undefined;
     }
     try {
-      return this.#judgeEnvelope(envelope, this.#input.entries?.[position]);
+      return this.#judgeEnvelope(envelope, position);
     } catch (error) {
       this.#refuse(position, error);
       return undefined;
     }
   }
 
-  #judgeEnvelope(envelope: Envelope, existing: Uint8Array | undefined): Judged | undefined {
+  #judgeEnvelope(envelope: Envelope, position: number): Judged | undefined {
     const submission = readSubmission(envelope);
     this.#requireAlone(submission.kind === 'roster');
     const checked = checkSubmission(this.#scratch, submission, this.#input.timeSeconds);
-    const entry = existing ?? statementEntry(submission, this.#input.timeSeconds);
+    const { entries, texts, timeSeconds } = this.#input;
+    const entry = entries?.[position] ?? statementEntry(submission, timeSeconds, texts?.[position]);
     if (this.#bytes + entry.length > this.#bounds.bytesMax) {
       // Nothing smaller is looked for behind it: the order of arrival is part of fairness (Q4).
       this.#full = true;

@@ -12,11 +12,15 @@ import { signedBy } from '../../fixtures/documents.ts';
 import { utf8 } from '../bytes.ts';
 import type { Envelope } from '../dsse.ts';
 import { VerifyError } from '../errors.ts';
+import { packagePurl } from '../npm/purl.ts';
+import type { SignaturePlan } from '../signatures.ts';
 import type { Observed } from '../statements/observed.ts';
 import { LedgerError } from './errors.ts';
 import { RATE_ENTRIES_MAX } from './limits.ts';
 import { checkSubmission } from './judge.ts';
-import { readSubmission } from './submission.ts';
+import { Scratch } from './scratch.ts';
+import { readSubmission, type Submission } from './submission.ts';
+import type { LedgerView } from './view.ts';
 
 const { ada, ben, eve, mal } = PEOPLE;
 
@@ -51,6 +55,9 @@ async function populated(): Promise<TestLedger> {
   );
   return t;
 }
+
+const isMissing = (error: unknown): boolean =>
+  error instanceof VerifyError && error.code === 'MAINTAINER_SIGNATURES_MISSING';
 
 type Row = readonly [why: string, make: (t: TestLedger) => Envelope, code: string | undefined];
 
@@ -394,6 +401,38 @@ describe('checkSubmission', () => {
         error instanceof LedgerError && error.code === 'ALREADY_LOGGED' && error.index === 0,
     );
     assert.equal(await codeOf(t, again), 'ALREADY_LOGGED');
+  });
+
+  it('judges the same release under the sets and the answers of the moment, whatever it said before', async () => {
+    const t = new TestLedger();
+    const claim = t.author.set('left-pad');
+    await t.commit(claim, t.author.set('right-pad'));
+    const both = ['left-pad', 'right-pad'].map((name) => ({ name, version: '1.0.0' }));
+    const submission = readSubmission(t.author.release(both));
+    const judge = (view: LedgerView): SignaturePlan<unknown> =>
+      checkSubmission(view, submission, t.time).plan;
+    const good = judge(t.ledger);
+    const all = good.jobs.map(() => true);
+    assert.equal(good.jobs.length, 2);
+    good.finish(all);
+    assert.equal(judge(t.ledger), good, 'known');
+    for (const i of all.keys()) {
+      const valid = all.map((_, other) => other !== i);
+      assert.throws(() => good.finish(valid), isMissing, `without signature ${i}`);
+    }
+    good.finish(all);
+
+    // The same sequence of another chain: only its keys count.
+    const { set } = readSubmission(claim) as Extract<Submission, { kind: 'maintainers' }>;
+    const maintainers = [eve, mal].map(({ publicKey }, i) => ({ name: `${i}`, key: publicKey }));
+    const others = new Scratch(t.ledger, t.time);
+    const changed = { ...set, package: packagePurl('right-pad'), maintainers };
+    others.apply({ kind: 'maintainers', name: 'right-pad', set: changed, hash: 'x' }, 'y', 9);
+    assert.throws(() => {
+      const plan = judge(others);
+      plan.finish(plan.jobs.map(() => true));
+    }, isMissing);
+    judge(t.ledger).finish(all);
   });
 
   it('asks registrars for new names only', async () => {

@@ -1,7 +1,8 @@
 // The rules for releases (DESIGN 5, rules 1 to 4): each name@version is bound once and for ever.
 import { encodeHex } from '../encoding.ts';
 import { quote } from '../errors.ts';
-import { parsePurl } from '../npm/purl.ts';
+import type { SignaturePlan } from '../signatures.ts';
+import type { MaintainerSet } from '../statements/maintainers.ts';
 import { planRelease, type ReleaseSubject } from '../statements/release.ts';
 import type { CheckedSubmission } from './effect.ts';
 import { LedgerError } from './errors.ts';
@@ -22,30 +23,67 @@ type ReleaseSubmission = Extract<Submission, { kind: 'release' }>;
  */
 export function checkRelease(
   view: LedgerView,
-  { envelope, release, id }: ReleaseSubmission,
+  submission: ReleaseSubmission,
   timeSeconds: number,
 ): CheckedSubmission {
+  const { release } = submission;
   for (const subject of release.subjects) requireFree(view, subject);
   requireObserved(view, release.observed);
   for (const name of new Set(release.subjects.map((subject) => subject.name))) {
     requireRate(view, name, timeSeconds);
   }
+  const sets = release.subjects.map(({ name }) => view.maintainerSet(name)?.set);
+  const known = judgements.get(submission);
+  if (known?.sets.every((set, i) => set === sets[i]) === true) return known.checked;
+  const checked = planned(submission, sets);
+  judgements.set(submission, { sets, checked });
+  return checked;
+}
+
+// What follows from a statement and the sets in force alone. A release is judged when it comes in and again
+// in its batch, mostly under the very same sets: then nothing of this comes out differently.
+interface Judgement {
+  readonly sets: readonly (MaintainerSet | undefined)[];
+  readonly checked: CheckedSubmission;
+}
+const judgements = new WeakMap<ReleaseSubmission, Judgement>();
+
+function planned(
+  { envelope, release, id }: ReleaseSubmission,
+  sets: readonly (MaintainerSet | undefined)[],
+): CheckedSubmission {
+  const { subjects } = release;
   const opened = { envelope, statement: release, hash: id };
-  const plan = planRelease(opened, (purl) => view.maintainerSet(parsePurl(purl).name)?.set);
+  const setOf = new Map(subjects.map((subject, i) => [subject.package, sets[i]]));
   return {
-    plan,
+    plan: finishedOnce(planRelease(opened, (purl) => setOf.get(purl))),
     effect: {
       kind: 'release',
       statement: id,
-      releases: release.subjects.map(({ name, version }) => ({ name, version })),
+      releases: subjects.map(({ name, version }) => ({ name, version })),
     },
-    artifacts: release.subjects.map(({ sha512, size, name, version, manifest }) => ({
+    artifacts: subjects.map(({ sha512, size, name, version, manifest }) => ({
       sha512: encodeHex(sha512),
       size,
       name,
       version,
       manifest,
     })),
+  };
+}
+
+// The same answers lead to the same value: where all signatures are good, it is worked out once.
+function finishedOnce<T>(plan: SignaturePlan<T>): SignaturePlan<T> {
+  const { jobs } = plan;
+  let whole: { readonly value: T } | undefined;
+  return {
+    jobs,
+    finish: (valid) => {
+      const isWhole = valid.length === jobs.length && valid.every((isValid) => isValid);
+      if (!isWhole) return plan.finish(valid);
+      whole ??= { value: plan.finish(valid) };
+      return whole.value;
+    },
   };
 }
 
