@@ -300,22 +300,29 @@ describe('monitor run', () => {
 
   it('runs until it is stopped, and writes a line for each notice', async () => {
     await fake.publish({ name: 'alpha', version: '1.0.0' });
-    const running = fake.run([
-      'monitor',
-      'run',
-      '--from-start',
-      '--config',
-      config,
-      '--interval',
-      '1s',
-      '--timeout',
-      '3s',
-    ]);
-    setTimeout(() => void fake.publish({ name: 'alpha', version: '1.0.1' }), 1_200);
-    const { code, stdout, stderr } = await running;
-    assert.equal(code, 0, stdout + stderr);
-    assert.equal(stdout.match(/^security .*alpha@1\.0\.0 was released/gm)?.length, 1);
-    assert.equal(stdout.match(/^security .*alpha@1\.0\.1 was released/gm)?.length, 1);
+    const argv = ['monitor', 'run', '--from-start', '--config', config, '--interval', '1s'];
+    const first = /^security .*alpha@1\.0\.0 was released/gm;
+    // It is stopped by its time-out. A machine that is too busy for two rounds in it gets more.
+    let [stdout, second] = ['', first];
+    for (const [attempt, time] of ['3s', '15s', '60s'].entries()) {
+      await rm(stateFolder(), { recursive: true, force: true });
+      const version = `1.0.${attempt + 1}`;
+      let published: Promise<unknown> | undefined;
+      const done = await fake.run([...argv, '--timeout', time], {
+        wrote: (text) => {
+          if (text.includes('alpha@1.0.0')) {
+            published ??= fake.publish({ name: 'alpha', version });
+          }
+        },
+      });
+      await published;
+      assert.equal(done.code, 0, done.stdout + done.stderr);
+      ({ stdout } = done);
+      second = new RegExp(`^security .*alpha@1\\.0\\.${attempt + 1} was released`, 'gm');
+      if (second.test(stdout)) break;
+    }
+    assert.equal(stdout.match(first)?.length, 1);
+    assert.equal(stdout.match(second)?.length, 1);
   });
 });
 
