@@ -19,6 +19,20 @@ export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   return concatBytes(...parts);
 }
 
+/** What a byte string may keep alive beside twice itself, bytes: a message of one signature has little more. */
+const PINNED_BYTES_MAX = 256;
+
+/**
+ * The same bytes, fit to be kept for long. A view keeps all of what it is a view into: a stranger who has
+ * one signature of its megabytes remembered would have us hold the megabytes.
+ *
+ * @returns a copy; the bytes themselves if they keep hardly more alive than what they are
+ */
+export function ownBytes(bytes: Uint8Array): Uint8Array {
+  const { length, buffer } = bytes;
+  return buffer.byteLength <= 2 * length + PINNED_BYTES_MAX ? bytes : new Uint8Array(bytes);
+}
+
 /** Whether two byte strings are the same. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;

@@ -235,6 +235,11 @@ export class Pool {
     }
   }
 
+  /** All of them, one that is in several lanes as often; for checks of the bounds. */
+  *requests(): Generator<Request> {
+    for (const lane of this.#lanes.values()) yield* lane.requests.values();
+  }
+
   /** Requests and bytes per lane, for checks of the bounds. */
   sizes(): readonly { readonly peer: PeerId; readonly requests: number; readonly bytes: number }[] {
     return [...this.#lanes].map(([peer, { requests, bytes }]) => ({

@@ -39,6 +39,7 @@ import { onBuilt, proposeIfDue } from './proposing.ts';
 import { relayOverdue } from './relaying.ts';
 import { restoreVoter } from './records.ts';
 import { resume } from './resuming.ts';
+import { keptBytes } from './kept-bytes.ts';
 import { type StateSummary, summarize } from './summary.ts';
 import { onStatus, wantsStatus } from './status.ts';
 import {
@@ -101,6 +102,11 @@ export class Replica {
   /** What a test, a log line or a status page may see. */
   get summary(): StateSummary {
     return summarize(this.#core);
+  }
+
+  /** Every byte string that is held on to: for the simulator. Looks at all of the state. */
+  keptBytes(): readonly Uint8Array[] {
+    return keptBytes(this.#core);
   }
 
   /** Whether a request of this size would find room in the own lane; ask before admitting it (Q1). */

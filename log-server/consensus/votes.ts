@@ -90,9 +90,14 @@ export class VoteBook {
 
   /** Votes kept; at most four per member and phase. */
   get size(): number {
+    return this.all().length;
+  }
+
+  /** All of them, for checks of the bounds. */
+  all(): readonly SignedVote[] {
     return [...this.#slots.prepare, ...this.#slots.commit]
       .flatMap(({ current, next, future, past }) => [current, next, future, past])
-      .filter((signed) => signed !== undefined).length;
+      .filter((signed) => signed !== undefined);
   }
 
   /** Moves to another view or height: slots are filed anew, what no longer fits is forgotten. */

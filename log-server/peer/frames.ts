@@ -3,7 +3,7 @@
 // frame is worthless.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-import { concat, utf8 } from '../../verifier/bytes.ts';
+import { concat, ownBytes, utf8 } from '../../verifier/bytes.ts';
 import { encodeUint64 } from '../../verifier/encoding.ts';
 import { MESSAGE_BYTES_MAX } from '../../verifier/replication/encode-message.ts';
 import { PeerRefusal, SESSION_ID_LENGTH } from './handshake.ts';
@@ -82,7 +82,8 @@ export function frameIsAuthentic(bytes: Uint8Array, frame: Frame, key: Uint8Arra
 }
 
 /**
- * The messages in a frame.
+ * The messages in a frame, each with bytes of its own: one that waits in the inbox, or is kept by the core,
+ * must not hold the megabytes that somebody has put beside it.
  *
  * @throws {PeerRefusal} unless the lengths consume the payload exactly
  */
@@ -96,7 +97,7 @@ export function splitMessages(payload: Uint8Array): Uint8Array[] {
     if (length > MESSAGE_BYTES_MAX) throw new PeerRefusal('message too long');
     if (length > payload.length - at - 4) throw new PeerRefusal('truncated message');
     if (messages.length === FRAME_MESSAGES_MAX) throw new PeerRefusal('too many messages');
-    messages.push(payload.subarray(at + 4, at + 4 + length));
+    messages.push(ownBytes(payload.subarray(at + 4, at + 4 + length)));
     at += 4 + length;
   }
   return messages;

@@ -36,6 +36,9 @@ export interface Counters {
 /** How often the sizes of a replica's memory are looked at, in steps (I12). */
 const BOUNDS_EVERY = 64;
 
+/** What each byte string may keep alive beside twice itself, bytes (`ownBytes`). */
+const PINNED_BYTES_MAX = 256;
+
 /** The invariants. */
 export class Monitor implements ProcessMonitor {
   readonly log: CanonicalLog;
@@ -213,6 +216,22 @@ export class Monitor implements ProcessMonitor {
       const size = summary.sizes[name as keyof StateSummary['sizes']];
       if (size > bound) throw new Violation('I12', `${size} ${name} in memory, at most ${bound}`);
     }
+    this.#checkMemory(process);
+  }
+
+  /** What is counted as some bytes must not keep megabytes alive: a view does, of what it is a view into. */
+  #checkMemory(process: Process): void {
+    let length = 0;
+    let bound = 0;
+    const buffers = new Set<ArrayBufferLike>();
+    for (const bytes of process.replica?.keptBytes() ?? []) {
+      length += bytes.length;
+      bound += 2 * bytes.length + PINNED_BYTES_MAX;
+      buffers.add(bytes.buffer);
+    }
+    let held = 0;
+    for (const { byteLength } of buffers) held += byteLength;
+    if (held > bound) throw new Violation('I12', `${held} bytes held in memory for ${length}`);
   }
 
   /** I14: the same message once more. */

@@ -3,6 +3,7 @@
 import { decodeMessage, encodeMessage } from '../../verifier/replication/encode-message.ts';
 import { AssertionError, VerifyError } from '../../verifier/errors.ts';
 import type { Message } from '../consensus/types.ts';
+import { splitMessages } from '../peer/frames.ts';
 import type { Random } from './random.ts';
 
 /** How bad the network is. Probabilities 0 to 1, times in units. */
@@ -26,8 +27,10 @@ export interface NetworkOptions {
   readonly phases: 'some' | 'few';
   /** How long a schedule by phases holds; 0 for none. */
   readonly phaseWindow: number;
-  /** Send everything through the codec. */
+  /** Send everything through the codec, in frames with others' messages. */
   readonly encoded: boolean;
+  /** A planted bug: messages stay views into the frames that they came in. */
+  readonly framesKept?: true;
 }
 
 /** A network on which everything arrives, in about a tick. */
@@ -47,6 +50,9 @@ export const CALM: NetworkOptions = {
   phaseWindow: 0,
   encoded: false,
 };
+
+/** Length of what comes in one frame with each message: several times what a batch here has. */
+const BESIDE_BYTES = 16 * 1024;
 
 /** Whom a phase reaches. */
 type Reach = 'all' | 'none' | ReadonlySet<number>;
@@ -184,12 +190,24 @@ export class Network {
   transcode(message: Message): Message | undefined {
     if (!this.options.encoded) return message;
     try {
-      return decodeMessage(encodeMessage(message));
+      return decodeMessage(this.#framed(encodeMessage(message)));
     } catch (error) {
       // Traitors also say what can't be written down, or read.
       if (error instanceof VerifyError || error instanceof AssertionError) return undefined;
       throw error;
     }
+  }
+
+  #framed(message: Uint8Array): Uint8Array {
+    const frame = new Uint8Array(4 + message.length + 4 + BESIDE_BYTES);
+    const view = new DataView(frame.buffer);
+    view.setUint32(0, message.length);
+    frame.set(message, 4);
+    view.setUint32(4 + message.length, BESIDE_BYTES);
+    if (this.options.framesKept === true) return frame.subarray(4, 4 + message.length);
+    const [own] = splitMessages(frame);
+    if (own === undefined) throw new Error('a frame with two messages has none');
+    return own;
   }
 }
 

@@ -73,7 +73,8 @@ export function encodeMessage(message: Message): Uint8Array {
 }
 
 /**
- * Reads a message of a peer. Entries, requests and signatures are views into `bytes`.
+ * Reads a message of a peer. Requests and signatures may be kept for long, by themselves; the entries of a
+ * body are views into `bytes`, which are theirs but for a header.
  *
  * @throws {VerifyError} `MESSAGE_MALFORMED`
  */
@@ -299,7 +300,7 @@ function writeRequest(writer: Writer, request: Request): void {
 }
 
 function readRequest(reader: Reader): Request {
-  return { id: reader.digest(), bytes: reader.raw(reader.uint16()) };
+  return { id: reader.digest(), bytes: reader.own(reader.uint16()) };
 }
 
 function writeBatch(writer: Writer, batch: Batch): void {

@@ -3,7 +3,7 @@
 import { decodeHex, encodeHex } from '../encoding.ts';
 import { VerifyError, assert } from '../errors.ts';
 import { decodeUtf8 } from '../text.ts';
-import { utf8 } from '../bytes.ts';
+import { ownBytes, utf8 } from '../bytes.ts';
 import { isOrigin } from '../origin.ts';
 import type { Digest } from './messages.ts';
 
@@ -83,7 +83,10 @@ export class Writer {
   }
 }
 
-/** Takes fields off a message of a stranger. Bytes it returns are views, not copies. */
+/**
+ * Takes fields off a message of a stranger. What `raw` returns is a view, for what is kept as a whole or not
+ * at all; what may be kept alone is read by `own`.
+ */
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -101,6 +104,11 @@ export class Reader {
     if (length > this.#bytes.length - start) throw malformed('ends too early');
     this.#at = start + length;
     return this.#bytes.subarray(start, this.#at);
+  }
+
+  /** The same for bytes that may be kept when the message is not: they don't keep it alive. */
+  own(length: number): Uint8Array {
+    return ownBytes(this.raw(length));
   }
 
   uint8(): number {
@@ -134,7 +142,7 @@ export class Reader {
   }
 
   signature(): Uint8Array {
-    return this.raw(SIGNATURE_LENGTH);
+    return this.own(SIGNATURE_LENGTH);
   }
 
   origin(): string {
