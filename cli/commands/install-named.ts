@@ -28,7 +28,7 @@ import { openProxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
 import { installVerified, type InstallOptions } from './install-verified.ts';
-import { judge, readSettings, recoverProject } from './install.ts';
+import { judge, readSettings } from './install.ts';
 
 /**
  * `install <name>[@range]…`: adds or changes dependencies. Without names: makes the lockfile that a
@@ -66,7 +66,6 @@ async function installChosen(
   const { project } = invocation.globals;
   const wanted = specs.map(parseInstallSpec);
   const npm = await findNpm(invocation.context);
-  await recoverProject(invocation, project);
   const { flags } = await readSettings(invocation);
   const packageJson = await readManifest(project, verb === 'update' ? [] : specs);
   if (await exists(join(project, 'npm-shrinkwrap.json'))) {
@@ -86,7 +85,9 @@ async function installChosen(
     const { resolution, notes } = chosen;
     const { lockfile } = resolution;
     const { report, checked } = await judge(invocation, session, 'install', lockfile, isNew);
-    if (report.exit.code !== 0) return withDiagnostics(report, notes);
+    // What was noted decides as well, and before anything is changed.
+    const noted = withDiagnostics(report, notes);
+    if (noted.exit.code !== 0) return noted;
     const files = new Map([
       ['package.json', resolution.packageJson],
       ['package-lock.json', resolution.lockText],

@@ -16,7 +16,7 @@ import { mayRunScripts } from '../policy/scripts.ts';
 import type { LogSession } from '../session/log-session.ts';
 
 /** Whose scripts ran, and whose did not. */
-type ScriptReport = NonNullable<Verification['installed']>['scripts'];
+export type ScriptReport = NonNullable<Verification['installed']>['scripts'];
 
 /** What was installed, and how scripts are started. */
 export interface ScriptScene {
@@ -32,7 +32,7 @@ export interface ScriptScene {
  * Runs what is allowed, and says what isn't.
  *
  * @param wanted `true` for all, `false` for none; left out, those that the lists allow
- * @throws {CliError} BP7004 when the scripts of a required package fail
+ * @throws {CliError} BP7007 when the scripts of a required package fail
  */
 export async function runAllowedScripts(
   invocation: Invocation,

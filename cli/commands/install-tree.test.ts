@@ -532,9 +532,11 @@ describe('ci of a tree', () => {
 
     it('fails with a required package and does without an optional one', async () => {
       await one('failing');
-      const { code, stderr } = await ci('--scripts');
+      const { code, stdout, stderr } = await ci('--scripts');
       assert.equal(code, EXIT.inconclusive, stderr);
-      assert.match(stderr, /BP7004.*install of failing@1\.0\.0/);
+      assert.match(stdout, /BP7007.*install of failing@1\.0\.0/);
+      assert.match(stdout, /1 verified, 1 package installed \(exit 3\)/);
+      assert.equal(await isThere('node_modules/failing'), true, 'as the report says');
       await project(
         { dependencies: { alpha: '1.0.0' }, optionalDependencies: { failing: '1.0.0' } },
         {

@@ -15,14 +15,19 @@ import type { ProvenEntries } from '../npm/staged-lock.ts';
 import { isolation } from '../npm/isolation.ts';
 import { Staging } from '../npm/staging.ts';
 import { describeFailure } from '../output/diagnose.ts';
-import { verificationReport, type Report, type Verification } from '../output/report.ts';
+import {
+  verificationReport,
+  withDiagnostics,
+  type Report,
+  type Verification,
+} from '../output/report.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { withFetchOutcome } from '../session/report-fetch.ts';
 import { bundleOwners, proveBundles, withBundleProblems } from '../session/verify-bundles.ts';
 import type { LockfileVerification } from '../session/verify-lockfile.ts';
 import { cacheFolder, stateFolder } from '../trust/folders.ts';
 import { fetchAllowed, withRefused } from './install-allowed.ts';
-import { runAllowedScripts } from './install-scripts.ts';
+import { runAllowedScripts, type ScriptReport } from './install-scripts.ts';
 
 /** Options of `install` and `ci`. */
 export interface InstallOptions {
@@ -81,18 +86,20 @@ export async function installVerified(
     await requireComplete(staging, needed, flags);
     await staging.commit(project, wish.files, stateFolder(context.env));
 
-    const scripts = await runAllowedScripts(
-      invocation,
-      session,
-      lockfile,
-      project,
-      { proven, bundles, scratch: staging.folder, ...through },
-      options.scripts,
-    );
     const folder = join(project, 'node_modules');
     const count = { packages: needed.length, allowed: allowed.needed.length };
-    const installed = { ...count, folder, scripts };
-    return verificationReport(command, { ...verification, installed });
+    const done = (scripts: ScriptReport): Report =>
+      verificationReport(command, { ...verification, installed: { ...count, folder, scripts } });
+    try {
+      const scene = { proven, bundles, scratch: staging.folder, ...through };
+      return done(
+        await runAllowedScripts(invocation, session, lockfile, project, scene, options.scripts),
+      );
+    } catch (error) {
+      // Installed it is, and the report has to say so.
+      if (!(error instanceof CliError) || error.diagnostic.code !== 'BP7007') throw error;
+      return withDiagnostics(done({ ran: [], skipped: [], failed: [] }), [error.diagnostic]);
+    }
   } finally {
     await staging.remove();
   }

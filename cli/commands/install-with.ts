@@ -260,7 +260,9 @@ async function takeOver(
   }
   if (lockfile === undefined) throw new Error('an installation has a lockfile');
   const report = await judgeThroughProxy(job, lockfile, proxy, isNewSince(before));
-  if (report.exit.code !== 0) return withDiagnostics(report, notes);
+  // What was noted decides as well, and before anything is changed.
+  const noted = withDiagnostics(report, notes);
+  if (noted.exit.code !== 0) return noted;
   await requireInstalled(manager.name, staging.folder, job.own, lockfile);
   await forgetRegistry(staging.folder, registry);
   await staging.commit(project, files, stateFolder(job.invocation.context.env));
@@ -271,7 +273,7 @@ async function takeOver(
     scripts: { ran: [], skipped: [], failed: [] },
   };
   const { verification } = report;
-  if (verification === null) return withDiagnostics(report, notes);
+  if (verification === null) return noted;
   const done = verificationReport('install', { ...verification, folder: project, installed });
   return withDiagnostics(done, [...report.diagnostics, ...notes]);
 }

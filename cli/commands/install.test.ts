@@ -1,17 +1,19 @@
 // `install` and `ci` with the user's real npm: what ends up in the project, and above all what doesn't.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog, type FakeReplica, type Outcome } from '../../fixtures/fake-log.ts';
 import { makeTarball } from '../../fixtures/tarballs/generator.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { exists } from '../npm/lockfile.ts';
+import { recordPath } from '../npm/swap.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
 const noShell = process.platform === 'win32';
@@ -33,6 +35,11 @@ before(async () => {
     name: 'scripted',
     version: '1.0.0',
     packageJson: { scripts: { postinstall: "node -e \"require('fs').writeFileSync('ran','')\"" } },
+  });
+  await fake.publish({
+    name: 'choosy',
+    version: '1.0.0',
+    packageJson: { optionalDependencies: { alpha: '1.0.0' } },
   });
 });
 after(async () => {
@@ -356,6 +363,62 @@ describe('install', () => {
       assert.match(stderr, /not a file/, path);
       await rm(pipe);
     }
+  });
+
+  it('changes nothing when what is optional could not be looked up', async () => {
+    await emptyProject();
+    const before = await snapshot();
+    for (const replica of fake.replicas) {
+      replica.misbehave = ({ path }, response) => {
+        if (!path.startsWith('/npm/alpha')) return false;
+        response.writeHead(503);
+        response.end();
+        return true;
+      };
+    }
+    const { code, stdout, stderr } = await fake.run(['install', 'choosy']);
+    assert.equal(code, EXIT.inconclusive, stderr);
+    assert.match(stdout, /nothing was installed/);
+    assert.deepEqual(await snapshot(), before);
+  });
+
+  it('puts right what was interrupted before it looks for a lockfile', async () => {
+    await writeFile(
+      join(fake.project, 'package.json'),
+      '{"name":"app","version":"1.0.0","dependencies":{"alpha":"^1.0.0"}}\n',
+    );
+    assert.equal((await fake.run(['install'])).code, EXIT.verified);
+    // Killed after its last rename: all is in place, and the journal still says how to undo it.
+    const lock = join(fake.project, 'package-lock.json');
+    const [hash, own] = [
+      await readFile(lock),
+      await readFile(join(fake.project, 'package.json')),
+    ].map((bytes) => createHash('sha256').update(bytes).digest('hex'));
+    const folder = join(fake.project, '.bftpkg-abcdef');
+    for (const each of ['old', 'new']) await mkdir(join(folder, each), { recursive: true });
+    const journal = JSON.stringify({
+      format: 'bftpkg-swap/v2',
+      pid: 2 ** 22 - 1,
+      run: 'another',
+      folders: [{ path: 'node_modules', hadOne: false }],
+      files: [
+        { path: 'package.json', before: own, after: own, mode: 0o644 },
+        { path: 'package-lock.json', before: null, after: hash, mode: 0o644 },
+      ],
+    });
+    await writeFile(
+      join(folder, 'old', 'file-0'),
+      await readFile(join(fake.project, 'package.json')),
+    );
+    await writeFile(join(folder, 'journal.json'), journal);
+    const record = await recordPath(join(fake.home, '.local/state/bftpkg'), folder, journal);
+    await mkdir(dirname(record), { recursive: true });
+    await writeFile(record, '');
+    const { code, stderr } = await fake.run(['install']);
+    assert.equal(code, EXIT.verified, stderr);
+    assert.match(stderr, /an interrupted install was undone first/);
+    assert.ok(await exists(lock), 'the lockfile is made again, not lost');
+    assert.equal((await fake.run(['ci'])).code, EXIT.verified);
   });
 
   it('goes to the next replica when one can’t resolve', async () => {

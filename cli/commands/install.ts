@@ -21,16 +21,23 @@ import {
   type Wish,
 } from './install-verified.ts';
 
-/** `ci`, and `install` without names: exactly what the lockfile says. */
+/**
+ * `ci`, and `install` without names: exactly what the lockfile says. What was interrupted in the folder has been
+ * put right before: whether there is a lockfile depends on it.
+ */
 export async function installLocked(
   invocation: Invocation,
   command: 'install' | 'ci',
   options: InstallOptions,
 ): Promise<Report> {
   const npm = await findNpm(invocation.context);
-  const lockfile = await loadLockfile(invocation.globals.project);
+  let lockfile = await loadLockfile(invocation.globals.project);
   const project = installFolder(invocation, lockfile);
-  await recoverProject(invocation, project);
+  if (project !== invocation.globals.project) {
+    // The lockfile of a project around this folder: what was read may be half of an interrupted change.
+    await recoverProject(invocation, project);
+    lockfile = await loadLockfile(invocation.globals.project);
+  }
   const { flags } = await readSettings(invocation, project);
   const packageJson = await readText(join(project, 'package.json'));
   const wish: Wish = { packageJson, lockfile, files: new Map() };

@@ -132,14 +132,18 @@ export async function packWithNpm(
 }
 
 /** The refusal for an npm that ended badly, with the lines that npm itself calls errors. */
-export function npmFailed(what: string, result: ChildResult): CliError {
+export function npmFailed(
+  what: string,
+  result: ChildResult,
+  as: 'BP7004' | 'BP7007' = 'BP7004',
+): CliError {
   const all = `${result.stderr}\n${result.stdout}`.split('\n').filter((line) => line !== '');
   const errors = all.filter(
     (line) => /^npm (?:error|ERR!)/.test(line) && !line.includes('A complete log of this'),
   );
   const lines = (errors.length > 0 ? errors : all).slice(0, 12);
   const code = result.code === null ? 'was killed' : `ended with ${result.code}`;
-  return new CliError('BP7004', `${what} ${code}`, {
+  return new CliError(as, `${what} ${code}`, {
     details: lines.map((line) => ['npm', line.replace(/^npm (?:error|ERR!) ?/, '')] as const),
   });
 }

@@ -103,7 +103,7 @@ const PLAIN_FOLDER = /^[A-Za-z0-9@._~/+-]+$/;
  * Runs scripts.
  *
  * @returns packages that the project does without, because their scripts failed: their folders are gone
- * @throws {CliError} BP7004 when the scripts of a required package fail
+ * @throws {CliError} BP7007 when the scripts of a required package fail
  */
 export async function runScripts(
   packages: readonly ScriptedPackage[],
@@ -117,7 +117,9 @@ export async function runScripts(
       run.onStart(`${event} of ${scriptedText(each)}`);
       const result = await runOne(each, event, script, run);
       if (result.code === 0) continue;
-      if (!each.isOptional) throw npmFailed(`${event} of ${scriptedText(each)}`, result);
+      if (!each.isOptional) {
+        throw npmFailed(`${event} of ${scriptedText(each)}`, result, 'BP7007');
+      }
       await rm(join(run.project, each.key), { recursive: true, force: true });
       dropped.add(each);
     }

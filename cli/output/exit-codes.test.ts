@@ -123,6 +123,7 @@ const GIVEN_OUT: readonly (readonly [string, ExitCode])[] = [
   ['BP7004', 3],
   ['BP7005', 3],
   ['BP7006', 3],
+  ['BP7007', 3],
   ['BP8001', 2],
   ['BP8002', 4],
   ['BP8003', 4],

@@ -216,6 +216,9 @@ function allowedLines(
   return [...lines, ...(left === 0 ? [] : [`  … and ${left} more (--verbose shows all)`]), ''];
 }
 
+/** Commands of which people need to hear whether they changed anything. */
+const INSTALLING: readonly string[] = ['install', 'ci', 'update'];
+
 function summary(
   report: Report,
   verification: Verification,
@@ -247,7 +250,8 @@ function summary(
   }
   const bad = counts.rejected + counts.inconclusive;
   const problems = count(Math.max(bad, report.diagnostics.length), 'problem', 'problems');
-  const nothing = report.command === 'verify' ? '' : '; nothing was installed';
+  const isInstall = INSTALLING.includes(report.command);
+  const nothing = isInstall && installed === null ? '; nothing was installed' : after;
   return style.bad(
     `${style.marks.fail} ${problems}, ${formatCount(counts.verified)} verified${nothing} ` +
       `(exit ${report.exit.code}) ${time}`,

@@ -41,7 +41,8 @@ export function addInstall(program: Command, run: Run): void {
           const { installWith } = await import('../commands/install-with.ts');
           return await installWith(invocation, options.with, packages, options);
         }
-        const { installLocked, isLocked } = await import('../commands/install.ts');
+        const { installLocked, isLocked, recoverProject } = await import('../commands/install.ts');
+        await recoverProject(invocation, invocation.globals.project);
         if (packages.length === 0 && (await isLocked(invocation.globals.project))) {
           return await installLocked(invocation, 'install', options);
         }
@@ -60,6 +61,8 @@ export function addInstall(program: Command, run: Run): void {
       'update',
       async (invocation) => {
         requireTriedPlatform('bftpkg update');
+        const { recoverProject } = await import('../commands/install.ts');
+        await recoverProject(invocation, invocation.globals.project);
         const { updateNamed } = await import('../commands/install-named.ts');
         return await updateNamed(invocation, packages, options);
       },
@@ -73,7 +76,8 @@ export function addInstall(program: Command, run: Run): void {
       'ci',
       async (invocation) => {
         requireTriedPlatform('bftpkg ci');
-        const { installLocked } = await import('../commands/install.ts');
+        const { installLocked, recoverProject } = await import('../commands/install.ts');
+        await recoverProject(invocation, invocation.globals.project);
         return await installLocked(invocation, 'ci', options);
       },
       INSTALL_TIMEOUT,

@@ -2,7 +2,7 @@
 import { EXIT } from '../exit-codes.ts';
 import { NEVER, type CodeEntry } from './entry.ts';
 
-type Code = 'BP7001' | 'BP7002' | 'BP7003' | 'BP7004' | 'BP7005' | 'BP7006';
+type Code = 'BP7001' | 'BP7002' | 'BP7003' | 'BP7004' | 'BP7005' | 'BP7006' | 'BP7007';
 
 /** What is explained about each of them. */
 export const REACH_CODES: Readonly<Record<Code, CodeEntry>> = {
@@ -65,6 +65,19 @@ export const REACH_CODES: Readonly<Record<Code, CodeEntry>> = {
     innocent: 'Replicas are down; a bundle that was made without this rule.',
     attack: 'A replica that hides the release before.',
     action: 'Try again online, or make the bundle again with this policy.',
+    suppress: NEVER,
+  },
+  BP7007: {
+    title: 'install script failed',
+    exit: EXIT.inconclusive,
+    happened:
+      'Everything was verified and installed. Then the install script of a package ended with an error; those after it did not run.',
+    matters: 'The package is there as it was signed, but may not work.',
+    innocent:
+      'A compiler or a library is missing; the script needs a network that --isolate keeps from it.',
+    attack: 'None by itself: scripts run only where you allow them.',
+    action:
+      "Read the script's own message above, mend what it names, and run bftpkg ci again; or leave its script out (allowScripts, --no-scripts).",
     suppress: NEVER,
   },
 };
