@@ -4,6 +4,7 @@ import type { Core } from './core.ts';
 import { isFullBatch } from './exposure.ts';
 import { onCommittedRequests, restartExposure } from './fairness.ts';
 import { obtain } from './fetching.ts';
+import { notePace } from './late-leader.ts';
 import { Members } from '../../verifier/replication/members.ts';
 import type { CosignMessage, PeerId, ReplicaIndex } from '../../verifier/replication/messages.ts';
 import { refileProposals } from './normal-case.ts';
@@ -44,6 +45,7 @@ export function applyDecision(core: Core): boolean {
   if (check.nextRoster !== undefined) startNextEpoch(core, check.nextRoster);
   const bytes = body.reduce((sum, entry) => sum + entry.length, 0);
   const isFull = isFullBatch(core.config.limits, check.ids.length, bytes);
+  notePace(core, check.ids);
   onCommittedRequests(core, check.ids, { height: header.height, isFull });
   cosignNewest(core);
   reportCosigned(core);

@@ -25,6 +25,7 @@ import { proofMark } from '../../verifier/replication/misbehaviour.ts';
 import type { MutantName } from '../../verifier/replication/mutants.ts';
 import { Effects } from './effects.ts';
 import { Exposures } from './exposure.ts';
+import { LeaderPace } from './leader-pace.ts';
 import { Pool } from './pool.ts';
 import type {
   CheckedContent,
@@ -153,6 +154,8 @@ export class Core extends Effects {
   readonly pool: Pool;
   /** Requests with the present leader (Q5). */
   readonly exposed: Exposures;
+  /** How long the present leader takes. */
+  readonly pace: LeaderPace;
   /** Just started, or found far behind the log, and not abreast of it since. */
   isCutOff: boolean = true;
   /** When it begins to matter how requests fare (Q3, relaying.ts), soonest first. */
@@ -223,6 +226,7 @@ export class Core extends Effects {
     );
     this.pool = new Pool(config.self, config.limits, config.mutants);
     this.exposed = new Exposures(config.limits);
+    this.pace = new LeaderPace(config.timing.viewTicks);
   }
 
   // ---- questions

@@ -49,7 +49,7 @@ describe('Exposures.hasRoomFor', () => {
   for (const [why, given, bytes, expected] of cases) {
     it(why, () => {
       const exposures = drained();
-      for (const [i, size] of given.entries()) exposures.add(sized(`r${i}`, size), 0);
+      for (const [i, size] of given.entries()) exposures.add(sized(`r${i}`, size), 0, 0);
       assert.equal(exposures.hasRoomFor(sized('next', bytes)), expected);
     });
   }
@@ -57,10 +57,10 @@ describe('Exposures.hasRoomFor', () => {
   it('begins with a batch, which fits into a lane that is full of what came before', () => {
     const limits = { ...LIMITS, laneRequestsMax: 20, laneBytesMax: 200_000 };
     const exposures = new Exposures(limits);
-    exposures.add(sized('r0', 1), 0);
+    exposures.add(sized('r0', 1), 0, 0);
     assert.equal(exposures.hasRoomFor(sized('a', 99_999)), true);
     assert.equal(exposures.hasRoomFor(sized('a', 100_000)), false);
-    for (let i = 1; i < 10; i++) exposures.add(sized(`r${i}`, 1), 0);
+    for (let i = 1; i < 10; i++) exposures.add(sized(`r${i}`, 1), 0, 0);
     assert.equal(exposures.hasRoomFor(sized('a', 1)), false);
     // That one is committed proves nothing: another lane may have had it too.
     exposures.delete('r0');
@@ -71,8 +71,8 @@ describe('Exposures.hasRoomFor', () => {
 
   it('gives room and bytes back, once', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 900), 0);
-    exposures.add(sized('b', 1), 0);
+    exposures.add(sized('a', 900), 0, 0);
+    exposures.add(sized('b', 1), 0, 0);
     exposures.delete('a');
     exposures.delete('a');
     assert.equal(exposures.size, 1);
@@ -85,8 +85,8 @@ describe('Exposures.starved', () => {
   /** Batches after which a request that was given away at height 10 is starved, full ones or not. */
   function batchesUntilStarved(isFull: (height: number) => boolean, patience = 1): number {
     const exposures = drained();
-    exposures.add(sized('a', 1), 10);
-    exposures.add(sized('b', 1), 12);
+    exposures.add(sized('a', 1), 10, 0);
+    exposures.add(sized('b', 1), 12, 0);
     for (let height = 11; height < 100; height++) {
       exposures.pass({ height, isFull: isFull(height) });
       exposures.remind();
@@ -111,8 +111,8 @@ describe('Exposures.starved', () => {
 
   it('counts full batches from when the lane is drained of what the leader got before', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 1), 10);
-    exposures.add(sized('b', 1), 10);
+    exposures.add(sized('a', 1), 10, 0);
+    exposures.add(sized('b', 1), 10, 0);
     exposures.delete('b');
     for (let height = 11; height < 10 + 2 * PATIENCE; height++) {
       exposures.pass({ height, isFull: true });
@@ -124,7 +124,7 @@ describe('Exposures.starved', () => {
 
   it('does not wait for that when batches have room', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 1), 10);
+    exposures.add(sized('a', 1), 10, 0);
     for (let i = 1; i <= PATIENCE_WITH_ROOM; i++) {
       assert.equal(exposures.starved(10 + i - 1, 4, 1), undefined);
       exposures.pass({ height: 10 + i, isFull: false });
@@ -136,14 +136,14 @@ describe('Exposures.starved', () => {
   it('knows nothing of the next leader', () => {
     const exposures = drained();
     exposures.clear();
-    exposures.add(sized('a', 1), 10);
+    exposures.add(sized('a', 1), 10, 0);
     exposures.drain(10 + PATIENCE - 1, 4);
     assert.equal(exposures.starved(10 + 2 * PATIENCE, 4, 1), undefined);
   });
 
   it('counts batches that had room, not how long ago the first of them was', () => {
     const wide = new Exposures({ ...LIMITS, laneRequestsMax: 1_000 });
-    wide.add(sized('a', 1), 10);
+    wide.add(sized('a', 1), 10, 0);
     for (let height = 11; height < 200; height++) {
       const isFull = height % 10 !== 0;
       wide.pass({ height, isFull });
@@ -157,14 +157,14 @@ describe('Exposures.starved', () => {
 
   it('does not count batches up to the height that the log had reached', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 1), 50);
+    exposures.add(sized('a', 1), 50, 0);
     for (let height = 11; height <= 50; height++) exposures.pass({ height, isFull: false });
     assert.equal(exposures.starved(50, 4, 1), undefined);
   });
 
   it('counts anew after a restart, and never back', () => {
     const exposures = drained();
-    exposures.add(sized('a', 1), 10);
+    exposures.add(sized('a', 1), 10, 0);
     for (let height = 11; height <= 14; height++) exposures.pass({ height, isFull: false });
     exposures.restart(14);
     exposures.restart(3);
@@ -176,7 +176,7 @@ describe('Exposures.starved', () => {
 
   it('suspects nobody when nothing is with the leader', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 1), 0);
+    exposures.add(sized('a', 1), 0, 0);
     exposures.clear();
     assert.equal(exposures.starved(1_000, 4, 1), undefined);
   });
@@ -185,8 +185,8 @@ describe('Exposures.starved', () => {
 describe('Exposures.remind', () => {
   it('names what batches with room have passed by, once, and counts anew from there', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 1), 10);
-    exposures.add(sized('b', 1), 11);
+    exposures.add(sized('a', 1), 10, 0);
+    exposures.add(sized('b', 1), 11, 0);
     for (let i = 1; i < REMINDED_AFTER; i++) exposures.pass({ height: 10 + i, isFull: false });
     assert.deepEqual(exposures.remind(), []);
     exposures.pass({ height: 10 + REMINDED_AFTER, isFull: true });
@@ -200,7 +200,7 @@ describe('Exposures.remind', () => {
 
   it('suspects nobody of passing by what was not sent again', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 1), 10);
+    exposures.add(sized('a', 1), 10, 0);
     for (let i = 1; i <= 50; i++) exposures.pass({ height: 10 + i, isFull: false });
     assert.equal(exposures.starved(60, 4, 1), undefined);
   });
@@ -210,7 +210,7 @@ describe('Exposures.drain', () => {
   it('names everything with the leader, once, when the lane must be drained', () => {
     const exposures = new Exposures(LIMITS);
     exposures.pass({ height: 10, isFull: true });
-    for (const id of ['a', 'b', 'c']) exposures.add(sized(id, 1), 14);
+    for (const id of ['a', 'b', 'c']) exposures.add(sized(id, 1), 14, 0);
     exposures.delete('b');
     assert.deepEqual(exposures.drain(10 + PATIENCE - 1, 4), []);
     assert.deepEqual(exposures.drain(10 + PATIENCE, 4), ['a', 'c']);
@@ -219,7 +219,7 @@ describe('Exposures.drain', () => {
 
   it('forgives no batch that had room', () => {
     const exposures = new Exposures(LIMITS);
-    exposures.add(sized('a', 1), 10);
+    exposures.add(sized('a', 1), 10, 0);
     for (let i = 1; i < PATIENCE_WITH_ROOM; i++) {
       exposures.pass({ height: 10 + i, isFull: false });
       exposures.remind();
@@ -234,7 +234,7 @@ describe('Exposures.drain', () => {
     const exposures = drained(30);
     exposures.clear();
     assert.deepEqual(exposures.drain(100, 4), [], 'nobody has begun');
-    exposures.add(sized('a', 1), 100);
+    exposures.add(sized('a', 1), 100, 0);
     assert.deepEqual(exposures.drain(100 + PATIENCE - 1, 4), []);
     assert.deepEqual(exposures.drain(100 + PATIENCE, 4), ['a']);
   });

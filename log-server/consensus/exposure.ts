@@ -23,6 +23,8 @@ export const REMINDED_AFTER = 4;
 interface Exposure {
   /** Height of the log when the leader got it. */
   since: number;
+  /** When that was. */
+  readonly tick: number;
   readonly bytes: number;
   /** Batches since then, or since it was sent again, that had room for it. */
   roomy: number;
@@ -72,10 +74,13 @@ export class Exposures {
     return this.size < countMax && this.#bytes + request.bytes.length <= bytesMax;
   }
 
-  /** @param since height of the log now; batches up to there do not count */
-  add({ id, bytes }: Request, since: number): void {
+  /**
+   * @param since height of the log now; batches up to there do not count
+   * @param tick the time now
+   */
+  add({ id, bytes }: Request, since: number, tick: number): void {
     this.#drainsFrom ??= since;
-    this.#byId.set(id, { since, bytes: bytes.length, roomy: 0, wasSentAgain: false });
+    this.#byId.set(id, { since, tick, bytes: bytes.length, roomy: 0, wasSentAgain: false });
     this.#bytes += bytes.length;
   }
 
@@ -84,6 +89,25 @@ export class Exposures {
     if (exposure === undefined) return;
     this.#byId.delete(id);
     this.#bytes -= exposure.bytes;
+  }
+
+  /** When the leader got this one; undefined when it did not. */
+  tickOf(id: Digest): number | undefined {
+    return this.#byId.get(id)?.tick;
+  }
+
+  /** When it got the one that it has had for longest; undefined when it has nothing. */
+  oldestTick(): number | undefined {
+    for (const { tick } of this.#byId.values()) return tick;
+    return undefined;
+  }
+
+  /** The one that it has had for longest, among some. */
+  oldest(isMeant: (id: Digest) => boolean): Digest | undefined {
+    for (const id of this.#byId.keys()) {
+      if (isMeant(id)) return id;
+    }
+    return undefined;
   }
 
   /** Another leader, or the same with who knows what. */

@@ -9,6 +9,7 @@ import type {
   Request,
 } from '../../verifier/replication/messages.ts';
 import { type PassingBatch, ROOMY_BATCHES_MAX } from './exposure.ts';
+import { showWhatWaits } from './late-leader.ts';
 import {
   FORWARD_BYTES_MAX,
   FORWARD_COUNT_MAX,
@@ -87,10 +88,11 @@ export function forwardToLeader(core: Core): void {
     if (request === undefined) break;
     if (core.exposed.has(request.id)) continue;
     since ??= knownHeight(core);
-    core.exposed.add(request, since);
+    core.exposed.add(request, since, core.tick);
     requests.push(request);
   }
   handToLeader(core, requests);
+  showWhatWaits(core);
 }
 
 /** Sends requests to the leader, as many messages as that takes. */
@@ -146,6 +148,7 @@ export function noticeLag(core: Core): void {
 /** A new view: its leader knows nothing of what the one before was given. */
 export function restartExposure(core: Core): void {
   core.exposed.clear();
+  core.pace.restart();
   core.pool.restartForwarding();
 }
 

@@ -199,6 +199,27 @@ const KILLS: readonly (readonly [MutantName, string, (mutants: Mutants) => boole
     },
   ],
   [
+    'delays-forgiven',
+    'is led for ever by one that holds each proposal for just less than the view timer (Q5)',
+    (mutants) => {
+      const made = cluster(mutants, { timing: { viewTicks: 10, relayTicks: 1_000 } });
+      made.run(12);
+      const held: Packet[] = [];
+      const passes = (packet: Packet): boolean => {
+        const isHeld = packet.from === 0 && packet.message.kind === 'pre-prepare';
+        if (isHeld) held.push(packet);
+        return !isHeld;
+      };
+      for (let heights = 0; heights < 20; heights++) {
+        for (const gateway of [1, 2, 3]) made.submit(gateway, `${gateway} at ${heights}`);
+        for (let ticks = 0; ticks < 9; ticks++) made.run(1, passes);
+        for (const packet of held.splice(0)) made.deliver(packet);
+        made.settle(passes);
+      }
+      return made.node(1).replica.summary.view === 0;
+    },
+  ],
+  [
     'old-batches-counted',
     'suspects a leader for batches that are older than the request (Q5)',
     (mutants) => {

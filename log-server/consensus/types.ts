@@ -296,6 +296,7 @@ export type CoreEvent =
 export type WishCause =
   | 'timer'
   | 'starved'
+  | 'slow'
   | 'bad-proposal'
   | 'unavailable'
   | 'equivocation'

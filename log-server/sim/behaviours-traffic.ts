@@ -17,6 +17,17 @@ export const slowLeader: Behaviour = {
   },
 };
 
+/** As a leader, holds each proposal for nine tenths of the view timer: with quick wires it never runs out. */
+export const almostLateLeader: Behaviour = {
+  name: 'almost-late-leader',
+  outbound(puppet, to, message) {
+    if (message.kind !== 'pre-prepare') return [message];
+    const delay = Math.floor(TICK_UNITS * puppet.stage.timing.viewTicks * 0.9);
+    puppet.stage.after(delay, () => puppet.emit(to, message));
+    return [];
+  },
+};
+
 /** As a leader, serves some gateways only. */
 export const censor: Behaviour = {
   name: 'censor',

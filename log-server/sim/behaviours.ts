@@ -11,6 +11,7 @@ import {
 import { misleader } from './behaviours-ahead.ts';
 import { slanderer, whisperer } from './behaviours-evidence.ts';
 import {
+  almostLateLeader,
   amnesiac,
   censor,
   flooder,
@@ -68,7 +69,7 @@ export const BEHAVIOURS: readonly Behaviour[] = [
 ];
 
 /** Those that worlds have only when they are asked for: a longer list would give every seed another world. */
-export const ASKED_FOR: readonly Behaviour[] = [staleLeader];
+export const ASKED_FOR: readonly Behaviour[] = [staleLeader, almostLateLeader];
 
 /** The behaviour of this name; undefined when there is none. */
 export function behaviourNamed(name: string): Behaviour | undefined {

@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { MUTANTS, type MutantName } from '../../verifier/replication/mutants.ts';
-import { HUNTING_GROUNDS, absentGateways, censoredWorld, huntMutant } from './mutants.ts';
+import {
+  HUNTING_GROUNDS,
+  absentGateways,
+  censoredWorld,
+  huntMutant,
+  lateWorld,
+} from './mutants.ts';
 import { runWorld } from './run.ts';
 import { drawWorld } from './swarm.ts';
 
@@ -32,6 +38,7 @@ const QUICK: readonly (readonly [MutantName, number])[] = [
   ['wishes-not-amplified', 1],
   ['relay-missing', 1],
   ['starvation-blind', 5],
+  ['delays-forgiven', 1],
   ['old-batches-counted', 3],
   ['evidence-not-told', 3],
   ['evidence-unchecked', 10],
@@ -52,6 +59,15 @@ describe('huntMutant', () => {
       const drawn = drawWorld({ seed, family: 'chaos', members: 4, weighted: false });
       const { violation } = await runWorld(censoredWorld(drawn));
       assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+    }
+  });
+
+  it('sees a leader replaced that is almost too late each time, when nothing is planted', async () => {
+    for (const seed of [1, 2, 3]) {
+      const drawn = drawWorld({ seed, family: 'chaos', members: 4, weighted: false });
+      const { violation, viewChanges } = await runWorld(lateWorld(drawn));
+      assert.equal(violation, undefined, `seed ${seed}: ${violation?.message}`);
+      assert.equal(viewChanges, 1, `seed ${seed}: its successor is not suspected`);
     }
   });
 

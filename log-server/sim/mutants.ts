@@ -26,6 +26,7 @@ export const HUNTING_GROUNDS: { readonly [M in MutantName]?: Ground } = {
   'parent-unchecked': { behaviours: ['bad-batches'] },
   'clock-unchecked': { behaviours: ['time-liar'] },
   'starvation-blind': { family: 'chaos', members: 4, weighted: false, world: censoredWorld },
+  'delays-forgiven': { family: 'chaos', members: 4, weighted: false, world: lateWorld },
   'relay-missing': { scripted: true },
   'old-batches-counted': {
     family: 'restarts',
@@ -64,6 +65,33 @@ export function censoredWorld(drawn: WorldOptions): WorldOptions {
     rosterChanges: 0,
     load: 1,
     loadGoesOn: true,
+  };
+}
+
+/**
+ * A leader that holds each proposal as long as it can, over twice as many heights as one may take that long:
+ * no view timer ever runs out, no request is passed over, and the log crawls.
+ */
+export function lateWorld(drawn: WorldOptions): WorldOptions {
+  const viewTicks = 40;
+  return {
+    ...drawn,
+    treasons: [{ node: 0, behaviours: ['almost-late-leader'], twins: false }],
+    lostDisks: [],
+    network: CALM,
+    paces: drawn.paces.map(() => ({ diskUnits: 2, applicationUnits: 1, verificationUnits: 0 })),
+    // What waits is relayed when the leader owes something, and for no other reason.
+    timing: { ...drawn.timing, viewTicks, relayTicks: 500, batchTicks: 0 },
+    limits: { ...drawn.limits, laneRequestsMax: 12, batchRequestsMax: 6 },
+    crash: 0,
+    powerLoss: 0,
+    diskFailure: 0,
+    stall: 0,
+    clockJump: 0,
+    rosterChanges: 0,
+    load: 0.1,
+    faultTicks: 20 * viewTicks,
+    ousted: 0,
   };
 }
 

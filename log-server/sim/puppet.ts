@@ -12,6 +12,7 @@ import type {
   PrefetchMessage,
   ReplicaIndex,
   Request,
+  Timing,
 } from '../consensus/types.ts';
 import type { Adversary } from './adversary.ts';
 import type { Action } from './event-queue.ts';
@@ -37,6 +38,7 @@ export interface Behaviour {
 export interface Stage {
   readonly now: number;
   readonly roster: Roster;
+  readonly timing: Timing;
   send(from: Process, to: PeerId, message: Message): void;
   after(units: number, action: Action): void;
   /** Hands a request of the traitors' own clients out, properly signed. */

@@ -139,6 +139,7 @@ class Run {
     const nemesis = new Nemesis(world);
     const workload = new Workload(world);
     await world.run(options.faultTicks * TICK_UNITS);
+    this.#requireOusted();
     this.#healedAt = world.now;
     this.#viewsAtHealing = this.#view;
     world.trace.note(world.now, '--', () => 'the faults are over');
@@ -193,6 +194,17 @@ class Run {
 
   /** The height with which all requests were committed. */
   #target: number | undefined;
+
+  /** Where nothing else is wrong, a leader that harms the log is replaced, and not by itself. */
+  #requireOusted(): void {
+    const { options, processes, correctMembers } = this.#world;
+    if (options.ousted === undefined) return;
+    const peer = processes[options.ousted]?.node.peer;
+    const led = correctMembers.find(({ replica }) => replica?.summary.leader === peer);
+    if (led === undefined) return;
+    const height = this.#world.monitor.log.height;
+    throw new Violation('fairness', `${led.node.name} is still led so after ${height} heights`);
+  }
 
   /** A leader without a fault is not suspected, by nobody, and not left. */
   #requireCalm(): void {

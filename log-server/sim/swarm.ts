@@ -96,6 +96,8 @@ export interface WorldOptions {
   readonly mutants: ReadonlySet<MutantName>;
   readonly realSignatures: boolean;
   readonly ledger: 'toy' | 'real';
+  /** A machine that must lead nobody any more at the end of the time of faults. */
+  readonly ousted?: number;
 }
 
 /** Draws a world. */

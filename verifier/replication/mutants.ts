@@ -36,6 +36,7 @@ export const MUTANTS = {
   'parent-unchecked': 'N3: a proposal on another parent is accepted',
   'clock-unchecked': 'N5: a proposal from the future is voted for',
   'starvation-blind': 'Q5: a leader that leaves out requests is never suspected',
+  'delays-forgiven': 'Q5: how long the leader took for a height is forgotten with the height',
   'old-batches-counted':
     'Q5: batches from before a request was given away count against the leader',
   'relay-missing': 'Q3: uncommitted requests are not given to the others',
