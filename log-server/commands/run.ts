@@ -1,6 +1,7 @@
 // `bftpkg-log run`: a replica until SIGTERM or SIGINT. Crash-only: whatever must not happen ends the
 // process with code 70, and a supervisor starts it again from what is durable.
 import { ConfigError } from '../config.ts';
+import { tuneForReplicas } from '../engine.ts';
 import { EXIT } from '../exit-codes.ts';
 import { LiveConfig } from '../live-config.ts';
 import { createLog, describeError } from '../log.ts';
@@ -19,6 +20,7 @@ const REBUILD_PAUSE_MS = 600_000;
 
 /** Runs a replica; returns when it has stopped in order. */
 export async function run(configFile: string): Promise<void> {
+  tuneForReplicas();
   const setup = await loadSetup(configFile, process.env);
   const live = new LiveConfig(setup.config);
   const log = createLog(setup.config.replica, () => live.logLevel, {
