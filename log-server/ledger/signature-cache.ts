@@ -20,17 +20,16 @@ class GoodSignatures {
     this.#byHash = new LruMap(countMax);
   }
 
-  /** Whether it is known to be good. */
-  has(job: SignatureJob): boolean {
+  /** Whether it is known to be good; else the key to `add` it by, `undefined` for what can't be good. */
+  find(job: SignatureJob): true | { readonly key: string | undefined } {
     if (this.#jobs.has(job)) return true;
     const key = keyOf(job);
-    if (key === undefined || this.#byHash.get(key) !== true) return false;
+    if (key === undefined || this.#byHash.get(key) !== true) return { key };
     this.#jobs.add(job);
     return true;
   }
 
-  add(job: SignatureJob): void {
-    const key = keyOf(job);
+  add(job: SignatureJob, key: string | undefined): void {
     if (key === undefined) return;
     this.#byHash.set(key, true);
     this.#jobs.add(job);
@@ -70,17 +69,18 @@ export class CachingVerifier implements SignatureVerifier {
   }
 
   async verifyMany(jobs: readonly SignatureJob[]): Promise<readonly boolean[]> {
-    const answers = jobs.map((job) => this.#good.has(job));
-    const asked = jobs.filter((_, i) => answers[i] !== true);
+    const known = jobs.map((job) => this.#good.find(job));
+    const answers = known.map((found) => found === true);
+    const asked = jobs.filter((_, i) => known[i] !== true);
     if (asked.length === 0) return answers;
     const found = await this.#inner.verifyMany(asked);
     assert(found.length === asked.length, 'a verifier answers each job');
     let next = 0;
     for (const [i, job] of jobs.entries()) {
-      if (answers[i] === true) continue;
-      const isGood = found[next++] === true;
-      answers[i] = isGood;
-      if (isGood) this.#good.add(job);
+      const open = known[i];
+      if (open === true || found[next++] !== true) continue;
+      answers[i] = true;
+      this.#good.add(job, open?.key);
     }
     return answers;
   }

@@ -332,14 +332,12 @@ export function mapChanges({
   packages,
   releases,
 }: Pick<LedgerChanges, 'packages' | 'releases'>): readonly MapChange[] {
-  return [
-    ...[...packages].map(([name, { record }]) => ({
-      key: packageKey(name),
-      value: formatPackageRecord(record),
-    })),
-    ...releases.map(({ name, version, record }) => ({
-      key: releaseKey(name, version),
-      value: formatReleaseRecord(record),
-    })),
-  ];
+  const changes: MapChange[] = [];
+  for (const [name, { record }] of packages) {
+    changes.push({ key: packageKey(name), value: formatPackageRecord(record) });
+  }
+  for (const { name, version, record } of releases) {
+    changes.push({ key: releaseKey(name, version), value: formatReleaseRecord(record) });
+  }
+  return changes;
 }

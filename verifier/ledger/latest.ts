@@ -1,6 +1,6 @@
 // Which version of a package is "latest": the greatest that may be installed, a stable one if there is
 // any. The log says it, so that no registry can move people back to an old vulnerable version.
-import { compareVersions, isPrerelease, parseVersion } from '../npm/version.ts';
+import { comparePrecedence, isPrerelease, parseVersion } from '../npm/version.ts';
 
 /** The latest version after `version` became installable. */
 export function latestWith(latest: string | null, version: string): string {
@@ -15,7 +15,7 @@ export function latestOf(versions: Iterable<string>): string | null {
 }
 
 function isBetter(version: string, than: string): boolean {
-  const [a, b] = [isPrerelease(parseVersion(version)), isPrerelease(parseVersion(than))];
-  if (a !== b) return b;
-  return compareVersions(version, than) > 0;
+  const [a, b] = [parseVersion(version), parseVersion(than)];
+  if (isPrerelease(a) !== isPrerelease(b)) return isPrerelease(b);
+  return comparePrecedence(a, b) > 0;
 }

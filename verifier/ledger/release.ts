@@ -1,6 +1,7 @@
 // The rules for releases (DESIGN 5, rules 1 to 4): each name@version is bound once and for ever.
 import { encodeHex } from '../encoding.ts';
 import { quote } from '../errors.ts';
+import { parsePurl } from '../npm/purl.ts';
 import type { SignaturePlan } from '../signatures.ts';
 import type { MaintainerSet } from '../statements/maintainers.ts';
 import { planRelease, type ReleaseSubject } from '../statements/release.ts';
@@ -26,23 +27,24 @@ export function checkRelease(
   submission: ReleaseSubmission,
   timeSeconds: number,
 ): CheckedSubmission {
-  const { release } = submission;
-  for (const subject of release.subjects) requireFree(view, subject);
-  requireObserved(view, release.observed);
-  for (const name of new Set(release.subjects.map((subject) => subject.name))) {
-    requireRate(view, name, timeSeconds);
-  }
-  const sets = release.subjects.map(({ name }) => view.maintainerSet(name)?.set);
+  const { subjects, observed } = submission.release;
   const known = judgements.get(submission);
+  for (const subject of subjects) requireFree(view, subject);
+  requireObserved(view, observed);
+  const names = known?.names ?? [...new Set(subjects.map(({ name }) => name))];
+  for (const name of names) requireRate(view, name, timeSeconds);
+  const sets = names.map((name) => view.maintainerSet(name)?.set);
   if (known?.sets.every((set, i) => set === sets[i]) === true) return known.checked;
-  const checked = planned(submission, sets);
-  judgements.set(submission, { sets, checked });
+  const checked = planned(submission, new Map(names.map((name, i) => [name, sets[i]])));
+  judgements.set(submission, { names, sets, checked });
   return checked;
 }
 
 // What follows from a statement and the sets in force alone. A release is judged when it comes in and again
 // in its batch, mostly under the very same sets: then nothing of this comes out differently.
 interface Judgement {
+  /** Its packages, and the set of each. */
+  readonly names: readonly string[];
   readonly sets: readonly (MaintainerSet | undefined)[];
   readonly checked: CheckedSubmission;
 }
@@ -50,13 +52,12 @@ const judgements = new WeakMap<ReleaseSubmission, Judgement>();
 
 function planned(
   { envelope, release, id }: ReleaseSubmission,
-  sets: readonly (MaintainerSet | undefined)[],
+  setOf: ReadonlyMap<string, MaintainerSet | undefined>,
 ): CheckedSubmission {
   const { subjects } = release;
   const opened = { envelope, statement: release, hash: id };
-  const setOf = new Map(subjects.map((subject, i) => [subject.package, sets[i]]));
   return {
-    plan: finishedOnce(planRelease(opened, (purl) => setOf.get(purl))),
+    plan: finishedOnce(planRelease(opened, (purl) => setOf.get(parsePurl(purl).name))),
     effect: {
       kind: 'release',
       statement: id,

@@ -1,7 +1,7 @@
 // The values of the map (DESIGN section 4.6): what the log says now about a package or a release.
 import { utf8 } from '../bytes.ts';
 import { VerifyError } from '../errors.ts';
-import { ObjectReader, canonicalJson, parseCanonicalJson } from '../json.ts';
+import { ObjectReader, canonicalJson, parseCanonicalJson, type JsonObject } from '../json.ts';
 import { MAP_VALUE_BYTES_MAX } from './node.ts';
 
 const HASH_HEX_LENGTH = 64;
@@ -39,25 +39,33 @@ export interface ReleaseRecord {
 /** The canonical bytes of a package's record. */
 export function formatPackageRecord(record: PackageRecord): Uint8Array {
   const { maintainers, sequence, releases, latest } = record;
-  return formatOrdered({ latest, maintainers, releases, sequence });
+  const isPlain =
+    isPlainNumber(maintainers) &&
+    isPlainNumber(sequence) &&
+    isPlainNumber(releases) &&
+    (latest === null || PLAIN_PATTERN.test(latest));
+  return formatOrdered({ latest, maintainers, releases, sequence }, isPlain);
 }
 
 /** The canonical bytes of a release's record. */
 export function formatReleaseRecord(record: ReleaseRecord): Uint8Array {
   const { index, statement, status, withdrawal } = record;
-  return formatOrdered({ index, statement, status, withdrawal });
+  const isPlain =
+    isPlainNumber(index) &&
+    PLAIN_PATTERN.test(statement) &&
+    (withdrawal === null || isPlainNumber(withdrawal));
+  return formatOrdered({ index, statement, status, withdrawal }, isPlain);
 }
 
 const PLAIN_PATTERN = /^[ -~]*$/;
 
+function isPlainNumber(value: number): boolean {
+  return Number.isSafeInteger(value) && !Object.is(value, -0);
+}
+
 // Canonical bytes of an object whose keys are in order. The engine's own writer is several times as fast,
 // and writes plain texts and plain integers just as RFC 8785 does; a batch has hundreds of records.
-function formatOrdered(fields: Readonly<Record<string, number | string | null>>): Uint8Array {
-  const isPlain = Object.values(fields).every((value) =>
-    typeof value === 'string'
-      ? PLAIN_PATTERN.test(value)
-      : value === null || (Number.isSafeInteger(value) && value >= 0 && !Object.is(value, -0)),
-  );
+function formatOrdered(fields: JsonObject, isPlain: boolean): Uint8Array {
   return utf8(isPlain ? JSON.stringify(fields) : canonicalJson(fields));
 }
 

@@ -19,6 +19,9 @@ const SCOPED_PATTERN = /^@(?<scope>[a-z0-9._-]+)\/(?<base>[a-z0-9_-][a-z0-9._-]*
 // called @scope/node_modules would be installed, and so it could stand in for any dependency.
 const RESERVED_NAMES: ReadonlySet<string> = new Set(['node_modules', 'favicon.ico']);
 
+const ASCII_PATTERN = /^[ -~]*$/;
+const SEPARATORS_PATTERN = /[-_.]/g;
+
 /** The parts of a package name. */
 export interface PackageName {
   /** Without the `@`; `undefined` for a name that has no scope. */
@@ -67,5 +70,7 @@ export function isPackageName(name: string): boolean {
  * it takes any text, because what is compared may come from outside npm.
  */
 export function foldName(name: string): string {
-  return name.normalize('NFKC').toLowerCase().replace(/[-_.]/g, '');
+  // Of ASCII that form changes nothing, and asking for it takes most of the time.
+  const compatible = ASCII_PATTERN.test(name) ? name : name.normalize('NFKC');
+  return compatible.toLowerCase().replace(SEPARATORS_PATTERN, '');
 }

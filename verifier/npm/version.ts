@@ -79,8 +79,11 @@ export function isPrerelease(version: Version): boolean {
  * @see semver 2.0.0, clause 11
  */
 export function compareVersions(a: string, b: string): number {
-  const left = parseVersion(a);
-  const right = parseVersion(b);
+  return comparePrecedence(parseVersion(a), parseVersion(b));
+}
+
+/** The same of versions that were read. */
+export function comparePrecedence(left: Version, right: Version): number {
   return (
     left.major - right.major ||
     left.minor - right.minor ||
