@@ -15,6 +15,9 @@ const MANIFEST_LENGTH_MAX: number = 16 * 1024 * 1024;
  */
 const HELD_CACHE_MAX = 2048;
 
+/** Artifacts known not to be held: each is asked for several times before it comes. A digest each. */
+const ABSENT_CACHE_MAX = 4096;
+
 /** Longer manifests (characters) are read from the row each time. */
 const CACHED_MANIFEST_LENGTH_MAX: number = 8 * 1024;
 
@@ -23,6 +26,7 @@ interface ArtifactSqlRow {
   readonly name: string;
   readonly version: string;
   readonly manifest: string;
+  readonly received_seconds: number;
   readonly bytes_id: number | null;
 }
 
@@ -31,6 +35,8 @@ export interface HeldArtifact {
   readonly facts: ArtifactFacts;
   /** Row of its bytes; `undefined` for a file. */
   readonly bytesId: number | undefined;
+  /** Unix seconds. */
+  readonly receivedSeconds: number;
 }
 
 /** An artifact to be put into the index. */
@@ -45,14 +51,16 @@ export interface ArtifactEntry {
 /** Tables of artifacts. */
 export class ArtifactTables {
   readonly #database: Database;
-  readonly #wanted: Statement<[Uint8Array], number>;
-  readonly #putWanted: Statement<[Uint8Array], unknown>;
-  readonly #markWanted: Statement<[Uint8Array], number>;
+  readonly #received: Statement<[Uint8Array], number>;
+  readonly #putUnwanted: Statement<[number, Uint8Array, number], unknown>;
+  readonly #deleteUnwanted: Statement<[number, Uint8Array], number>;
+  readonly #isUnwanted: Statement<[number, Uint8Array], number>;
+  readonly #isMissing: Statement<[Uint8Array], number>;
   readonly #putMissing: Statement<[Uint8Array], unknown>;
   readonly #deleteMissing: Statement<[Uint8Array], unknown>;
   readonly #missing: Statement<[number], Buffer>;
   readonly #put: Statement<
-    [Uint8Array, number, string, string, string, number, number, number | bigint | null],
+    [Uint8Array, number, string, string, string, number, number | null],
     unknown
   >;
   readonly #putBytes: Statement<[Uint8Array], unknown>;
@@ -65,21 +73,30 @@ export class ArtifactTables {
   readonly #unwantedBytes: Statement<[], number | null>;
   readonly #unwanted: Statement<[number, number], Buffer>;
   readonly #cache = new LruMap<string, HeldArtifact>(HELD_CACHE_MAX);
+  readonly #absent = new LruMap<string, true>(ABSENT_CACHE_MAX);
   /** `undefined` when it has to be counted. */
   #unwantedSum: number | undefined;
 
   constructor(database: Database) {
     this.#database = database;
-    this.#wanted = database
-      .prepare<[Uint8Array], number>('SELECT count(*) FROM wanted_artifacts WHERE sha512 = ?')
+    this.#received = database
+      .prepare<[Uint8Array], number>('SELECT received_seconds FROM artifacts WHERE sha512 = ?')
       .pluck();
-    this.#putWanted = database.prepare(
-      'INSERT OR IGNORE INTO wanted_artifacts (sha512) VALUES (?)',
+    this.#putUnwanted = database.prepare(
+      'INSERT OR REPLACE INTO unwanted_artifacts (received_seconds, sha512, size) VALUES (?, ?, ?)',
     );
-    this.#markWanted = database
-      .prepare<[Uint8Array], number>(
-        'UPDATE artifacts SET wanted = 1 WHERE sha512 = ? RETURNING size',
+    this.#deleteUnwanted = database
+      .prepare<[number, Uint8Array], number>(
+        'DELETE FROM unwanted_artifacts WHERE received_seconds = ? AND sha512 = ? RETURNING size',
       )
+      .pluck();
+    this.#isUnwanted = database
+      .prepare<[number, Uint8Array], number>(
+        'SELECT 1 FROM unwanted_artifacts WHERE received_seconds = ? AND sha512 = ?',
+      )
+      .pluck();
+    this.#isMissing = database
+      .prepare<[Uint8Array], number>('SELECT 1 FROM missing_artifacts WHERE sha512 = ?')
       .pluck();
     this.#putMissing = database.prepare(
       'INSERT OR IGNORE INTO missing_artifacts (sha512) VALUES (?)',
@@ -90,7 +107,7 @@ export class ArtifactTables {
       .pluck();
     this.#put = database.prepare(
       'INSERT OR REPLACE INTO artifacts (sha512, size, name, version, manifest, received_seconds,' +
-        ' wanted, bytes_id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
+        ' bytes_id) VALUES (?, ?, ?, ?, ?, ?, ?)',
     );
     this.#putBytes = database.prepare('INSERT INTO artifact_bytes (bytes) VALUES (?)');
     this.#getBytes = database
@@ -98,7 +115,7 @@ export class ArtifactTables {
       .pluck();
     this.#deleteBytes = database.prepare('DELETE FROM artifact_bytes WHERE id = ?');
     this.#get = database.prepare(
-      'SELECT size, name, version, manifest, bytes_id FROM artifacts WHERE sha512 = ?',
+      'SELECT size, name, version, manifest, received_seconds, bytes_id FROM artifacts WHERE sha512 = ?',
     );
     this.#held = database
       .prepare<[Uint8Array, number], Buffer>(
@@ -106,16 +123,18 @@ export class ArtifactTables {
       )
       .pluck();
     this.#counts = database.prepare(
-      'SELECT (SELECT count(*) FROM wanted_artifacts) AS wanted,' +
-        ' (SELECT count(*) FROM missing_artifacts) AS missing',
+      'SELECT held - unwanted + missing AS wanted, missing FROM' +
+        ' (SELECT (SELECT count(*) FROM artifacts) AS held,' +
+        ' (SELECT count(*) FROM unwanted_artifacts) AS unwanted,' +
+        ' (SELECT count(*) FROM missing_artifacts) AS missing)',
     );
     this.#delete = database.prepare('DELETE FROM artifacts WHERE sha512 = ?');
     this.#unwantedBytes = database
-      .prepare<[], number | null>('SELECT sum(size) FROM artifacts WHERE wanted = 0')
+      .prepare<[], number | null>('SELECT sum(size) FROM unwanted_artifacts')
       .pluck();
     this.#unwanted = database
       .prepare<[number, number], Buffer>(
-        'SELECT sha512 FROM artifacts WHERE wanted = 0 AND received_seconds < ?' +
+        'SELECT sha512 FROM unwanted_artifacts WHERE received_seconds < ?' +
           ' ORDER BY received_seconds LIMIT ?',
       )
       .pluck();
@@ -124,15 +143,29 @@ export class ArtifactTables {
   /** A release in the log names this artifact. Inside the store's transaction. */
   want(sha512: string): void {
     const digest = decodeHex(sha512);
-    if (this.#putWanted.run(digest).changes === 0) return;
-    const size = this.#markWanted.get(digest);
-    if (size === undefined) this.#putMissing.run(digest);
-    else if (this.#unwantedSum !== undefined) this.#unwantedSum -= size;
+    const seconds = this.#receivedSeconds(sha512, digest);
+    if (seconds === undefined) {
+      this.#putMissing.run(digest);
+      return;
+    }
+    const size = this.#deleteUnwanted.get(seconds, digest);
+    if (size !== undefined && this.#unwantedSum !== undefined) this.#unwantedSum -= size;
   }
 
   /** Whether a release in the log names it. */
   isWanted(sha512: string): boolean {
-    return this.#wanted.get(decodeHex(sha512)) === 1;
+    const digest = decodeHex(sha512);
+    const seconds = this.#receivedSeconds(sha512, digest);
+    return seconds === undefined
+      ? this.#isMissing.get(digest) !== undefined
+      : this.#isUnwanted.get(seconds, digest) === undefined;
+  }
+
+  /** When a held artifact came in. */
+  #receivedSeconds(sha512: string, digest: Uint8Array): number | undefined {
+    const known = this.#cache.get(sha512);
+    if (known !== undefined) return known.receivedSeconds;
+    return this.#absent.get(sha512) === true ? undefined : this.#received.get(digest);
   }
 
   /** As `putAll`, for one artifact. */
@@ -170,20 +203,23 @@ export class ArtifactTables {
   #putOne({ facts, receivedSeconds, bytes }: ArtifactEntry, held: HeldArtifact[]): number {
     const { sha512, size, name, version, manifest } = facts;
     const digest = decodeHex(sha512);
-    const before = this.#get.get(digest);
-    if (before !== undefined && before.bytes_id !== null) return 0;
+    const before = this.find(sha512);
+    if (before?.bytesId !== undefined) return 0;
     const bytesId = bytes === undefined ? null : Number(this.#putBytes.run(bytes).lastInsertRowid);
-    const wanted = this.isWanted(sha512) ? 1 : 0;
     const text = canonicalJson(manifest);
-    this.#put.run(digest, size, name, version, text, receivedSeconds, wanted, bytesId);
-    if (wanted === 1) this.#deleteMissing.run(digest);
+    const isWanted = this.isWanted(sha512);
+    const replaced = before && this.#deleteUnwanted.get(before.receivedSeconds, digest);
+    this.#put.run(digest, size, name, version, text, receivedSeconds, bytesId);
+    if (!isWanted) this.#putUnwanted.run(receivedSeconds, digest, size);
+    else if (before === undefined) this.#deleteMissing.run(digest);
     this.#cache.delete(sha512);
+    this.#absent.delete(sha512);
     if (text.length <= CACHED_MANIFEST_LENGTH_MAX) {
       // Read again, as from the row: strings cut from a long package.json would keep all of it in memory.
       const kept = { ...facts, manifest: parseManifest(text) };
-      held.push({ facts: kept, bytesId: bytesId ?? undefined });
+      held.push({ facts: kept, bytesId: bytesId ?? undefined, receivedSeconds });
     }
-    return wanted === 1 || before !== undefined ? 0 : size;
+    return isWanted ? 0 : size - (replaced ?? 0);
   }
 
   /** The artifact's file or bytes are gone or damaged. */
@@ -192,10 +228,12 @@ export class ArtifactTables {
     this.forget();
     this.#database
       .transaction(() => {
-        const bytesId = this.#get.get(digest)?.bytes_id ?? null;
-        if (bytesId !== null) this.#deleteBytes.run(bytesId);
+        const row = this.#get.get(digest);
+        if (row === undefined) return;
+        if (row.bytes_id !== null) this.#deleteBytes.run(row.bytes_id);
         this.#delete.run(digest);
-        if (this.isWanted(sha512)) this.#putMissing.run(digest);
+        const isUnwanted = this.#deleteUnwanted.get(row.received_seconds, digest) !== undefined;
+        if (!isUnwanted) this.#putMissing.run(digest);
       })
       .immediate();
   }
@@ -203,6 +241,7 @@ export class ArtifactTables {
   /** Drops what is remembered: after a transaction that failed. */
   forget(): void {
     this.#cache.clear();
+    this.#absent.clear();
     this.#unwantedSum = undefined;
   }
 
@@ -214,13 +253,18 @@ export class ArtifactTables {
   find(sha512: string): HeldArtifact | undefined {
     const known = this.#cache.get(sha512);
     if (known !== undefined) return known;
+    if (this.#absent.get(sha512) === true) return undefined;
     const row = this.#get.get(decodeHex(sha512));
-    if (row === undefined) return undefined;
+    if (row === undefined) {
+      this.#absent.set(sha512, true);
+      return undefined;
+    }
     const { size, name, version } = row;
     const manifest = parseManifest(row.manifest);
     const held = {
       facts: { sha512, size, name, version, manifest },
       bytesId: row.bytes_id ?? undefined,
+      receivedSeconds: row.received_seconds,
     };
     if (row.manifest.length <= CACHED_MANIFEST_LENGTH_MAX) this.#cache.set(sha512, held);
     return held;

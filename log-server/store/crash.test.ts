@@ -1,12 +1,19 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { rosterEnvelope } from '../../fixtures/test-ledger.ts';
 import { openTestStorage, withFolder } from '../../fixtures/test-storage.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { headerDigest } from '../../verifier/replication/encode.ts';
+import { openDatabase } from './database.ts';
+import { checkDatabase } from './fsck.ts';
+import { SCHEMA } from './schema.ts';
+import { DATABASE_FILE, openTables } from './storage.ts';
 
 const WRITER = fileURLToPath(new URL('../../fixtures/crash-writer.ts', import.meta.url));
 
@@ -36,7 +43,7 @@ describe('SqliteStore', () => {
   it('loses no acknowledged batch when its process is killed, again and again', async () =>
     withFolder(async (folder) => {
       const all: Acknowledged[] = [];
-      for (const count of [1, 7, 3, 12]) {
+      for (const count of [1, 7, 3, 70, 12]) {
         all.push(...(await killAfter(folder, count)));
         // Opening compares tree, headers and entries; the lock of the dead process is gone.
         const { store, application, view } = await openTestStorage(folder);
@@ -52,6 +59,14 @@ describe('SqliteStore', () => {
         assert.equal(tip.size, tip.height * 21);
         await store.close();
       }
-      assert.ok(all.length >= 23);
+      assert.ok(all.length >= 93, `${all.length} batches`);
+      const database = openDatabase(join(folder, DATABASE_FILE), SCHEMA);
+      const tables = openTables(database);
+      assert.ok(tables.map.count() > 0, 'changes were brought into the table of the map');
+      const { problems } = await checkDatabase(database, tables, rosterEnvelope(4), nativeVerifier);
+      database.close();
+      // Those of the test are filled in.
+      const others = problems.filter((line) => !line.includes('certificate'));
+      assert.deepEqual(others, []);
     }));
 });

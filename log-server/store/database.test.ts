@@ -7,6 +7,7 @@ import Sqlite from 'better-sqlite3';
 
 import { withFolder } from '../../fixtures/test-storage.ts';
 import { APPLICATION_ID, DatabaseError, assertDurable, openDatabase } from './database.ts';
+import { SCHEMA_VERSION } from './upgrades.ts';
 
 const SCHEMA = 'CREATE TABLE t (a INTEGER) STRICT';
 
@@ -106,13 +107,19 @@ describe('openDatabase', () => {
   it(
     'refuses a schema of another version',
     inFolder((path) => {
-      const database = openDatabase(path, SCHEMA);
-      database.pragma('user_version = 99');
-      database.close();
-      assert.throws(() => openDatabase(path, SCHEMA), {
-        name: 'DatabaseError',
-        message: /schema version 99/,
-      });
+      for (const version of [1, 99]) {
+        const database = openDatabase(path, SCHEMA);
+        database.pragma(`user_version = ${version}`);
+        database.close();
+        assert.throws(() => openDatabase(path, SCHEMA), {
+          name: 'DatabaseError',
+          message: new RegExp(`schema version ${version}`),
+        });
+        const raw = new Sqlite(path);
+        assert.equal(raw.pragma('user_version', { simple: true }), version, 'left as it was');
+        raw.pragma(`user_version = ${SCHEMA_VERSION}`);
+        raw.close();
+      }
     }),
   );
 });

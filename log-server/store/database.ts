@@ -5,14 +5,13 @@ import { dirname } from 'node:path';
 
 import Sqlite from 'better-sqlite3';
 
+import { SCHEMA_VERSION, UPGRADES } from './upgrades.ts';
+
 export type Database = Sqlite.Database;
 export type Statement<Parameters extends unknown[], Row> = Sqlite.Statement<Parameters, Row>;
 
 /** "bft1": marks the file as ours, so that no other program's database is ever opened for writing. */
 export const APPLICATION_ID = 0x62_66_74_31;
-
-/** Version of the schema. Opening another one is refused; migrations go up only. */
-export const SCHEMA_VERSION = 2;
 
 /**
  * WAL pages (4 KiB) before SQLite moves them into the database file: 16 MiB. Larger saves writing hot
@@ -32,11 +31,11 @@ export class DatabaseError extends Error {
 }
 
 /**
- * Opens the database and takes it for this process alone, until `close` or the end of the process.
+ * Opens the database, brings one of an older version up to this one, and takes it for this process alone, until `close` or the end of the process.
  *
  * @param path file, made when it does not exist; its folder must exist
  * @param create statements that make the schema, for a new file
- * @throws {DatabaseError} in use by another process, of another program, of another schema version, or
+ * @throws {DatabaseError} in use by another process, of another program, of a schema version without an upgrade, or
  *         not durable
  */
 export function openDatabase(path: string, create: string): Database {
@@ -44,7 +43,7 @@ export function openDatabase(path: string, create: string): Database {
   const database = new Sqlite(path, { timeout: 0 });
   try {
     takeAlone(database, path);
-    const isNew = identify(database);
+    const version = identify(database);
     database.pragma('journal_mode = WAL');
     // better-sqlite3 is compiled with NORMAL as the default of WAL mode. With it a power failure may
     // lose the last commits, and a replica that forgets its vote can vote twice (CONSENSUS C4).
@@ -56,7 +55,8 @@ export function openDatabase(path: string, create: string): Database {
     database.pragma('trusted_schema = OFF');
     database.pragma('cell_size_check = ON');
     assertDurable(database);
-    if (isNew) initialise(database, create);
+    if (version === undefined) initialise(database, create);
+    else upgrade(database, version);
     // The file's name has to survive a power failure as well as its content (cometbft#6031).
     fsyncDirectory(dirname(path));
     return database;
@@ -80,19 +80,31 @@ function takeAlone(database: Database, path: string): void {
   }
 }
 
-// Before anything is changed: another program's database must stay as it is.
-function identify(database: Database): boolean {
+// Before anything is changed: another program's database must stay as it is. `undefined` for a new file.
+function identify(database: Database): number | undefined {
   const id = database.pragma('application_id', { simple: true });
   const version = database.pragma('user_version', { simple: true });
   const tables = database.prepare('SELECT count(*) FROM sqlite_schema').pluck().get();
-  if (id === 0 && version === 0 && tables === 0) return true;
+  if (id === 0 && version === 0 && tables === 0) return undefined;
   if (id !== APPLICATION_ID) throw new DatabaseError('the file is the database of another program');
-  if (version !== SCHEMA_VERSION) {
-    throw new DatabaseError(
-      `the database has schema version ${String(version)}, this program needs ${SCHEMA_VERSION}`,
-    );
+  if (typeof version === 'number' && (version === SCHEMA_VERSION || UPGRADES.has(version))) {
+    return version;
   }
-  return false;
+  throw new DatabaseError(
+    `the database has schema version ${String(version)}, this program needs ${SCHEMA_VERSION}`,
+  );
+}
+
+function upgrade(database: Database, from: number): void {
+  for (let version = from; version < SCHEMA_VERSION; version++) {
+    const statements = UPGRADES.get(version) ?? '';
+    database
+      .transaction(() => {
+        database.exec(statements);
+        database.pragma(`user_version = ${version + 1}`);
+      })
+      .immediate();
+  }
 }
 
 function initialise(database: Database, create: string): void {

@@ -1,6 +1,12 @@
 // The map's nodes. A batch replaces some; the old ones stay until no checkpoint that is still served
 // needs them, because evidence is made under the newest *cosigned* checkpoint and the log runs ahead.
-import { compareBytes } from '../../verifier/bytes.ts';
+//
+// What a batch changes is written as one row (map_changes) and stays in memory, packed. When there is enough
+// of it, and checkpoints have passed it by, it is brought into the table of nodes, for many batches together
+// and a part with each checkpoint. Hashes are spread all over that table: a batch of two hundred releases
+// changes every page of it, so doing it for each batch, and once more to drop what it replaced, cost more
+// than everything else of a commit.
+import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { formatMapNode, parseMapNode, type MapNode } from '../../verifier/map/node.ts';
 import type { MapNodes, MapUpdate } from '../../verifier/map/trie.ts';
@@ -8,6 +14,10 @@ import type { Hash } from '../../verifier/merkle/hash.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
 import { LruMap } from '../lru.ts';
+import { MapChanges, type Fold, type FoldRow, type MapChange } from './map-changes.ts';
+import { hashOfKey, keyOfHash } from './node-key.ts';
+import { ObsoleteNodes } from './obsolete-nodes.ts';
+import { packHashes, packNodes, unpackNodes } from './packed-nodes.ts';
 
 /** Nodes kept in memory, about 300 bytes each. The upper levels are read for every batch. */
 const NODE_CACHE_MAX = 32_000;
@@ -16,27 +26,68 @@ const NODE_CACHE_MAX = 32_000;
 const ROWS_AT_ONCE = 32;
 
 const ROWS: string = Array<string>(ROWS_AT_ONCE).fill('(?, ?)').join(', ');
+const KEYS: string = Array<string>(ROWS_AT_ONCE).fill('?').join(', ');
 
-/** Nodes deleted at once: more wait for the next time, so that no write takes long. */
-const PRUNE_COUNT_MAX = 20_000;
+/** When changes are brought into the table. */
+export interface FoldBounds {
+  /** Bytes of changes from which on it is worth it. */
+  readonly bytes: number;
+  /** Batches from which on it is done anyway: a start reads their rows. */
+  readonly count: number;
+  /** Bytes that stay in memory, with no checkpoint that passes them by. */
+  readonly bytesMax: number;
+}
+
+/**
+ * Two megabytes are some ten batches of hundreds of releases, a tenth of a second at the next start, and nodes
+ * that are in memory anyway. Four are for a replica that catches up, or makes its database anew: it has no
+ * checkpoint until the end.
+ */
+const FOLD_BOUNDS: FoldBounds = {
+  bytes: 2 * 1024 * 1024,
+  count: 64,
+  bytesMax: 4 * 1024 * 1024,
+};
+
+/** A checkpoint brings so much of what is due into the table: no write takes long. */
+const FOLD_PARTS = 4;
+
+/** And at least so many rows. */
+const FOLD_ROWS_MIN = 1024;
+
+interface FoldUnderWay {
+  readonly fold: Fold;
+  readonly rowsAtOnce: number;
+  done: number;
+}
+
+interface ChangeRow {
+  readonly height: number;
+  readonly added: Buffer;
+  readonly removed: Buffer;
+}
 
 /** Map nodes by hash. Writing happens inside the store's transaction. */
 export class MapTables implements MapNodes {
+  readonly #bounds: FoldBounds;
+  readonly #obsolete: ObsoleteNodes;
   readonly #insert: Statement<[Uint8Array, Uint8Array], unknown>;
   readonly #insertMany: Statement<Uint8Array[], unknown>;
   readonly #select: Statement<[Uint8Array], Buffer>;
   readonly #count: Statement<[], number>;
-  readonly #markObsolete: Statement<[Uint8Array, number], unknown>;
-  readonly #markManyObsolete: Statement<(Uint8Array | number)[], unknown>;
-  readonly #unmark: Statement<[Uint8Array], unknown>;
-  readonly #countObsolete: Statement<[number, number], number>;
-  readonly #selectObsolete: Statement<[number, number], Buffer>;
   readonly #delete: Statement<[Uint8Array], unknown>;
-  readonly #deleteAll: Statement<[number], unknown>;
-  readonly #unmarkAll: Statement<[number], unknown>;
+  readonly #deleteMany: Statement<Uint8Array[], unknown>;
+  readonly #putChange: Statement<[number, Uint8Array, Uint8Array], unknown>;
+  readonly #selectChanges: Statement<[], ChangeRow>;
+  readonly #deleteChanges: Statement<[number], unknown>;
   readonly #cache = new LruMap<string, MapNode>(NODE_CACHE_MAX);
+  /** `undefined` when they have to be read. */
+  #changes: MapChanges | undefined;
+  #fold: FoldUnderWay | undefined;
 
-  constructor(database: Database) {
+  constructor(database: Database, bounds: FoldBounds = FOLD_BOUNDS) {
+    this.#bounds = bounds;
+    this.#obsolete = new ObsoleteNodes(database);
     // The same node may be there already: one that had become obsolete and is used again.
     this.#insert = database.prepare('INSERT OR IGNORE INTO map_nodes (hash, node) VALUES (?, ?)');
     this.#insertMany = database.prepare(
@@ -46,102 +97,151 @@ export class MapTables implements MapNodes {
       .prepare<[Uint8Array], Buffer>('SELECT node FROM map_nodes WHERE hash = ?')
       .pluck();
     this.#count = database.prepare<[], number>('SELECT count(*) FROM map_nodes').pluck();
-    this.#markObsolete = database.prepare(
-      'INSERT OR REPLACE INTO obsolete_map_nodes (hash, height) VALUES (?, ?)',
-    );
-    this.#markManyObsolete = database.prepare(
-      `INSERT OR REPLACE INTO obsolete_map_nodes (hash, height) VALUES ${ROWS}`,
-    );
-    this.#unmark = database.prepare('DELETE FROM obsolete_map_nodes WHERE hash = ?');
-    this.#selectObsolete = database
-      .prepare<[number, number], Buffer>(
-        'SELECT hash FROM obsolete_map_nodes WHERE height <= ? LIMIT ?',
-      )
-      .pluck();
-    this.#countObsolete = database
-      .prepare<[number, number], number>(
-        'SELECT count(*) FROM (SELECT 1 FROM obsolete_map_nodes WHERE height <= ? LIMIT ?)',
-      )
-      .pluck();
     this.#delete = database.prepare('DELETE FROM map_nodes WHERE hash = ?');
-    this.#deleteAll = database.prepare(
-      'DELETE FROM map_nodes WHERE hash IN' +
-        ' (SELECT hash FROM obsolete_map_nodes WHERE height <= ?)',
+    this.#deleteMany = database.prepare(`DELETE FROM map_nodes WHERE hash IN (${KEYS})`);
+    this.#putChange = database.prepare(
+      'INSERT INTO map_changes (height, added, removed) VALUES (?, ?, ?)',
     );
-    this.#unmarkAll = database.prepare('DELETE FROM obsolete_map_nodes WHERE height <= ?');
+    this.#selectChanges = database.prepare(
+      'SELECT height, added, removed FROM map_changes ORDER BY height',
+    );
+    this.#deleteChanges = database.prepare('DELETE FROM map_changes WHERE height <= ?');
   }
 
   /** @throws {DamagedStoreError} not there, or not what it was: only nodes in use are asked for */
   get(hash: Hash): MapNode {
-    const key = encodeHex(hash);
+    const key = keyOfHash(hash);
     const known = this.#cache.get(key);
     if (known !== undefined) return known;
-    const blob = this.#select.get(hash);
-    if (blob === undefined) throw new DamagedStoreError(`map node ${key} is missing`);
-    // Hashing again on the way in finds a damaged database before it makes a wrong root.
-    const node = intact(`map node ${key}`, () => parseMapNode(blobBytes(blob)));
-    if (encodeHex(node.hash) !== key) {
-      throw new DamagedStoreError(`map node ${key} is damaged in the database`);
-    }
+    const node = this.#read().node(key) ?? this.#stored(hash);
+    if (node === undefined) throw new DamagedStoreError(`map node ${encodeHex(hash)} is missing`);
     this.#cache.set(key, node);
     return node;
   }
 
-  /** Number of nodes, those that are about to be deleted included. */
+  #stored(hash: Hash): MapNode | undefined {
+    const blob = this.#select.get(hash);
+    if (blob === undefined) return undefined;
+    // Hashing again on the way in finds a damaged database before it makes a wrong root.
+    const node = intact(`map node ${encodeHex(hash)}`, () => parseMapNode(blobBytes(blob)));
+    if (!equalBytes(node.hash, hash)) {
+      throw new DamagedStoreError(`map node ${encodeHex(hash)} is damaged in the database`);
+    }
+    return node;
+  }
+
+  /** Number of nodes in the table. */
   count(): number {
     return this.#count.get() ?? 0;
   }
 
-  /** Writes an update of the batch at `height`. */
+  /** Batches whose changes are not in the table. */
+  waiting(): number {
+    return this.#read().count;
+  }
+
+  /** Writes an update of the batch at `height`. A transaction that fails has to be followed by `forget`. */
   apply(update: MapUpdate, height: number): void {
-    // In the order of the keys: neighbours go into one page of the database.
-    for (const nodes of inParts(update.added.toSorted((a, b) => compareBytes(a.hash, b.hash)))) {
-      if (this.#insertAll(nodes)) continue;
-      // Only one that is there already can be marked: marks go with their nodes.
-      for (const { hash } of nodes) this.#unmark.run(hash);
-    }
-    for (const hashes of inParts(update.removed.toSorted(compareBytes))) {
-      if (hashes.length === ROWS_AT_ONCE) {
-        this.#markManyObsolete.run(...hashes.flatMap((hash) => [hash, height]));
-      } else for (const hash of hashes) this.#markObsolete.run(hash, height);
-    }
+    const changes = this.#read();
+    const packed = packNodes(update.added.map((node) => formatMapNode(node)));
+    const removed = packHashes(update.removed);
+    this.#putChange.run(height, packed, removed);
+    const added = new Map(update.added.map((node) => [keyOfHash(node.hash), node]));
+    changes.add({ height, added, removed, bytes: packed.length + removed.length });
+    // They are what the next batch reads.
+    for (const [key, node] of added) this.#cache.set(key, node);
+    while (changes.bytes > this.#bounds.bytesMax && changes.count > 1) this.#spill(changes);
   }
 
-  /** @returns whether all of them are new */
-  #insertAll(nodes: readonly MapNode[]): boolean {
-    const rows = nodes.map((node): [Uint8Array, Uint8Array] => [node.hash, formatMapNode(node)]);
-    if (rows.length === ROWS_AT_ONCE) {
-      return this.#insertMany.run(...rows.flat()).changes === rows.length;
-    }
-    return rows.filter((row) => this.#insert.run(...row).changes === 0).length === 0;
+  /**
+   * Brings the oldest change into the table, and what it replaced into that of obsolete nodes: an older
+   * checkpoint needs it still.
+   */
+  #spill(changes: MapChanges): void {
+    const { oldest } = changes;
+    if (oldest === undefined) return;
+    if (this.#fold !== undefined) changes.giveUp(this.#fold.fold);
+    this.#fold = undefined;
+    this.#insertAll([...oldest.added].map(([key, node]) => ({ key, node })));
+    this.#obsolete.mark(oldest.removed, oldest.height);
+    this.#deleteChanges.run(oldest.height);
+    changes.drop(oldest.height);
   }
 
-  /** An update is on the disk: its nodes are those that the next batch reads. */
-  remember({ added }: MapUpdate): void {
-    for (const node of added) this.#cache.set(encodeHex(node.hash), node);
-  }
-
-  /** Deletes nodes that no map at `height` or later uses, at most `PRUNE_COUNT_MAX` of them. */
+  /** Brings a part of the changes up to `height` into the table, and drops what no map since then uses. */
   prune(height: number): void {
-    // Ordinarily all of them, by two statements. What is remembered of them does no harm: a hash says
-    // what a node is, and nobody asks for one that is not in use.
-    if (this.#countObsolete.get(height, PRUNE_COUNT_MAX + 1) !== PRUNE_COUNT_MAX + 1) {
-      this.#deleteAll.run(height);
-      this.#unmarkAll.run(height);
-      return;
-    }
-    for (const blob of this.#selectObsolete.all(height, PRUNE_COUNT_MAX)) {
-      const hash = blobBytes(blob);
-      this.#delete.run(hash);
-      this.#unmark.run(hash);
-      this.#cache.delete(encodeHex(hash));
+    this.#obsolete.prune(height);
+    const changes = this.#read();
+    this.#fold ??= this.#begin(changes, height);
+    const current = this.#fold;
+    if (current === undefined) return;
+    const { fold, rowsAtOnce } = current;
+    const rows = fold.rows.slice(current.done, current.done + rowsAtOnce);
+    this.#insertAll(rows);
+    this.#deleteAll(rows);
+    current.done += rows.length;
+    if (current.done < fold.rows.length) return;
+    this.#deleteChanges.run(fold.height);
+    changes.drop(fold.height);
+    this.#fold = undefined;
+  }
+
+  #begin(changes: MapChanges, height: number): FoldUnderWay | undefined {
+    const due = changes.upTo(height);
+    const bytes = due.reduce((sum, change) => sum + change.bytes, 0);
+    if (bytes < this.#bounds.bytes && due.length < this.#bounds.count) return undefined;
+    const fold = changes.fold(height);
+    if (fold === undefined) return undefined;
+    const rowsAtOnce = Math.max(FOLD_ROWS_MIN, Math.ceil(fold.rows.length / FOLD_PARTS));
+    return { fold, rowsAtOnce, done: 0 };
+  }
+
+  #insertAll(all: readonly FoldRow[]): void {
+    const rows = all.flatMap(({ key, node }): [Uint8Array, Uint8Array][] =>
+      node === undefined ? [] : [[hashOfKey(key), formatMapNode(node)]],
+    );
+    for (const part of inParts(rows)) {
+      const isNew =
+        part.length === ROWS_AT_ONCE
+          ? this.#insertMany.run(...part.flat()).changes === part.length
+          : part.filter((row) => this.#insert.run(...row).changes === 0).length === 0;
+      // Only one that is there already can be marked: marks go with their nodes.
+      if (!isNew) this.#obsolete.unmark(part.map(([hash]) => hash));
     }
   }
 
-  /** Drops what is remembered: after a transaction that failed. */
+  #deleteAll(all: readonly FoldRow[]): void {
+    const hashes = all.flatMap(({ key, node }) => (node === undefined ? [hashOfKey(key)] : []));
+    for (const part of inParts(hashes)) {
+      if (part.length === ROWS_AT_ONCE) this.#deleteMany.run(...part);
+      else for (const hash of part) this.#delete.run(hash);
+    }
+  }
+
+  #read(): MapChanges {
+    if (this.#changes !== undefined) return this.#changes;
+    const all = this.#selectChanges.all().map((row) => readChange(row));
+    const changes = new MapChanges(all.at(-1)?.height);
+    for (const change of all) changes.add(change);
+    this.#changes = changes;
+    return changes;
+  }
+
+  /** Drops what is remembered: after a transaction that failed, or for the room that it takes. */
   forget(): void {
     this.#cache.clear();
+    this.#changes = undefined;
+    this.#fold = undefined;
   }
+}
+
+// A node is found by its own hash: one that was damaged is missing where it is asked for.
+function readChange({ height, added: blob, removed }: ChangeRow): MapChange {
+  return intact(`the map's change of batch ${height}`, () => {
+    const nodes = unpackNodes(blobBytes(blob)).map((bytes) => parseMapNode(bytes.slice()));
+    const added = new Map(nodes.map((node) => [keyOfHash(node.hash), node]));
+    return { height, added, removed: blobBytes(removed), bytes: blob.length + removed.length };
+  });
 }
 
 function inParts<T>(items: readonly T[]): readonly (readonly T[])[] {

@@ -179,7 +179,7 @@ describe('rebuildDatabase', () => {
   // [what, how, batches that others have to give]
   const damages: readonly (readonly [string, readonly string[], number])[] = [
     ['nothing but rows of the state', ["UPDATE releases SET status = 'active'"], 0],
-    ['nodes of the map', ['UPDATE map_nodes SET node = flip(node)'], 0],
+    ['changes of the map', ['UPDATE map_changes SET added = flip(added)'], 0],
     ['tiles', ['DELETE FROM tiles'], 0],
     ['an entry', ['UPDATE entries SET data = flip(data) WHERE leaf_index = 1'], 2],
     ['a header', ['UPDATE batches SET header = flip(header) WHERE height = 3'], 2],

@@ -52,8 +52,15 @@ CREATE TABLE tiles (
   PRIMARY KEY (level, number)
 ) STRICT;
 
+-- What the last batches changed of the map: nodes that they made and hashes of those that they replaced
+-- (packed-nodes.ts). Brought into the next table for many batches together.
+CREATE TABLE map_changes (
+  height INTEGER PRIMARY KEY,
+  added BLOB NOT NULL,
+  removed BLOB NOT NULL
+) STRICT;
 -- The map's nodes by hash. Those that the map no longer uses stay until no checkpoint that is still
--- served needs them: obsolete says from which height on.
+-- served needs them: obsolete says from which height on, of batches that are not in map_changes any more.
 CREATE TABLE map_nodes (
   hash BLOB PRIMARY KEY,
   node BLOB NOT NULL
@@ -96,28 +103,30 @@ CREATE TABLE statements (
   leaf_index INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Artifacts: those named by releases in the log (wanted, and of them those missing here), and those
--- held, with what their package.json says.
-CREATE TABLE wanted_artifacts (
-  sha512 BLOB PRIMARY KEY
-) STRICT, WITHOUT ROWID;
-CREATE TABLE missing_artifacts (
-  sha512 BLOB PRIMARY KEY
-) STRICT, WITHOUT ROWID;
+-- Artifacts: those held, with what their package.json says; of them those that no release in the log names;
+-- and those that releases name and that are not held.
 CREATE TABLE artifacts (
-  sha512 BLOB PRIMARY KEY,
+  id INTEGER PRIMARY KEY,
+  sha512 BLOB NOT NULL UNIQUE,
   size INTEGER NOT NULL,
   name TEXT NOT NULL,
   version TEXT NOT NULL,
   manifest TEXT NOT NULL,
   received_seconds INTEGER NOT NULL,
-  wanted INTEGER NOT NULL,
   bytes_id INTEGER
+) STRICT;
+CREATE TABLE unwanted_artifacts (
+  received_seconds INTEGER NOT NULL,
+  sha512 BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  PRIMARY KEY (received_seconds, sha512)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE missing_artifacts (
+  sha512 BLOB PRIMARY KEY
 ) STRICT, WITHOUT ROWID;
 -- Bytes of small artifacts: bytes_id says which. NULL is a file in the folder of artifacts.
 CREATE TABLE artifact_bytes (
   id INTEGER PRIMARY KEY,
   bytes BLOB NOT NULL
 ) STRICT;
-CREATE INDEX unwanted_artifacts ON artifacts (received_seconds, size) WHERE wanted = 0;
 `;

@@ -129,7 +129,6 @@ export class SqliteStore implements Store {
       // Here the batch is durable: a crash before this line repeats it, one after it has it.
       if (commit === undefined || execution === undefined) return;
       this.#state.advance(commit.header, execution);
-      this.#tables.map.remember(execution.map);
       this.#executions.dropUpTo(execution.height);
     });
   }

@@ -14,6 +14,15 @@ const PACKAGE_CACHE_MAX = 4096;
 /** Maintainer sets whose place is kept in memory; it never changes. */
 const SET_CACHE_MAX = 4096;
 
+/**
+ * Statements whose place, or whose absence, is kept in memory, about 150 bytes each: on its way into the log
+ * each is looked for five times. Several full batches.
+ */
+const STATEMENT_CACHE_MAX = 8192;
+
+/** Versions that are kept in memory as not released: rules ask for each three times before it is. */
+const UNRELEASED_CACHE_MAX = 8192;
+
 interface PackageSqlRow {
   readonly maintainers: number;
   readonly sequence: number;
@@ -69,6 +78,9 @@ export class StateTables {
   readonly #counts: Statement<[], StateCounts>;
   readonly #knownPackages = new LruMap<string, PackageSqlRow>(PACKAGE_CACHE_MAX);
   readonly #knownSets = new LruMap<string, SetRow>(SET_CACHE_MAX);
+  /** By hash; `null` is known not to be there. */
+  readonly #knownStatements = new LruMap<string, number | null>(STATEMENT_CACHE_MAX);
+  readonly #unreleased = new LruMap<string, true>(UNRELEASED_CACHE_MAX);
 
   constructor(database: Database) {
     this.#putPackage = database.prepare(
@@ -136,8 +148,12 @@ export class StateTables {
     for (const { name, version, record } of changes.releases) {
       const { index, statement, status, withdrawal } = record;
       this.#putRelease.run(name, version, index, decodeHex(statement), status, withdrawal);
+      this.#unreleased.delete(releaseName(name, version));
     }
-    for (const { id, index } of changes.statements) this.#putStatement.run(decodeHex(id), index);
+    for (const { id, index } of changes.statements) {
+      this.#putStatement.run(decodeHex(id), index);
+      this.#knownStatements.set(id, index);
+    }
   }
 
   #writePackage(name: string, { record, activity, folded }: PackageChange): void {
@@ -159,6 +175,8 @@ export class StateTables {
   forget(): void {
     this.#knownPackages.clear();
     this.#knownSets.clear();
+    this.#knownStatements.clear();
+    this.#unreleased.clear();
   }
 
   #row(name: string): PackageSqlRow | undefined {
@@ -202,8 +220,12 @@ export class StateTables {
   }
 
   releaseRecord(name: string, version: string): ReleaseRecord | undefined {
+    const key = releaseName(name, version);
+    if (this.#unreleased.get(key) === true) return undefined;
     const row = this.#release.get(name, version);
-    return row && recordOf(row);
+    if (row !== undefined) return recordOf(row);
+    this.#unreleased.set(key, true);
+    return undefined;
   }
 
   /** All releases of a package. */
@@ -217,7 +239,11 @@ export class StateTables {
 
   /** Leaf index of the entry with this payload hash, hex. */
   statementIndex(hash: string): number | undefined {
-    return this.#statement.get(decodeHex(hash));
+    const known = this.#knownStatements.get(hash);
+    if (known !== undefined) return known ?? undefined;
+    const index = this.#statement.get(decodeHex(hash));
+    this.#knownStatements.set(hash, index ?? null);
+    return index;
   }
 
   nameLike(folded: string): string | undefined {
@@ -227,4 +253,9 @@ export class StateTables {
 
 function recordOf({ leaf_index, statement, status, withdrawal }: ReleaseSqlRow): ReleaseRecord {
   return { index: leaf_index, statement: encodeHex(blobBytes(statement)), status, withdrawal };
+}
+
+// No version has a space in it.
+function releaseName(name: string, version: string): string {
+  return `${version} ${name}`;
 }
