@@ -134,7 +134,8 @@ describe('boundedBody', () => {
     const limits = expected === 'BODY_TOO_SLOW' ? SHORT : LIMITS;
     it(why, { timeout: HANG_MS }, async () => assert.equal(await read(send, limits), expected));
     it(`as a whole: ${why}`, { timeout: HANG_MS }, async () =>
-      assert.equal(await read(send, limits, asAWhole), expected));
+      assert.equal(await read(send, limits, asAWhole), expected),
+    );
   }
 
   for (const [way, reader] of [
