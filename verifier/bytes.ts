@@ -9,9 +9,27 @@ declare class TextEncoder {
 // Without state: one serves everybody.
 const UTF8 = new TextEncoder();
 
+/**
+ * Up to here V8 keeps bytes among its objects. What is longer has memory of its own, which costs several
+ * times as much to get and which the collector gives back piece by piece; whatever a `TextEncoder` makes is so, even "a".
+ */
+const SHORT_LENGTH_MAX = 64;
+const ASCII_MAX = 0x7f;
+
 /** Text to UTF-8. The text must hold no lone surrogates (our parsers refuse them). */
 export function utf8(text: string): Uint8Array {
-  return UTF8.encode(text);
+  return (text.length <= SHORT_LENGTH_MAX ? shortAscii(text) : undefined) ?? UTF8.encode(text);
+}
+
+/** The bytes of ASCII; `undefined` for other texts. */
+function shortAscii(text: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > ASCII_MAX) return undefined;
+    bytes[i] = code;
+  }
+  return bytes;
 }
 
 /** Joins byte strings in order. */

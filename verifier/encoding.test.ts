@@ -3,7 +3,14 @@ import { describe, it } from 'node:test';
 
 import * as fc from 'fast-check';
 
-import { decodeBase64, decodeHex, encodeBase64, encodeHex } from './encoding.ts';
+import {
+  decodeBase64,
+  decodeHex,
+  decodeUint64,
+  encodeBase64,
+  encodeHex,
+  encodeUint64,
+} from './encoding.ts';
 import { VerifyError } from './errors.ts';
 
 // What Node reads is anything; what it reads and writes back the same is the one spelling.
@@ -106,6 +113,23 @@ describe('hexadecimal', () => {
   for (const [why, text, length] of refused) {
     it(`refuses ${why}`, () => {
       assert.throws(() => decodeHex(text, length), { code: 'ENCODING_MALFORMED' });
+    });
+  }
+});
+
+describe('encodeUint64', () => {
+  for (const value of [0, 1, 255, 256, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 7, 2 ** 53 - 1]) {
+    it(`writes ${value} as Node does, and reads it again`, () => {
+      const expected = Buffer.alloc(8);
+      expected.writeBigUInt64BE(BigInt(value));
+      assert.deepEqual(encodeUint64(value), new Uint8Array(expected));
+      assert.equal(decodeUint64(encodeUint64(value)), value);
+    });
+  }
+
+  for (const value of [-1, 0.5, 2 ** 53, Number.NaN]) {
+    it(`has no bytes for ${value}`, () => {
+      assert.throws(() => encodeUint64(value), /safe integer/);
     });
   }
 });
