@@ -15,7 +15,10 @@ import { FakeLog } from '../../fixtures/fake-log.ts';
 import { makeTarball, type TarballSpec } from '../../fixtures/tarballs/generator.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import type { JsonObject } from '../../verifier/json.ts';
+import { checkTarball } from '../../verifier/archive/tarball.ts';
+import { gunzip } from '../../verifier/node/gunzip.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
+import { ArtifactStore } from '../npm/artifact-store.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
 let fake: FakeLog;
@@ -928,6 +931,30 @@ describe('verify --installed', () => {
       /leads nowhere/,
     ],
     [
+      'a link to a folder of the project that is no package of the lockfile',
+      async () => {
+        await rm(join(fake.project, 'node_modules/helper'), { recursive: true });
+        await write({ 'dist/h/index.js': 'evil()' });
+        await symlink('../dist/h', join(fake.project, 'node_modules/helper'));
+      },
+      /helper: a link that leads to dist\/h, no package of the lockfile/,
+    ],
+    [
+      'a package in a folder that Node looks into',
+      async () =>
+        await write({ 'node_modules/app-kit/bin/node_modules/helper/index.js': 'evil()' }),
+      /app-kit@1\.0\.0: 1 file/,
+    ],
+    [
+      'a program that is a file of the project',
+      async () => {
+        await write({ 'dist/evil.sh': '#!/bin/sh\nevil\n' });
+        await mkdir(join(fake.project, 'node_modules/.bin'));
+        await symlink('../../dist/evil.sh', join(fake.project, 'node_modules/.bin/tsc'));
+      },
+      /\.bin\/tsc: a program that no verified package declares/,
+    ],
+    [
       'a program that nobody declares',
       async () => {
         await mkdir(join(fake.project, 'node_modules/.bin'));
@@ -962,6 +989,68 @@ describe('verify --installed', () => {
       );
     });
   }
+
+  it('knows the packages of the project itself by their links and programs', async () => {
+    const root = { ...ROOT, workspaces: ['packages/*'] };
+    const own = { 'packages/own': { name: 'own', version: '1.0.0', bin: { own: 'cli.js' } } };
+    const link = { 'node_modules/own': { resolved: 'packages/own', link: true } };
+    await npmProject({ ...honest(), ...own, ...link }, root);
+    await write({
+      'packages/own/package.json': own['packages/own'],
+      'packages/own/cli.js': 'own()',
+      'packages/other/package.json': { name: 'other', version: '1.0.0' },
+    });
+    const modules = join(fake.project, 'node_modules');
+    await mkdir(join(modules, '.bin'));
+    await symlink('../packages/own', join(modules, 'own'));
+    await symlink('../own/cli.js', join(modules, '.bin/own'));
+    const report = await verify('--installed');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+
+    await rm(join(modules, 'own'));
+    await symlink('../packages/other', join(modules, 'own'));
+    assert.equal((await verify('--installed')).exit.reason, 'BP1008', 'another folder');
+    await rm(join(modules, 'own'));
+    await rm(join(modules, '.bin/own'));
+    await write({ 'node_modules/own/package.json': own['packages/own'] });
+    const planted = await verify('--installed');
+    assert.equal(planted.exit.reason, 'BP1008', 'a copy');
+    assert.match(JSON.stringify(planted.subjects), /package-lock\.json has a link there/);
+  });
+
+  it('compares what only a policy allows with the lockfile’s own digest', async () => {
+    const root = { ...ROOT, dependencies: { ...ROOT.dependencies, unlogged: '1.0.0' } };
+    const bytes = makeTarball({ name: 'unlogged', version: '1.0.0', files: { 'index.js': 'x()' } });
+    const sha512 = new Uint8Array(createHash('sha512').update(bytes).digest());
+    const unlogged = { version: '1.0.0', integrity: formatSri(sha512) };
+    await npmProject({ ...honest(), 'node_modules/unlogged': unlogged }, root);
+    await fake.configure({
+      exceptions: [
+        {
+          package: 'unlogged',
+          code: 'BP5003',
+          reason: 'not in the log yet',
+          expires: '2027-12-31',
+        },
+      ],
+    });
+    const listing = await checkTarball(bytes, gunzip);
+    for (const { path, offset, size } of listing.files) {
+      const place = join(fake.project, 'node_modules/unlogged', path);
+      await mkdir(dirname(place), { recursive: true });
+      await writeFile(place, listing.archive.subarray(offset, offset + size));
+    }
+    const without = await verify('--installed');
+    assert.equal(without.exit.code, EXIT.verified, JSON.stringify(without, null, 1));
+    assert.match(JSON.stringify(without.subjects), /its tarball is not in the cache/);
+    const cache = new ArtifactStore(join(fake.home, '.cache/bftpkg/artifacts'));
+    await cache.keep(sha512, bytes);
+    const compared = await verify('--installed');
+    assert.equal(compared.exit.code, EXIT.verified, JSON.stringify(compared, null, 1));
+    assert.doesNotMatch(JSON.stringify(compared.subjects), /not in the cache/);
+    await write({ 'node_modules/unlogged/index.js': 'evil()' });
+    assert.equal((await verify('--installed')).exit.reason, 'BP1008');
+  });
 
   it('explains what an install script made, and still finds what it must not change', async () => {
     const root = { ...ROOT, dependencies: { ...ROOT.dependencies, builder: '1.0.0' } };

@@ -84,6 +84,16 @@ describe('comparePackage', () => {
       async () => await write('node_modules/b/x.js', ''),
       [],
     ],
+    [
+      'a package where no package manager puts one',
+      async () => await write('lib/node_modules/b/index.js', 'x'),
+      ['extra lib/node_modules/b/index.js'],
+    ],
+    [
+      'none of the packages below it, which are compared by themselves',
+      async () => await write('node_modules/@s/b/node_modules/c/index.js', 'x'),
+      [],
+    ],
     ['a hidden file', async () => await write('.x', ''), ['extra .x']],
     [
       'a folder in place of a file',

@@ -13,6 +13,10 @@ const FILES_MAX = 400_000;
 /** Deeper than a tarball's paths may be. */
 const DEPTH_MAX = 128;
 
+// Where packages of the tree are, each compared by itself: below the package, and below those that it bundles.
+// A node_modules anywhere else is no package manager's, and Node reads it all the same.
+const MODULES = /^(?:node_modules\/(?:@[^/]+\/)?[^/]+\/)*node_modules(?:\/@[^/]+)?$/;
+
 /** A difference between the disk and the tarball. */
 export interface FileDifference {
   readonly kind: 'changed' | 'missing' | 'extra';
@@ -82,7 +86,7 @@ async function listFiles(
   const found = new Map<string, 'file' | 'other'>();
   const walk = async (path: string, depth: number): Promise<void> => {
     if (depth > DEPTH_MAX) throw new CliError('BP9004', `${root}: folders nested too deeply`);
-    const isModules = /(?:^|\/)node_modules(?:\/@[^/]+)?$/.test(path);
+    const isModules = MODULES.test(path);
     for (const each of await readdir(join(root, path), { withFileTypes: true })) {
       const inner = path === '' ? each.name : `${path}/${each.name}`;
       if (isModules && !isBundled(inner)) continue;

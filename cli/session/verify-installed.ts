@@ -8,10 +8,9 @@ import type { VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import type { Invocation } from '../context.ts';
-import { CliError, type ReplicaFailure } from '../errors.ts';
+import { CliError } from '../errors.ts';
 import { comparePackage, type PackageComparison } from '../installed/compare.ts';
-import { readShim } from '../installed/shim.ts';
-import { isInside, scanInstalled, type InstalledThing } from '../installed/tree.ts';
+import { scanInstalled, type InstalledThing } from '../installed/tree.ts';
 import { asTable, asTexts } from '../lockfiles/classify.ts';
 import { isThere } from '../lockfiles/load.ts';
 import {
@@ -22,21 +21,15 @@ import {
 } from '../lockfiles/lockfile.ts';
 import { ArtifactStore } from '../npm/artifact-store.ts';
 import { fetchArtifacts, type FetchOutcome } from '../npm/fetch.ts';
-import { describeFailure, diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
-import {
-  diagnostic,
-  type Diagnostic,
-  type SubjectReport,
-  type Verification,
-} from '../output/report.ts';
+import { diagnoseFailures, diagnoseRefusal } from '../output/diagnose.ts';
+import { diagnostic, type Diagnostic, type Verification } from '../output/report.ts';
 import { cacheFolder } from '../trust/folders.ts';
 import { readIfThere } from '../read-file.ts';
 import type { LogSession } from './log-session.ts';
-import { blankSubject } from './report-subject.ts';
+import { compareUnlogged } from './installed-unlogged.ts';
+import { Findings, LISTED_MAX } from './installed-findings.ts';
+import { judgeLinks, type Compared } from './installed-links.ts';
 import type { LockfileVerification } from './verify-lockfile.ts';
-
-/** Differences that are listed for one package; the rest is counted. */
-const LISTED_MAX = 20;
 
 type Package = Extract<InstalledThing, { kind: 'package' }>;
 
@@ -62,6 +55,16 @@ export async function verifyInstalled(
   const inventory = await matchPackages(root, lockfile, checked, things);
   const findings = new Findings(lockfile);
   const compared = await compareAll(invocation, session, root, lockfile, inventory, findings);
+  // What is left out or was not asked about is no business of this run.
+  const { subjects } = checked.verification;
+  const refused = new Set(
+    lockfile.entries.flatMap(({ key }, i) => {
+      const verdict = subjects[i]?.verdict;
+      return verdict === 'rejected' || verdict === 'inconclusive' ? [key] : [];
+    }),
+  );
+  const unlogged = inventory.others.filter(({ entry }) => refused.has(entry?.key ?? ''));
+  await compareUnlogged(invocation, root, unlogged, compared, findings);
   judgeRest(root, lockfile, inventory, compared, findings);
   judgeMissing(lockfile, checked, inventory, findings);
   await judgeLinks(root, lockfile, things, compared, findings);
@@ -131,16 +134,6 @@ async function claimedIdentity(folder: string): Promise<string> {
     // Says nothing about itself, so it is no entry of the lockfile.
     return '';
   }
-}
-
-/** What the comparisons left for the judgement of everything around them. */
-interface Compared {
-  /** Paths of package folders that came inside of other packages' tarballs. */
-  readonly bundled: ReadonlySet<string>;
-  /** `name path` of each program that a compared package declares, with its path in the project. */
-  readonly programs: ReadonlySet<string>;
-  /** Paths of package folders that were compared. */
-  readonly paths: ReadonlySet<string>;
 }
 
 async function compareAll(
@@ -244,21 +237,28 @@ function describePatched(
 // Folders that were not compared: bundled ones, entries without a verdict, and what nobody asked for.
 function judgeRest(
   root: string,
-  { file }: Lockfile,
+  { file, format }: Lockfile,
   { others }: Inventory,
   { bundled }: Compared,
   findings: Findings,
 ): void {
   for (const { at, entry } of others) {
-    if (bundled.has(at.path) || entry?.kind === 'local' || entry?.kind === 'refused') continue;
+    if (bundled.has(at.path) || entry?.kind === 'refused') continue;
+    // npm links to the user's own packages: a folder in the place of the link is somebody else's. Others have
+    // copies that they patched.
+    if (entry?.kind === 'local' && format !== 'npm') continue;
     // Was left out, refused by the log, or couldn't be asked about: its own row says so.
     if (entry?.kind === 'registry' || entry?.kind === 'unbound') continue;
     findings.extra(
       at.folder,
-      diagnostic('BP1008', `${at.path}: installed, but ${file} has no such package there`, {
-        details: [['in', `${root}/${at.path}`]],
-        hints: ['remove node_modules and run: bftpkg ci'],
-      }),
+      diagnostic(
+        'BP1008',
+        `${at.path}: installed, but ${file} has ${entry === undefined ? 'no such package' : 'a link'} there`,
+        {
+          details: [['in', `${root}/${at.path}`]],
+          hints: ['remove node_modules and run: bftpkg ci'],
+        },
+      ),
     );
   }
 }
@@ -288,165 +288,4 @@ function judgeMissing(
       findings.add(entry.key, diagnostic('BP1008', message, { severity: 'warning' }));
     }
   }
-}
-
-async function judgeLinks(
-  root: string,
-  { format }: Lockfile,
-  things: readonly InstalledThing[],
-  { programs, paths, bundled }: Compared,
-  findings: Findings,
-): Promise<void> {
-  // Everybody else makes links, so that a file would have been planted: it is run by its name.
-  const hasShims = format === 'pnpm' || process.platform === 'win32';
-  for (const thing of things) {
-    switch (thing.kind) {
-      case 'package':
-        break;
-      case 'stray':
-        if (thing.isKnown) break;
-        findings.extra(thing.path, diagnostic('BP1008', `${thing.path}: belongs to no package`));
-        break;
-      case 'link': {
-        const problem = judgeLink(thing.target, paths, bundled);
-        if (problem === undefined) break;
-        findings.extra(thing.folder, diagnostic('BP1008', `${thing.path}: a link that ${problem}`));
-        break;
-      }
-      case 'program': {
-        let { target } = thing;
-        if (target === null && !hasShims) {
-          const message = `${thing.path}: a file, where package managers make links`;
-          findings.extra(thing.name, diagnostic('BP1008', message));
-          break;
-        }
-        if (target === null) {
-          const shim = await readShim(root, thing.path);
-          if (shim.kind === 'unknown') {
-            findings.shims.push(thing.path);
-            break;
-          }
-          ({ target } = shim);
-        }
-        const isDeclared = target !== undefined && programs.has(`${thing.name} ${target}`);
-        // Programs of the user's own packages.
-        const isOwn =
-          target !== undefined && isInside(target) && !target.split('/').includes('node_modules');
-        if (isDeclared || isOwn || isBelow(target, bundled)) break;
-        const where = target ?? 'nowhere';
-        const message = `${thing.path}: a program that no verified package declares; it leads to ${where}`;
-        findings.extra(thing.name, diagnostic('BP1008', message));
-        break;
-      }
-    }
-  }
-}
-
-function judgeLink(
-  target: string | undefined,
-  paths: ReadonlySet<string>,
-  bundled: ReadonlySet<string>,
-): string | undefined {
-  if (target === undefined) return 'leads nowhere';
-  if (!isInside(target)) return `leads out of the project, to ${target}`;
-  // Into the user's own sources, or to a package of the same tree, which has been compared.
-  if (!target.split('/').includes('node_modules')) return undefined;
-  return paths.has(target) || bundled.has(target)
-    ? undefined
-    : `leads to ${target}, no verified package`;
-}
-
-// A program of a package that came in another one's tarball: its bytes have been compared.
-function isBelow(target: string | undefined, folders: ReadonlySet<string>): boolean {
-  for (
-    let at = target?.lastIndexOf('/') ?? -1;
-    at > 0;
-    at = target?.lastIndexOf('/', at - 1) ?? -1
-  ) {
-    if (folders.has(target?.slice(0, at) ?? '')) return true;
-  }
-  return false;
-}
-
-/** What was found, by entry of the lockfile, and what belongs to none. */
-class Findings {
-  readonly liars: ReplicaFailure[] = [];
-  /** Start scripts that could do anything. */
-  readonly shims: string[] = [];
-  readonly #lockfile: Lockfile;
-  readonly #byKey = new Map<string, Diagnostic[]>();
-  readonly #compared = new Set<string>();
-  readonly #extra: SubjectReport[] = [];
-
-  constructor(lockfile: Lockfile) {
-    this.#lockfile = lockfile;
-  }
-
-  add(key: string, problem: Diagnostic): void {
-    this.#byKey.set(key, [...(this.#byKey.get(key) ?? []), problem]);
-  }
-
-  /** The bytes of an entry have been looked at, or needn't be. */
-  compared(key: string): void {
-    this.#compared.add(key);
-  }
-
-  extra(name: string, problem: Diagnostic): void {
-    const blank = blankSubject(name, null, null);
-    const origin = { kind: 'installed', notes: [] };
-    this.#extra.push({ ...blank, origin, verdict: 'rejected', diagnostics: [problem] });
-  }
-
-  // Not the text of any package manager that is known, and not known to be wrong either.
-  #unknownShims(): readonly SubjectReport[] {
-    if (this.shims.length === 0) return [];
-    const message = `${this.shims.length} start scripts could not be checked: they are not what a known pnpm writes in this folder`;
-    const details = this.shims.slice(0, LISTED_MAX).map((path) => ['script', path] as const);
-    const found = diagnostic('BP1007', message, {
-      details,
-      hints: ['look at these files, or install again in this folder'],
-    });
-    const blank = blankSubject('.bin', null, null);
-    const origin = { kind: 'installed', notes: [] };
-    return [{ ...blank, origin, verdict: 'inconclusive', diagnostics: [found] }];
-  }
-
-  /** The rows of the lockfile's verification stand in the order of its entries. */
-  applyTo(verification: Verification, bytesFetched: number): Verification {
-    const { entries } = this.#lockfile;
-    const subjects = verification.subjects.map((subject, i): SubjectReport => {
-      const key = entries[i]?.key ?? '';
-      const mine = this.#byKey.get(key) ?? [];
-      return withFindings(subject, mine, this.#compared.has(key));
-    });
-    const liars = this.liars.map(({ url, error }) => ({ url, problem: describeFailure(error) }));
-    return {
-      ...verification,
-      source: `${verification.source} and node_modules`,
-      subjects: [...subjects, ...this.#extra, ...this.#unknownShims()],
-      replicas: [...verification.replicas, ...liars],
-      bytesFetched,
-    };
-  }
-}
-
-function withFindings(
-  subject: SubjectReport,
-  findings: readonly Diagnostic[],
-  wasCompared: boolean,
-): SubjectReport {
-  // The lockfile had no digest of the tarball; the disk has been compared with the tarball itself.
-  const isBound = wasCompared && findings.every(({ severity }) => severity === 'warning');
-  const before = isBound
-    ? subject.diagnostics.filter(({ code }) => code !== 'BP1007')
-    : subject.diagnostics;
-  const diagnostics = [...before, ...findings];
-  if (diagnostics.some(({ severity }) => severity === 'error')) {
-    return { ...subject, verdict: 'rejected', diagnostics };
-  }
-  if (diagnostics.some(({ severity }) => severity === 'inconclusive')) {
-    return { ...subject, verdict: 'inconclusive', diagnostics };
-  }
-  const verdict = subject.verdict === 'inconclusive' && isBound ? 'verified' : subject.verdict;
-  return { ...subject, verdict, diagnostics };
 }
