@@ -1,6 +1,8 @@
 // Applying a decided batch and cosigning the checkpoint that it makes (N8, N9, P6, P7).
 import { noteHeight } from './catch-up.ts';
 import type { Core } from './core.ts';
+import { CosignDoubts } from './cosign-doubts.ts';
+import { doubtCommitted, doubtCosign, wantsPastCosign } from './doubting.ts';
 import { isFullBatch } from './exposure.ts';
 import { onCommittedRequests, restartExposure } from './fairness.ts';
 import { obtain } from './fetching.ts';
@@ -41,6 +43,7 @@ export function applyDecision(core: Core): boolean {
   });
   core.announce({ header, digest, ids: check.ids, certificate });
   core.voter = commitTo(core.voter, { header, certificate }, digest);
+  doubtCommitted(core, committed.header);
   startHeight(core);
   if (check.nextRoster !== undefined) startNextEpoch(core, check.nextRoster);
   const bytes = body.reduce((sum, entry) => sum + entry.length, 0);
@@ -91,6 +94,7 @@ function startNextEpoch(core: Core, roster: NonNullable<CheckedContent['nextRost
   core.wishes = Array.from({ length: members.count }, () => 0);
   core.viewChanges.clear();
   core.cosigns.clear();
+  core.doubts = new CosignDoubts(header);
   core.accused.clear();
   core.proofs.clear();
   core.recheck = undefined;
@@ -145,7 +149,7 @@ export function onSignedCosign(
   core.send(core.members.others, message);
 }
 
-/** R2 for COSIGN: the last two sizes of each member, newer times for the same size. */
+/** R2 for COSIGN: the last two sizes of each member, newer times for the same size; what may be false. */
 export function wantsCosign(
   core: Core,
   from: PeerId,
@@ -153,7 +157,7 @@ export function wantsCosign(
 ): IgnoreReason | undefined {
   if (message.epoch !== core.members.epoch) return 'other-epoch';
   if (core.members.indexOf(from) !== message.signer) return 'wrong-signer';
-  if (message.size < core.voter.committed.header.size) return 'old-height';
+  if (message.size < core.voter.committed.header.size) return wantsPastCosign(core, message);
   const kept = core.cosigns.get(message.signer) ?? [];
   const same = kept.find(({ size }) => size === message.size);
   if (same !== undefined) {
@@ -177,6 +181,9 @@ function isTooSoon(core: Core, signer: ReplicaIndex): boolean {
 
 /** Files a cosignature of somebody else. */
 export function onCosign(core: Core, message: CosignMessage): void {
+  const { size } = core.voter.committed.header;
+  if (message.size <= size) doubtCosign(core, message);
+  if (message.size < size) return;
   const peer = core.members.peers[message.signer];
   if (peer !== undefined) core.peer(peer).cosignTick = core.tick;
   noteHeight(core, message.signer, message.height);

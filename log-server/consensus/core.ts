@@ -23,6 +23,7 @@ import type {
 import { voteBytes, viewChangeBytes, newViewBytes } from '../../verifier/replication/encode.ts';
 import { proofMark } from '../../verifier/replication/misbehaviour.ts';
 import type { MutantName } from '../../verifier/replication/mutants.ts';
+import { CosignDoubts } from './cosign-doubts.ts';
 import { Effects } from './effects.ts';
 import { Exposures } from './exposure.ts';
 import { LeaderPace } from './leader-pace.ts';
@@ -185,6 +186,7 @@ export class Core extends Effects {
   // ---- others
   readonly peers: Map<PeerId, PeerInfo> = new Map();
   readonly cosigns: Map<ReplicaIndex, readonly CosignMessage[]> = new Map();
+  doubts: CosignDoubts;
   catchUp: {
     queue: readonly CommittedRecord[];
     asked: { readonly peer: PeerId; readonly tick: number } | undefined;
@@ -224,6 +226,7 @@ export class Core extends Effects {
       this.nextHeight,
       config.mutants.has('commit-in-old-view'),
     );
+    this.doubts = new CosignDoubts(restored.voter.committed.header);
     this.pool = new Pool(config.self, config.limits, config.mutants);
     this.exposed = new Exposures(config.limits);
     this.pace = new LeaderPace(config.timing.viewTicks);

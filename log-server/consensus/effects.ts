@@ -3,7 +3,7 @@
 // Persist before sign (C1) is enforced here, once: every signature request and every piece of news is
 // held back until the driver says that the writes of its step, and all before, are durable.
 import { assert } from '../../verifier/errors.ts';
-import type { Message, PeerId } from '../../verifier/replication/messages.ts';
+import type { CosignMessage, Message, PeerId } from '../../verifier/replication/messages.ts';
 import type {
   AdmitRequest,
   BuildRequest,
@@ -26,6 +26,7 @@ interface Held {
   readonly token: number;
   readonly sign: readonly SignRequest[];
   readonly committed: readonly CommittedBatch[];
+  readonly contradicted: readonly CosignMessage[];
 }
 
 /** Effects that may leave at once. */
@@ -38,6 +39,7 @@ interface Basket {
   readonly serve: ServeRequest[];
   readonly lookAhead: LookAheadRequest[];
   readonly committed: CommittedBatch[];
+  readonly contradicted: CosignMessage[];
   cosigned: CosignedCheckpoint | undefined;
   readonly evidence: Misbehaviour[];
   readonly events: CoreEvent[];
@@ -54,6 +56,7 @@ function emptyBasket(): Basket {
     serve: [],
     lookAhead: [],
     committed: [],
+    contradicted: [],
     cosigned: undefined,
     evidence: [],
     events: [],
@@ -68,6 +71,7 @@ export class Effects {
   #writes: Write[] = [];
   #sign: SignRequest[] = [];
   #committed: CommittedBatch[] = [];
+  #contradicted: CosignMessage[] = [];
 
   #tokens = 0;
   #durableToken = 0;
@@ -91,6 +95,11 @@ export class Effects {
   /** Told once everything written so far is durable (P6). */
   announce(batch: CommittedBatch): void {
     this.#committed.push(batch);
+  }
+
+  /** Told once everything written so far is durable: until then the log may not be known to go so far. */
+  contradict(message: CosignMessage): void {
+    this.#contradicted.push(message);
   }
 
   send(to: readonly PeerId[], message: Message): void {
@@ -143,9 +152,10 @@ export class Effects {
     assert(token > this.#durableToken, 'each token is durable once, in order');
     this.#durableToken = token;
     const count = this.#held.filter((held) => held.token <= token).length;
-    for (const { sign, committed } of this.#held.splice(0, count)) {
+    for (const { sign, committed, contradicted } of this.#held.splice(0, count)) {
       this.#basket.sign.push(...sign.filter(stillStands));
       this.#basket.committed.push(...committed);
+      this.#basket.contradicted.push(...contradicted);
     }
   }
 
@@ -158,15 +168,16 @@ export class Effects {
     const writes = this.#writes;
     const persist = writes.length > 0 ? { token: this.nextToken(), writes } : undefined;
     const waitsFor = persist?.token ?? this.#held.at(-1)?.token ?? this.#durableToken;
-    const [sign, committed] = [this.#sign, this.#committed];
+    const [sign, committed, contradicted] = [this.#sign, this.#committed, this.#contradicted];
     if (mustWait && waitsFor > this.#durableToken) {
       // Also with nothing to sign: a later step without writes of its own waits for this one.
-      if (persist !== undefined || sign.length + committed.length > 0) {
-        this.#held.push({ token: waitsFor, sign, committed });
+      if (persist !== undefined || sign.length + committed.length + contradicted.length > 0) {
+        this.#held.push({ token: waitsFor, sign, committed, contradicted });
       }
     } else {
       this.#basket.sign.push(...sign.filter(stillStands));
       this.#basket.committed.push(...committed);
+      this.#basket.contradicted.push(...contradicted);
     }
     const ready: Ready = { persist, ...this.#basket };
     this.clearEffects();
@@ -190,5 +201,6 @@ export class Effects {
     this.#writes = [];
     this.#sign = [];
     this.#committed = [];
+    this.#contradicted = [];
   }
 }

@@ -12,7 +12,7 @@
 //  3. send: encode each message once and queue it for each of `to`. Losing it is harmless (T1).
 //  4. build, check, admit, serve: hand to the application, step the answer. They see the state of all
 //     earlier `persist` writes: queue them behind those writes. lookAhead has no answer, and may be late.
-//  5. committed, cosigned, evidence, events: news. `committed` appears only once it is durable.
+//  5. committed, contradicted, cosigned, evidence, events: news. The first two only once durable.
 //     Evidence is made durable, and then stepped as `evidence-kept`: from then on the others get it.
 //
 // A message from a peer goes: decodeMessage (bounded) -> replica.wants(from, message) -> planMessage
@@ -22,6 +22,7 @@ import type {
   Batch,
   Certificate,
   CommittedRecord,
+  CosignMessage,
   Digest,
   Header,
   LastCommitted,
@@ -123,6 +124,8 @@ export interface Ready {
   readonly serve: readonly ServeRequest[];
   readonly lookAhead: readonly LookAheadRequest[];
   readonly committed: readonly CommittedBatch[];
+  /** Cosignatures of roots that the log has not, or may not have, at sizes that are durable here. */
+  readonly contradicted: readonly CosignMessage[];
   readonly cosigned: CosignedCheckpoint | undefined;
   readonly evidence: readonly Misbehaviour[];
   readonly events: readonly CoreEvent[];

@@ -8,11 +8,17 @@ import {
   Author,
   PEOPLE,
   TEST_ORIGIN,
+  TEST_TIME,
   bytesOf,
   idOf,
+  replicaKeys,
   rosterEnvelope,
 } from '../../fixtures/test-ledger.ts';
 import { commitAll, noteFor, openTestStorage, withFolder } from '../../fixtures/test-storage.ts';
+import { formatCheckpoint } from '../../verifier/checkpoint.ts';
+import { cosignatureMessage } from '../../verifier/cosignature.ts';
+import { decodeHex } from '../../verifier/encoding.ts';
+import { SignaturePoolError } from '../../verifier/node/signature-pool.ts';
 import { statementHash } from '../../verifier/dsse.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { assert as ensure } from '../../verifier/errors.ts';
@@ -20,10 +26,10 @@ import { parseContradiction, verifyContradiction } from '../../verifier/evidence
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import type { Observed } from '../../verifier/statements/observed.ts';
-import type { Header } from '../consensus/types.ts';
+import type { CosignMessage, Header } from '../consensus/types.ts';
 import { silentLog, type Log } from '../log.ts';
 import type { Storage } from '../store/storage.ts';
-import { ContradictionKeeper } from './contradiction-keeper.ts';
+import { ContradictionKeeper, type ContradictionParts } from './contradiction-keeper.ts';
 
 const GENESIS = rosterEnvelope(4);
 const PIN = statementHash(GENESIS.payload);
@@ -55,16 +61,28 @@ async function withLog(run: (world: World) => Promise<void>): Promise<void> {
   });
 }
 
-function keeperOf(folder: string, storage: Storage, log = silentLog): ContradictionKeeper {
-  return new ContradictionKeeper({
+function partsOf(folder: string, storage: Storage): ContradictionParts {
+  return {
     folder: join(folder, 'contradictions'),
     store: storage.store,
     view: storage.view,
     claimIndex: storage.claimIndex,
     genesis: PIN,
     verifier: nativeVerifier,
-    log,
-  });
+    log: silentLog,
+  };
+}
+
+function keeperOf(folder: string, storage: Storage, log = silentLog): ContradictionKeeper {
+  return new ContradictionKeeper({ ...partsOf(folder, storage), log });
+}
+
+/** What a member sends to another one as its vote for a checkpoint. */
+function cosignature(signer: number, { size, root, height }: Header): CosignMessage {
+  const text = formatCheckpoint({ origin: TEST_ORIGIN, size, root: decodeHex(root) });
+  const time = TEST_TIME;
+  const signature = replicaKeys(signer).cosign.sign(cosignatureMessage(text, time));
+  return { kind: 'cosign', epoch: 0, height, size, root, time, signer, signature };
 }
 
 /** A head of the first batch's size that never was. */
@@ -219,6 +237,33 @@ describe('ContradictionKeeper', () => {
         const proof = await proven(keeperOf(folder, storage), report.id);
         assert.equal(proof.faulty.length, count);
       }
+      assert.equal((await keeper.list()).length, 1);
+    }));
+
+  it('keeps a replica’s cosignature of another tree, and proves that it signed this one too', () =>
+    withLog(async ({ folder, storage, header }) => {
+      const told: string[] = [];
+      const full = new SignaturePoolError('POOL_OVERLOADED', 'full');
+      const keeper = new ContradictionKeeper({
+        ...partsOf(folder, storage),
+        // Strangers have all of what they get: what a member signed is not in line behind them.
+        verifier: { verifyMany: () => Promise.reject(full) },
+        log: { ...silentLog, error: (event) => told.push(event) },
+      });
+      const report = await keeper.keepCosignature(
+        cosignature(3, { ...header, root: 'aa'.repeat(32) }),
+      );
+      ensure(report.kind === 'kept', 'it is kept');
+      assert.deepEqual(told, ['head_contradicted']);
+      const { faulty, logged } = await proven(keeper, report.id);
+      assert.deepEqual(
+        faulty.map(({ name }) => name),
+        ['replica-3'],
+      );
+      assert.equal(logged, header.root);
+      assert.deepEqual(await keeper.keepCosignature(cosignature(3, header)), {
+        kind: 'consistent',
+      });
       assert.equal((await keeper.list()).length, 1);
     }));
 

@@ -6,12 +6,12 @@ import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { equalBytes, utf8 } from '../../verifier/bytes.ts';
-import { parseCheckpoint } from '../../verifier/checkpoint.ts';
-import { planCosigners } from '../../verifier/cosignature.ts';
+import { formatCheckpoint, parseCheckpoint } from '../../verifier/checkpoint.ts';
+import { makeCosignature, planCosigners } from '../../verifier/cosignature.ts';
 import { formatEnvelope, parseEnvelope, planSigners } from '../../verifier/dsse.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { publicKeyHex } from '../../verifier/ed25519.ts';
-import { encodeHex } from '../../verifier/encoding.ts';
+import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError, assert } from '../../verifier/errors.ts';
 import {
   formatContradiction,
@@ -38,7 +38,9 @@ import { runPlan, runPlans, type SignatureVerifier } from '../../verifier/signat
 import { maintainerKeys, maintainerThreshold } from '../../verifier/statements/maintainers.ts';
 import type { LogHead } from '../../verifier/statements/observed.ts';
 import type { VerifierKey } from '../../verifier/vkey.ts';
+import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { replaceOwnFile } from '../../verifier/node/durable-file.ts';
+import type { CosignMessage } from '../consensus/types.ts';
 import type { ContradictionSummary, HeadReport } from '../http/face.ts';
 import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
@@ -134,11 +136,29 @@ export class ContradictionKeeper {
    * @throws {VerifyError} malformed, of another log, or signed by nobody who is known
    */
   async keepNote(source: string): Promise<HeadReport> {
-    const outcome = await this.#judge(() => this.#keepNote(source));
+    const outcome = await this.#judge(() => this.#keepNote(source, this.#parts.verifier));
     return outcome ?? { kind: 'full' };
   }
 
-  async #keepNote(source: string): Promise<HeadReport> {
+  /**
+   * The same with a cosignature that a member has sent to this replica as its vote for a checkpoint. Not in
+   * line behind what strangers post, and not given up for want of room: no two of them may come.
+   */
+  async keepCosignature(message: CosignMessage): Promise<HeadReport> {
+    const { epoch, signer, size, root, time, signature } = message;
+    const rosters = (await this.#parts.store.rosterEnvelopes()).map((one) =>
+      parseRoster(one.payload),
+    );
+    const roster = rosters.find((one) => one.epoch === epoch);
+    const replica = roster?.replicas[signer];
+    assert(roster !== undefined && replica !== undefined, 'a cosignature is by a member');
+    const text = formatCheckpoint({ origin: roster.origin, size, root: decodeHex(root, 32) });
+    const line = makeCosignature(replica.cosignKey, time, signature);
+    return this.#keepNote(formatNote({ text, signatures: [line] }), nativeVerifier);
+  }
+
+  /** @param verifier what signatures are checked with */
+  async #keepNote(source: string, verifier: SignatureVerifier): Promise<HeadReport> {
     const { view, store } = this.#parts;
     const note = parseNote(source);
     const head = parseCheckpoint(note.text);
@@ -156,20 +176,21 @@ export class ContradictionKeeper {
       replicas.map(({ cosignKey }) => [publicKeyHex(cosignKey.publicKey), cosignKey]),
     );
     const keys = [...byKey.values()];
-    const lines = await this.#verifiedLines(note, keys);
+    const lines = await this.#verifiedLines(note, keys, verifier);
     if (lines.size === 0) {
       throw new VerifyError('NOTE_SIGNATURE_INVALID', 'no replica of this log signed the note');
     }
-    return this.#inTurn(() => this.#putNote(note.text, lines, keys));
+    return this.#inTurn(() => this.#putNote(note.text, lines, keys, verifier));
   }
 
   /** The good lines by their keys, one of each: what strangers write below a note takes room of others. */
   async #verifiedLines(
     { text, signatures }: SignedNote,
     keys: readonly VerifierKey[],
+    verifier: SignatureVerifier,
   ): Promise<ReadonlyMap<string, NoteSignature>> {
     const plans = signatures.map((line) => planCosigners({ text, signatures: [line] }, keys));
-    const outcomes = await runPlans(this.#parts.verifier, plans);
+    const outcomes = await runPlans(verifier, plans);
     const lines = new Map<string, NoteSignature>();
     for (const [i, line] of signatures.entries()) {
       const outcome = outcomes[i];
@@ -277,6 +298,7 @@ export class ContradictionKeeper {
     text: string,
     lines: ReadonlyMap<string, NoteSignature>,
     keys: readonly VerifierKey[],
+    verifier: SignatureVerifier,
   ): Promise<HeadReport> {
     const hash = encodeHex(sha256(utf8(text)));
     const kept = (await this.list()).filter(({ kind }) => kind === 'note');
@@ -284,7 +306,7 @@ export class ContradictionKeeper {
     if (known !== undefined) {
       // Whoever posts a note first chooses its lines. With one alone, of a replica that signed nothing
       // else, the forkers would have kept out all postings with their own.
-      const old = await this.#keptLines(known.id, text, keys);
+      const old = await this.#keptLines(known.id, text, keys, verifier);
       const all = [...new Map([...old, ...lines, ...old])].slice(0, NOTE_SIGNATURES_MAX);
       if (all.length === old.size) return { kind: 'kept', id: known.id };
       return this.#writeNote(known.id, text, new Map(all));
@@ -301,12 +323,13 @@ export class ContradictionKeeper {
     id: string,
     text: string,
     keys: readonly VerifierKey[],
+    verifier: SignatureVerifier,
   ): Promise<ReadonlyMap<string, NoteSignature>> {
     const claim = await this.#read(id);
     if (claim?.kind !== 'note') return new Map();
     try {
       const note = parseNote(claim.note);
-      return note.text === text ? await this.#verifiedLines(note, keys) : new Map();
+      return note.text === text ? await this.#verifiedLines(note, keys, verifier) : new Map();
     } catch (error) {
       if (error instanceof VerifyError) return new Map();
       throw error;

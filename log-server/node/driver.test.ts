@@ -32,6 +32,7 @@ const NOTHING: Ready = {
   serve: [],
   lookAhead: [],
   committed: [],
+  contradicted: [],
   cosigned: undefined,
   evidence: [],
   events: [],
@@ -108,6 +109,7 @@ function scene(
     events: {
       committed: () => story.push('committed'),
       cosigned: () => story.push('cosigned'),
+      contradicted: () => story.push('contradicted'),
       misbehaved: () => story.push('misbehaved'),
       epochStarted: () => story.push('epoch'),
       failed: (error) => failures.push(error),

@@ -10,6 +10,7 @@ import { formatCheckpoint } from '../../verifier/checkpoint.ts';
 import { decodeHex } from '../../verifier/encoding.ts';
 import { encodeMessage } from '../../verifier/replication/encode-message.ts';
 import type {
+  CosignMessage,
   CosignedCheckpoint,
   CommittedBatch,
   CoreEvent,
@@ -59,6 +60,8 @@ export interface DriverParts {
 export interface DriverEvents {
   /** A batch is durable. */
   committed(batch: CommittedBatch): void;
+  /** A member has cosigned another root than the log's, or a size whose root only the store knows. */
+  contradicted(message: CosignMessage): void;
   /** A quorum has cosigned the newest checkpoint, or signed it again. */
   cosigned(checkpoint: CosignedCheckpoint): void;
   /** A replica has signed what no correct one signs. */
@@ -162,6 +165,7 @@ export class Driver {
     for (const request of ready.sign) this.#sign(request);
     for (const outbound of ready.send) this.#send(outbound);
     for (const batch of ready.committed) events.committed(batch);
+    for (const message of ready.contradicted) events.contradicted(message);
     for (const event of ready.events) this.#report(event);
     if (ready.cosigned !== undefined) events.cosigned(ready.cosigned);
     for (const report of ready.evidence) events.misbehaved(report);

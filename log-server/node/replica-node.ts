@@ -203,6 +203,11 @@ export class ReplicaNode {
       log,
       events: {
         committed: (batch) => this.#committed(batch),
+        contradicted: (message) => {
+          this.#contradictions
+            .keepCosignature(message)
+            .catch((error: unknown) => this.#failed(error));
+        },
         cosigned: (checkpoint) => {
           this.#skew.observe(checkpoint.cosignatures, core.context.members.self);
           publisher.publish(checkpoint);
