@@ -6,9 +6,9 @@ import { Rest } from './rest.ts';
 
 const MB = 1024 * 1024;
 
-/** Looks once for each row: CPU time used since the last look (of 10 s), and memory now. */
-async function restsOf(looks: readonly (readonly [cpuMs: number, mb: number])[]): Promise<string> {
-  let cpuMs = 0;
+/** Looks once for each row: time that the loop was busy since the last look (of 10 s), and memory now. */
+async function restsOf(looks: readonly (readonly [busyMs: number, mb: number])[]): Promise<string> {
+  let busyMs = 0;
   let mb = 0;
   let rests = 0;
   const rest = new Rest({
@@ -18,13 +18,13 @@ async function restsOf(looks: readonly (readonly [cpuMs: number, mb: number])[])
     collect: () => {
       mb = Math.min(mb, 100);
     },
-    cpuMs: () => cpuMs,
+    busyMs: () => busyMs,
     residentBytes: () => mb * MB,
     log: silentLog,
   });
   const found: string[] = [];
   for (const [used, megabytes] of looks) {
-    cpuMs += used;
+    busyMs += used;
     mb = megabytes;
     const before = rests;
     await rest.look(10_000);
@@ -36,7 +36,7 @@ async function restsOf(looks: readonly (readonly [cpuMs: number, mb: number])[])
 describe('Rest', () => {
   const rows: readonly (readonly [
     why: string,
-    looks: readonly (readonly [cpuMs: number, mb: number])[],
+    looks: readonly (readonly [busyMs: number, mb: number])[],
     expected: string,
   ])[] = [
     ['rests when there is nothing to do', [[200, 200]], 'rest'],
@@ -86,12 +86,26 @@ describe('Rest', () => {
     it(why, async () => assert.equal(await restsOf(looks), expected));
   }
 
+  it('takes work that gets no core for work', async () => {
+    let rests = 0;
+    const release = async (): Promise<void> => {
+      rests += 1;
+    };
+    // The loop counts from its first turn on.
+    await new Promise((resolve) => setImmediate(resolve));
+    const rest = new Rest({ release, log: silentLog, residentBytes: () => 200 * MB });
+    // As under a load of thirty: busy all the time, and hardly any of it on a core.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    await rest.look(1000);
+    assert.equal(rests, 0);
+  });
+
   it('gives the memory of a burst back', async () => {
     let burst: readonly object[] | undefined = Array.from({ length: 200_000 }, (_, i) => ({
       i,
       text: `${i}`,
     }));
-    const rest = new Rest({ release: async () => undefined, log: silentLog, cpuMs: () => 0 });
+    const rest = new Rest({ release: async () => undefined, log: silentLog, busyMs: () => 0 });
     // Held until here: the collector must not have been there before.
     const before = process.memoryUsage().heapTotal;
     assert.equal(burst.length, 200_000);

@@ -8,7 +8,7 @@ import { shrinkHeap } from './shrink-heap.ts';
 const LOOK_MS = 10_000;
 
 /**
- * Share of one core below which there is nothing to do: ticks and reports to peers take 2 to 4 % on a slow
+ * Share of the time below which there is nothing to do: ticks and reports to peers take 2 to 4 % on a slow
  * machine, and an upload now and then no more.
  */
 const QUIET_SHARE = 0.1;
@@ -27,8 +27,11 @@ export interface RestParts {
   /** Drops what can be had again: caches, idle threads. */
   readonly release: () => Promise<void>;
   readonly log: Log;
-  /** CPU time of this process so far, milliseconds. */
-  readonly cpuMs?: () => number;
+  /**
+   * How long the event loop has had something to do so far, milliseconds. Not the CPU time that it got for it: on
+   * an overloaded machine that is little, and resting in the middle of a burst takes caches away from what waits.
+   */
+  readonly busyMs?: () => number;
   /** Resident memory of this process, bytes. */
   readonly residentBytes?: () => number;
   /** Collects garbage; leaves young and old generation as small as they get. */
@@ -38,7 +41,7 @@ export interface RestParts {
 /** Looks now and then whether the process is idle. */
 export class Rest {
   readonly #parts: Required<RestParts>;
-  #cpuMs: number;
+  #busyMs: number;
   #restedBytes = 0;
   /** Rests that are still to come whatever the size is. */
   #left = 0;
@@ -47,15 +50,12 @@ export class Rest {
 
   constructor(parts: RestParts) {
     this.#parts = {
-      cpuMs: () => {
-        const { user, system } = process.cpuUsage();
-        return (user + system) / 1000;
-      },
+      busyMs: () => performance.eventLoopUtilization().active,
       residentBytes: () => process.memoryUsage.rss(),
       collect: shrinkHeap,
       ...parts,
     };
-    this.#cpuMs = this.#parts.cpuMs();
+    this.#busyMs = this.#parts.busyMs();
   }
 
   start(): void {
@@ -72,10 +72,10 @@ export class Rest {
    * @param elapsedMs since the last look
    */
   async look(elapsedMs: number): Promise<void> {
-    const { cpuMs, residentBytes, release, collect, log } = this.#parts;
-    const before = this.#cpuMs;
-    this.#cpuMs = cpuMs();
-    const isQuiet = this.#cpuMs - before < QUIET_SHARE * elapsedMs;
+    const { busyMs, residentBytes, release, collect, log } = this.#parts;
+    const before = this.#busyMs;
+    this.#busyMs = busyMs();
+    const isQuiet = this.#busyMs - before < QUIET_SHARE * elapsedMs;
     const bytes = residentBytes();
     if (bytes >= this.#restedBytes + WORTH_BYTES) this.#left = RESTS_IN_A_ROW;
     if (!isQuiet || this.#isResting || this.#left === 0) return;
@@ -85,7 +85,7 @@ export class Rest {
       await release();
       await collect();
       this.#restedBytes = residentBytes();
-      this.#cpuMs = cpuMs();
+      this.#busyMs = busyMs();
       log.debug('rested', { before: bytes, after: this.#restedBytes });
     } finally {
       this.#isResting = false;
