@@ -1,7 +1,10 @@
 // The benchmarks run and say what they should; how fast anything is, no test asks.
 import assert from 'node:assert/strict';
+import { once as event } from 'node:events';
+import { createServer } from 'node:http';
 import { describe, it } from 'node:test';
 
+import { Gateways, Press } from './gateway.ts';
 import { median, once, quantile } from './measure.ts';
 import { renderMarkdown, round, type Section } from './report.ts';
 import { benchVerify } from './verify.ts';
@@ -39,6 +42,35 @@ describe('bench', () => {
     assert.equal(value, 7);
     assert.ok(cost.cpuMs >= 0 && cost.wallMs >= 0);
   });
+
+  const loads: readonly (readonly [why: string, lastMs: number | undefined, expected: number])[] = [
+    ['publishes all there is when nobody says for how long', undefined, 5],
+    ['begins nothing when the time is over', 0, 0],
+  ];
+  for (const [why, lastMs, expected] of loads) {
+    it(why, async () => {
+      let requests = 0;
+      const server = createServer((request, response) => {
+        requests += 1;
+        request.resume().on('end', () => response.end('{}'));
+      }).listen(0, '127.0.0.1');
+      await event(server, 'listening');
+      const address = server.address();
+      const port = typeof address === 'object' ? address?.port : undefined;
+      const gateways = new Gateways([`http://127.0.0.1:${port}`]);
+      const press = new Press('bench.example/log');
+      const releases = Array.from({ length: 5 }, (_, i) => press.release('a', `1.0.${i}`));
+      try {
+        // Fewer places than lanes: each lane has to come to its end.
+        const latencies = await gateways.publishAll(releases, 2, lastMs);
+        // An upload and a statement each.
+        assert.deepEqual([latencies.length, requests], [expected, 2 * expected]);
+      } finally {
+        await gateways.close();
+        server.close();
+      }
+    });
+  }
 
   const quantiles: readonly (readonly [q: number, expected: number])[] = [
     [0, 1],

@@ -111,21 +111,31 @@ export class Gateways {
   }
 
   /**
-   * Publishes everything, artifacts and statements, as fast as the replicas take it.
+   * Publishes artifacts and statements as fast as the replicas take them, in their order.
    *
    * @param underWay submissions that wait for their checkpoint at one time
-   * @returns how long each submission took from upload to checkpoint, milliseconds
+   * @param lastMs how long new ones are begun; those under way are waited for
+   * @returns how long each submission took from upload to checkpoint, milliseconds; one for each published
    */
-  async publishAll(releases: readonly WireRelease[], underWay: number): Promise<readonly number[]> {
+  async publishAll(
+    releases: readonly WireRelease[],
+    underWay: number,
+    lastMs: number = Number.POSITIVE_INFINITY,
+  ): Promise<readonly number[]> {
     const latencies: number[] = [];
+    const until = performance.now() + lastMs;
     const places = new Places(underWay);
     let next = 0;
     const lane = async (gateway: number): Promise<void> => {
       for (;;) {
-        const release = releases[next++];
-        if (release === undefined) return;
         await places.take();
         const started = performance.now();
+        const release = started < until ? releases[next++] : undefined;
+        if (release === undefined) {
+          // The other lanes have to come to their end as well.
+          places.give();
+          return;
+        }
         await this.#upload(gateway, release);
         submitted.push(
           this.submit(gateway, release.envelope).then(() => {

@@ -24,8 +24,12 @@ export interface LogBenchOptions extends PublishOptions {
   /** Where everything is made: an empty folder. */
   readonly directory: string;
   readonly replicas: number;
-  /** Sizes of further logs, and how many releases each takes. */
-  readonly larger: readonly { readonly replicas: number; readonly releases: number }[];
+  /** Sizes of further logs, how many releases are ready for each, and how long it is under load. */
+  readonly larger: readonly {
+    readonly replicas: number;
+    readonly releases: number;
+    readonly seconds: number;
+  }[];
   /** Releases in each batch of the profile by stages, and how many batches. */
   readonly stages: { readonly batch: number; readonly batches: number };
   /** How long a replica is left alone before its memory is called idle, milliseconds. */
@@ -81,9 +85,17 @@ async function benchFurther({
   stages,
 }: LogBenchOptions): Promise<readonly Section[]> {
   const sections: Section[] = [];
-  for (const { replicas, releases } of larger) {
+  for (const { replicas, releases, seconds } of larger) {
     // As much to warm up as on the small log: otherwise their code is compiled while it is measured.
-    const sizes = { packages, warmUp, releases, pacedReleases: 0, loads: [], loadReleases: 0 };
+    const sizes = {
+      packages,
+      warmUp,
+      releases,
+      seconds,
+      pacedReleases: 0,
+      loads: [],
+      loadReleases: 0,
+    };
     sections.push(await benchLargerLog(directory, replicas, sizes));
   }
   const { verifyUs } = await primitives();

@@ -25,8 +25,10 @@ export interface PublishOptions {
   readonly packages: number;
   /** Releases before anything is measured: the first hundreds are run by code that is still compiled. */
   readonly warmUp: number;
-  /** Releases that are published under full load, over those packages. */
+  /** Releases that are ready to be published under full load, over those packages. */
   readonly releases: number;
+  /** How long that load lasts, unless they run out before; until then when absent. */
+  readonly seconds?: number;
   /** Releases that are published at half that load; 0 for none. */
   readonly pacedReleases: number;
   /** Further runs with so many submissions under way, and so with batches of other sizes. */
@@ -63,7 +65,7 @@ function diskOf({ replicas }: Cluster): number {
 
 /** Publishes on a log, and says how that went. */
 export async function benchPublish(
-  { packages, warmUp, releases, pacedReleases, loads, loadReleases }: PublishOptions,
+  { packages, warmUp, releases, seconds, pacedReleases, loads, loadReleases }: PublishOptions,
   cluster: Cluster,
   gateways: Gateways,
 ): Promise<{ readonly section: Section; readonly first: readonly WireRelease[] }> {
@@ -81,16 +83,17 @@ export async function benchPublish(
   const { signUs, verifyUs } = await primitives();
   const disk = diskOf(cluster);
   const main = all.slice(warmUp, warmUp + releases);
-  const { perRelease, rate, perBatch, generatorUs, wireBytes } = await load(
+  const { published, tookSeconds, perRelease, rate, perBatch, generatorUs, wireBytes } = await load(
     cluster,
     gateways,
     main,
     UNDER_WAY,
+    seconds,
   );
   const floor = SIGNERS_NEEDED * verifyUs;
   const left = all.slice(warmUp + releases);
   const paced = await gateways.publishPaced(left.splice(0, pacedReleases), rate / 2);
-  const diskBytes = (diskOf(cluster) - disk) / (releases + pacedReleases);
+  const diskBytes = (diskOf(cluster) - disk) / (published + pacedReleases);
   const further: Figure[] = [];
   for (const underWay of loads) {
     const part = left.splice(0, loadReleases);
@@ -111,7 +114,7 @@ export async function benchPublish(
       value: rate,
       unit: 'releases/s',
       floor: (cores * 1e6) / (replicas * floor),
-      note: `floor: c / (n (f+1) t_v) on ${cores} cores, which the load generator shares`,
+      note: `for ${Math.round(tookSeconds)} s; floor: c / (n (f+1) t_v) on ${cores} cores, which the load generator shares`,
     },
     {
       what: 'sustained, if the replicas had the cores to themselves',
@@ -144,13 +147,20 @@ export async function benchPublish(
     ...further,
   ];
   const about =
-    `${replicas} replicas as processes on this machine, ${releases} releases of ${packages} packages (f = 1, two ` +
+    `${replicas} replicas as processes on this machine, ${published} releases of ${packages} packages (f = 1, two ` +
     `signatures each) after ${warmUp} to warm up, each with its artifact uploaded to one gateway and fetched by ` +
     'the others; acknowledged when it is under a checkpoint.';
-  return { section: { name: 'publish', about, figures }, first: all.slice(0, packages) };
+  return {
+    section: { name: 'publish', about, figures },
+    first: all.slice(0, Math.min(packages, warmUp + published)),
+  };
 }
 
 interface LoadCost {
+  /** Releases. */
+  readonly published: number;
+  /** From the first of them to the last one's checkpoint. */
+  readonly tookSeconds: number;
   /** CPU time of one replica, microseconds. */
   readonly perRelease: number;
   /** Releases per second. */
@@ -169,18 +179,20 @@ async function load(
   gateways: Gateways,
   releases: readonly WireRelease[],
   underWay: number,
+  lastSeconds: number = Number.POSITIVE_INFINITY,
 ): Promise<LoadCost> {
-  const count = releases.length;
   const height = await heightOf(gateways);
   const wire = wireBytes();
   const cpu = cpuOf(cluster);
   const own = process.cpuUsage();
   const started = performance.now();
-  await gateways.publishAll(releases, underWay);
+  const { length: count } = await gateways.publishAll(releases, underWay, 1000 * lastSeconds);
   const seconds = (performance.now() - started) / 1000;
   const used = cpuOf(cluster) - cpu;
   const { user, system } = process.cpuUsage(own);
   return {
+    published: count,
+    tookSeconds: seconds,
     perRelease: (1000 * used) / count / cluster.replicas.length,
     rate: count / seconds,
     perBatch: count / ((await heightOf(gateways)) - height),
