@@ -6,9 +6,11 @@ import { HttpError, answerLateRefusal } from './errors.ts';
 import type { SubmissionState } from './face.ts';
 import {
   ADMISSIONS_MAX,
+  ADMISSIONS_PER_NETWORK_MAX,
   DOCUMENT_BYTES_MAX,
-  Gate,
+  SharedGate,
   WAITING_MAX,
+  WAITING_PER_NETWORK_MAX,
   WAIT_SECONDS_MAX,
 } from './limits.ts';
 import { readDocument } from './body.ts';
@@ -20,8 +22,8 @@ const ID_PATTERN = /^[0-9a-f]{64}$/;
 /** Adds POST /v1/entries and GET /v1/entries/<id>. */
 export function entryRoutes(app: PublicApp, { face, allowWrite }: RouteContext): void {
   // A submission that waits needs a socket and a timer, one that doesn't only the work of admission.
-  const waiting = new Gate(WAITING_MAX);
-  const admitting = new Gate(ADMISSIONS_MAX);
+  const waiting = new SharedGate(WAITING_MAX, WAITING_PER_NETWORK_MAX);
+  const admitting = new SharedGate(ADMISSIONS_MAX, ADMISSIONS_PER_NETWORK_MAX);
 
   app.post('/v1/entries', async (c) => {
     const incoming = incomingOf(c);
@@ -32,7 +34,7 @@ export function entryRoutes(app: PublicApp, { face, allowWrite }: RouteContext):
     const network = askerOf(c);
     const submit = (): Promise<SubmissionState> =>
       face.submit(envelope, waitSeconds * 1000, gone, network);
-    const done = await (waitSeconds > 0 ? waiting : admitting).run(submit);
+    const done = await (waitSeconds > 0 ? waiting : admitting).run(network, submit);
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many submissions at one time', 1);
     return answerState(done.value);
   });

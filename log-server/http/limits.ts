@@ -29,8 +29,14 @@ export const WAIT_SECONDS_MAX = 30;
 /** Submissions that wait for their commit at one time; each holds a socket and a timer. */
 export const WAITING_MAX = 2000;
 
+/** Of them, those from one network: who has many releases to publish; eight such have a place each. */
+export const WAITING_PER_NETWORK_MAX = 250;
+
 /** Submissions in admission at one time: twice what one batch holds, so overload shows up as 503. */
 export const ADMISSIONS_MAX = 1000;
+
+/** Of them, those from one network: half of what one batch holds. */
+export const ADMISSIONS_PER_NETWORK_MAX = 250;
 
 /** Artifacts that arrive at one time: each holds a file and, at the end, its bytes in memory. */
 export const UPLOADS_MAX: number = OFFERED_AT_ONCE;

@@ -9,7 +9,12 @@ import type { HttpBindings } from '@hono/node-server';
 
 import { silentLog } from '../log.ts';
 import type { PublicFace } from './face.ts';
-import { ARTIFACT_READS_PER_NETWORK_MAX, EVIDENCE_REQUESTS_PER_NETWORK_MAX } from './limits.ts';
+import {
+  ADMISSIONS_PER_NETWORK_MAX,
+  ARTIFACT_READS_PER_NETWORK_MAX,
+  EVIDENCE_REQUESTS_PER_NETWORK_MAX,
+  WAITING_PER_NETWORK_MAX,
+} from './limits.ts';
 import { createPublicApp } from './public.ts';
 import type { PublicApp } from './routes.ts';
 import { serve, type PublicServer } from './server.ts';
@@ -42,6 +47,7 @@ let artifactsClosed = 0;
 let evidenceText = '{"evidence":1}';
 const evidence = new Held();
 const heads = new Held();
+const submissions = new Held();
 
 const face = {
   artifacts: {
@@ -62,6 +68,7 @@ const face = {
     evidence: () => evidence.answer([evidenceText]),
   },
   misbehaviourDocument: async () => 'x'.repeat(LARGE_BYTES),
+  submit: () => submissions.answer({ kind: 'pending', id: ID }),
   reportHead: () => heads.answer({ kind: 'consistent' }),
 } as unknown as PublicFace;
 
@@ -140,6 +147,26 @@ describe('shares', { skip: process.platform !== 'linux' }, () => {
     heads.end();
     assert.deepEqual([await first.status, await other.status], [200, 200]);
   });
+
+  const submitted: readonly (readonly [string, string, number])[] = [
+    ['that wait', 'POST /v1/entries?wait=30', WAITING_PER_NETWORK_MAX],
+    ['that are admitted', 'POST /v1/entries', ADMISSIONS_PER_NETWORK_MAX],
+  ];
+  for (const [which, path, share] of submitted) {
+    it(`of submissions ${which}: those of one network leave places to others`, async () => {
+      const asked = Array.from({ length: share + 2 }, () => ask(STRANGER, path, '{}'));
+      const refused = asked.map(async ({ status }) => status);
+      await until(() => submissions.waiting === share, 'its share is taken');
+      const other = ask(HOST, path, '{}');
+      await until(() => submissions.waiting === share + 1, 'another network has a place');
+      submissions.end();
+      submissions.waiting = 0;
+      const statuses = await Promise.all(refused);
+      assert.equal(statuses.filter((status) => status === 503).length, 2);
+      assert.equal(await other.status, 202);
+      for (const socket of open.splice(0)) socket.destroy();
+    });
+  }
 
   it('of answers in memory: who reads none gets no more of them', async () => {
     const answers: number[] = [];
