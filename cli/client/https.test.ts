@@ -55,9 +55,9 @@ describe('HttpClient over TLS', () => {
         method: 'GET',
         url,
         bytesMax: 10,
-        timeoutMs: 10_000,
+        timeoutMs: 60_000,
         statuses: [200],
-        signal: AbortSignal.timeout(10_000),
+        signal: AbortSignal.timeout(60_000),
       });
       await assert.rejects(
         asked,
@@ -76,8 +76,8 @@ describe('HttpClient over TLS', () => {
       import { HttpClient } from ${JSON.stringify(new URL('http.ts', import.meta.url).href)};
       const client = new HttpClient({ offline: false });
       const ask = () => client.exchange({
-        method: 'GET', url: ${JSON.stringify(url)}, bytesMax: 10, timeoutMs: 10_000, statuses: [200],
-        signal: AbortSignal.timeout(10_000),
+        method: 'GET', url: ${JSON.stringify(url)}, bytesMax: 10, timeoutMs: 60_000, statuses: [200],
+        signal: AbortSignal.timeout(60_000),
       });
       await ask();
       const { body } = await ask();
@@ -87,7 +87,7 @@ describe('HttpClient over TLS', () => {
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--import', import.meta.resolve('tsx'), '--input-type=module', '--eval', script],
-      { env: { ...process.env, NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem') }, timeout: 30_000 },
+      { env: { ...process.env, NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem') }, timeout: 120_000 },
     );
     assert.equal(stdout, 'ok');
   });

@@ -202,7 +202,7 @@ describe('init', () => {
   ];
   for (const [why, argv, code] of wrong) {
     it(`exits ${code} for ${why}, and writes nothing`, async () => {
-      assert.equal((await init(...argv(), '--timeout', '5s')).exit.code, code);
+      assert.equal((await init(...argv(), '--timeout', '1m')).exit.code, code);
       assert.deepEqual(await readdir(fake.project), []);
     });
   }
