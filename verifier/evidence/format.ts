@@ -13,6 +13,7 @@ import { NOTE_LENGTH_MAX } from '../note.ts';
 import { readingAs } from '../refusals.ts';
 import { ROSTER_CHAIN_MAX } from '../roster.ts';
 import { decodeUtf8 } from '../text.ts';
+import { cutEntries, type CutDocument } from './entry-slices.ts';
 import { requireBoundedShape } from './json-shape.ts';
 
 // Who asks for evidence needs both.
@@ -73,15 +74,17 @@ export function parseEvidence(source: Uint8Array | string): Evidence {
   return readingAs('EVIDENCE_MALFORMED', 'evidence', () => {
     if (source.length > EVIDENCE_BYTES_MAX) throw malformed(`longer than ${EVIDENCE_BYTES_MAX}`);
     const text = typeof source === 'string' ? source : decodeUtf8(source);
+    const cut = cutEntries(text, EVIDENCE_ENTRIES_MAX);
+    const frame = cut?.frame ?? text;
     // Each value takes two characters at least, its own first and what parts it from the next.
-    if (text.length > 2 * VALUES_MAX) requireBoundedShape(text, VALUES_MAX);
-    const reader = new ObjectReader(parseCanonicalJson(text, EVIDENCE_BYTES_MAX), '');
+    if (frame.length > 2 * VALUES_MAX) requireBoundedShape(frame, VALUES_MAX);
+    const reader = new ObjectReader(parseCanonicalJson(frame, EVIDENCE_BYTES_MAX), '');
     reader.format('format', EVIDENCE_FORMAT);
     const evidence = {
       rosters: reader.array('rosters', ROSTER_CHAIN_MAX, readEnvelope),
       checkpoint: reader.string('checkpoint', NOTE_LENGTH_MAX),
       consistency: readConsistency(reader),
-      entries: reader.array('entries', EVIDENCE_ENTRIES_MAX, readShownEntry),
+      entries: entriesOf(reader, cut),
       log: splitHashes(reader.base64('log', EVIDENCE_BYTES_MAX), 'log'),
       map: reader.base64('map', PRUNED_MAP_BYTES_MAX),
     };
@@ -135,6 +138,14 @@ function readConsistency(reader: ObjectReader): ConsistencyProof | null {
   const bytes = proof.base64('hashes', CONSISTENCY_HASHES_MAX * HASH_LENGTH);
   proof.end();
   return { size, hashes: splitHashes(bytes, 'consistency.hashes') };
+}
+
+// Those that were cut stood in the document's own list: the frame has no other place where it may be, and there
+// it is empty.
+function entriesOf(reader: ObjectReader, cut: CutDocument | undefined): readonly ShownEntry[] {
+  const countMax = cut === undefined ? EVIDENCE_ENTRIES_MAX : 0;
+  const read = reader.array('entries', countMax, readShownEntry);
+  return cut?.entries ?? read;
 }
 
 function readShownEntry(value: JsonValue, path: string): ShownEntry {
