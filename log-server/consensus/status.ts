@@ -7,7 +7,10 @@ import type { Message, PeerId, StatusMessage } from '../../verifier/replication/
 import type { IgnoreReason } from './types.ts';
 import { statusOf } from './wishing.ts';
 
-/** R2: one slot per peer, always overwritten; the connection's budget bounds the rate. */
+/**
+ * R2: one slot per peer, always overwritten. Nothing bounds how many come: one costs no signature check, answers
+ * to it are rationed (`onStatus`), and the driver hears its sender no more often than the others.
+ */
 export function wantsStatus(core: Core, from: PeerId): IgnoreReason | undefined {
   return from === core.config.self ? 'unknown-sender' : undefined;
 }
