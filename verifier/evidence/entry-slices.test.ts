@@ -31,7 +31,7 @@ const MARKS = [
   '"],"entries":[',
 ];
 const ESCAPES = ['\\', '\\ud800', '\\u0041', '\\n', '\ud800'];
-const SNIPPETS: readonly string[] = [...MARKS, ...ESCAPES, ...'"]},[{ 0-', 'e1'];
+const SNIPPETS: readonly string[] = [...MARKS, ...ESCAPES, ...'" ] } , [ { 0 - e1'.split(' '), ' '];
 
 describe('cutEntries', () => {
   const cut: readonly (readonly [why: string, data: readonly string[]])[] = [
