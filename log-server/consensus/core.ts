@@ -89,7 +89,7 @@ export interface OwnMessages {
 
 /** An outstanding question whether pooled requests are still valid, before somebody is suspected. */
 export interface Recheck {
-  readonly cause: 'timer' | 'starved';
+  readonly cause: 'timer' | 'starved' | 'overdue';
   readonly view: number;
   readonly height: number;
 }
@@ -163,6 +163,8 @@ export class Core extends Effects {
   readonly relayDue: Map<Digest, number> = new Map();
   /** For which it matters. */
   readonly overdue: Set<Digest> = new Set();
+  /** The last look at what waits has found something invalid: there may be more of it. */
+  foundInvalid: boolean = false;
   /** Height up to which batches have told which of these were passed by. */
   relayedHeight: number = 0;
   /** When the last batch was committed here, and when there was a leader last. */

@@ -26,6 +26,8 @@ interface Exposure {
   /** When that was. */
   readonly tick: number;
   readonly bytes: number;
+  /** Whether another replica handed it in, and none of our clients. */
+  readonly isRelayed: boolean;
   /** Batches since then, or since it was sent again, that had room for it. */
   roomy: number;
   wasSentAgain: boolean;
@@ -43,6 +45,8 @@ export class Exposures {
   readonly #limits: Limits;
   readonly #byId = new Map<Digest, Exposure>();
   #bytes = 0;
+  /** What others have handed in, of all that. */
+  #relayed = { count: 0, bytes: 0 };
   /** Height from which on the leader empties its lane of what it got before; undefined: not begun yet. */
   #drainsFrom: number | undefined;
   #isDrained = false;
@@ -61,9 +65,13 @@ export class Exposures {
 
   /**
    * Whether the leader's lane for us has room for one more, by number and by bytes. At first it may be
-   * full of what it got before; as long as that may be, no more than a batch goes there (`drain`).
+   * full of what it got before; as long as that may be, no more than a batch goes there (`drain`). What
+   * others hand in gets half of it: one of them that hands in what is soon invalid would have all our
+   * own clients wait until that is found out.
+   *
+   * @param isRelayed whether another replica handed it in, and none of our clients
    */
-  hasRoomFor(request: Request): boolean {
+  hasRoomFor(request: Request, isRelayed: boolean): boolean {
     // Whatever its size: one that never fitted would keep all others behind it waiting.
     if (this.size === 0) return true;
     const { laneRequestsMax, laneBytesMax, batchRequestsMax, batchBytesMax } = this.#limits;
@@ -71,24 +79,37 @@ export class Exposures {
       ? laneRequestsMax
       : Math.min(laneRequestsMax, batchRequestsMax);
     const bytesMax = this.#isDrained ? laneBytesMax : Math.min(laneBytesMax, batchBytesMax);
-    return this.size < countMax && this.#bytes + request.bytes.length <= bytesMax;
+    const { count, bytes } = this.#relayed;
+    const { length } = request.bytes;
+    if (isRelayed && count > 0 && (2 * count >= countMax || 2 * (bytes + length) > bytesMax)) {
+      return false;
+    }
+    return this.size < countMax && this.#bytes + length <= bytesMax;
   }
 
   /**
    * @param since height of the log now; batches up to there do not count
    * @param tick the time now
    */
-  add({ id, bytes }: Request, since: number, tick: number): void {
+  add({ id, bytes }: Request, since: number, tick: number, isRelayed: boolean): void {
+    const { length } = bytes;
     this.#drainsFrom ??= since;
-    this.#byId.set(id, { since, tick, bytes: bytes.length, roomy: 0, wasSentAgain: false });
-    this.#bytes += bytes.length;
+    this.#byId.set(id, { since, tick, bytes: length, isRelayed, roomy: 0, wasSentAgain: false });
+    this.#count(1, length, isRelayed);
   }
 
   delete(id: Digest): void {
     const exposure = this.#byId.get(id);
     if (exposure === undefined) return;
     this.#byId.delete(id);
-    this.#bytes -= exposure.bytes;
+    this.#count(-1, -exposure.bytes, exposure.isRelayed);
+  }
+
+  #count(count: number, bytes: number, isRelayed: boolean): void {
+    this.#bytes += bytes;
+    if (!isRelayed) return;
+    this.#relayed.count += count;
+    this.#relayed.bytes += bytes;
   }
 
   /** When the leader got this one; undefined when it did not. */
@@ -114,6 +135,7 @@ export class Exposures {
   clear(): void {
     this.#byId.clear();
     this.#bytes = 0;
+    this.#relayed = { count: 0, bytes: 0 };
     this.#drainsFrom = undefined;
     this.#isDrained = false;
   }
@@ -183,21 +205,24 @@ export class Exposures {
   }
 
   /**
-   * The request that has been with the leader for longest, if that was too long; the others wait less.
-   * Full batches count when the lane is drained, and not before.
+   * Requests that have been with the leader for too long, those that it got first; with one that has not, the
+   * others wait less. Full batches count when the lane is drained, and not before.
    *
    * @param members number of lanes that the leader serves in turn
    * @param patience factor by which the bounds are stretched, at least 1
+   * @param most of them to name
    */
-  starved(height: number, members: number, patience: number): Digest | undefined {
+  starved(height: number, members: number, patience: number, most: number): readonly Digest[] {
     const fullMax = fairBatches(this.#limits, members) * patience;
+    const starved: Digest[] = [];
     for (const [id, { since, roomy, wasSentAgain }] of this.#byId) {
       const isStarved =
         (this.#isDrained && height - since >= fullMax) ||
         (wasSentAgain && roomy >= ROOMY_BATCHES_MAX * patience);
-      return isStarved ? id : undefined;
+      if (!isStarved || starved.length >= most) break;
+      starved.push(id);
     }
-    return undefined;
+    return starved;
   }
 }
 

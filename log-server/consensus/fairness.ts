@@ -10,19 +10,11 @@ import type {
 } from '../../verifier/replication/messages.ts';
 import { type PassingBatch, ROOMY_BATCHES_MAX } from './exposure.ts';
 import { showWhatWaits } from './late-leader.ts';
-import {
-  FORWARD_BYTES_MAX,
-  FORWARD_COUNT_MAX,
-  dueLater,
-  forgetRelay,
-  isRelayed,
-  sendForward,
-} from './relaying.ts';
+import { dueLater, forgetRelay, isRelayed, relayValid, sendForward } from './relaying.ts';
+import { RECHECK_MAX, recheck } from './rechecking.ts';
 import type { AdmitAnswer, IgnoreReason } from './types.ts';
 import { wishFor } from './wishing.ts';
 
-// Requests that are looked at again before a silent leader is suspected on their account.
-const RECHECK_MAX = 64;
 // Largest exponent of the back-off j; 2^20 batches is as good as never.
 const STARVATION_DOUBLINGS_MAX = 20;
 
@@ -84,30 +76,21 @@ export function forwardToLeader(core: Core): void {
   const requests: Request[] = [];
   let since: number | undefined;
   for (;;) {
-    const request = core.pool.nextToForward((next) => core.exposed.hasRoomFor(next));
+    const request = core.pool.nextToForward((next) =>
+      core.exposed.hasRoomFor(next, isRelayedHere(core, next)),
+    );
     if (request === undefined) break;
     if (core.exposed.has(request.id)) continue;
     since ??= knownHeight(core);
-    core.exposed.add(request, since, core.tick);
+    core.exposed.add(request, since, core.tick, isRelayedHere(core, request));
     requests.push(request);
   }
-  handToLeader(core, requests);
+  sendForward(core, [core.leaderPeer], requests);
   showWhatWaits(core);
 }
 
-/** Sends requests to the leader, as many messages as that takes. */
-function handToLeader(core: Core, requests: readonly Request[]): void {
-  let part: Request[] = [];
-  let bytes = 0;
-  for (const request of requests) {
-    part.push(request);
-    bytes += request.bytes.length;
-    if (part.length < FORWARD_COUNT_MAX && bytes < FORWARD_BYTES_MAX) continue;
-    sendForward(core, [core.leaderPeer], part);
-    part = [];
-    bytes = 0;
-  }
-  sendForward(core, [core.leaderPeer], part);
+function isRelayedHere({ pool, config }: Core, { id }: Request): boolean {
+  return !pool.holds(config.self, id);
 }
 
 /**
@@ -182,29 +165,18 @@ function sendDropped(core: Core): void {
     ...core.exposed.drain(core.committedHeight, core.members.count),
     ...core.exposed.remind(),
   ]);
-  handToLeader(
-    core,
-    [...ids].flatMap((id) => core.pool.find(id) ?? []),
-  );
+  const requests = [...ids].flatMap((id) => core.pool.find(id) ?? []);
+  sendForward(core, [core.leaderPeer], requests);
 }
 
-/** The request that has been with the leader for longest tells for all. */
+/** The requests that have been with the leader for longest tell for all. */
 function suspectStarvation(core: Core): void {
   if (core.isLeader || core.recheck !== undefined || core.mutant('starvation-blind')) return;
   const patience = 2 ** Math.min(core.starvations, STARVATION_DOUBLINGS_MAX);
-  const id = core.exposed.starved(core.committedHeight, core.members.count, patience);
-  const request = id === undefined ? undefined : core.pool.find(id);
-  if (request !== undefined) recheck(core, 'starved', [request]);
-}
-
-/** Before anybody is suspected: the requests may have become invalid meanwhile (Q6). */
-export function recheck(
-  core: Core,
-  cause: 'timer' | 'starved',
-  requests: readonly Request[],
-): void {
-  core.recheck = { cause, view: core.voter.view, height: core.committedHeight };
-  core.admit({ lane: core.config.self, recheck: true, requests });
+  const { committedHeight, members } = core;
+  const ids = core.exposed.starved(committedHeight, members.count, patience, RECHECK_MAX);
+  const requests = ids.flatMap((id) => core.pool.find(id) ?? []);
+  if (requests.length > 0) recheck(core, 'starved', requests);
 }
 
 /** The oldest requests, for a view timer that runs on their account alone. */
@@ -220,7 +192,12 @@ function onRechecked(core: Core, answer: AdmitAnswer): void {
   }
   core.recheck = undefined;
   forgetRequests(core, answer.refused);
+  if (answer.refused.length > 0) core.foundInvalid = true;
   const waiting = answer.accepted.filter(({ id }) => core.pool.has(id));
+  if (question.cause === 'overdue') {
+    relayValid(core, waiting);
+    return;
+  }
   const [witness] = waiting;
   if (witness === undefined || question.view !== core.voter.view) return;
   if (question.cause === 'timer') {

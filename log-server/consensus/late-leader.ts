@@ -2,6 +2,7 @@
 // of the others come to see what one gateway sees.
 import type { Core } from './core.ts';
 import type { Digest } from '../../verifier/replication/messages.ts';
+import { sendForward } from './relaying.ts';
 import { wishFor } from './wishing.ts';
 
 /**
@@ -36,5 +37,5 @@ export function showWhatWaits(core: Core): void {
   pace.shown = request?.id;
   if (request === undefined || core.mutant('relay-missing')) return;
   const others = core.members.others.filter((peer) => peer !== core.leaderPeer);
-  core.send(others, { kind: 'forward', epoch: core.members.epoch, requests: [request] });
+  sendForward(core, others, [request]);
 }

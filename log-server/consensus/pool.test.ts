@@ -175,6 +175,14 @@ describe('Pool.nextToForward', () => {
     assert.equal(drain(waiting), 'long 1 b');
   });
 
+  it('lets an own one by when the leader has no room for those of others, which keep their turn', () => {
+    const waiting = filled('me:a,b,c x:1,2');
+    const isOwn = ({ id }: Request): boolean => 'abc'.includes(id);
+    const order = Array.from({ length: 4 }, () => waiting.nextToForward(isOwn)?.id);
+    assert.deepEqual(order, ['a', 'b', 'c', undefined]);
+    assert.equal(drain(waiting), '1 2');
+  });
+
   it('hands each request on once per leader', () => {
     const waiting = filled('me:a,b x:1');
     drain(waiting);

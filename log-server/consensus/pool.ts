@@ -15,6 +15,15 @@ interface Lane {
 
 const NOTHING: ReadonlySet<Digest> = new Set();
 
+/** The next one of a lane that has not been handed to the leader, if that has room for it. */
+function firstFitting(
+  lane: Lane | undefined,
+  fits: (request: Request) => boolean,
+): Request | undefined {
+  for (const request of lane?.waiting.values() ?? []) return fits(request) ? request : undefined;
+  return undefined;
+}
+
 /** What one lane gives to one batch. */
 class Turn {
   readonly #requests: Iterator<Request>;
@@ -176,7 +185,7 @@ export class Pool {
    * The next request to hand to the leader: own ones and those of others by turns, so that relayed
    * requests get through under any load of own ones.
    *
-   * @param fits whether the leader has room for it; the first one that does not fit keeps its turn
+   * @param fits whether the leader has room for it; one that does not fit keeps its turn, but lets an own one by
    */
   nextToForward(fits: (request: Request) => boolean): Request | undefined {
     const own = this.#lane(this.#self);
@@ -186,13 +195,12 @@ export class Pool {
     const turn = this.#forwardTurn + 1;
     const takeOwn = others.length === 0 || (turn % 2 === 1 && own.waiting.size > 0);
     const lane = takeOwn ? own : others[(turn >>> 1) % others.length];
-    for (const request of lane?.waiting.values() ?? []) {
-      if (!fits(request)) return undefined;
-      this.#forwardTurn = turn;
-      lane?.waiting.delete(request.id);
-      return request;
-    }
-    return undefined;
+    const chosen = firstFitting(lane, fits);
+    if (chosen !== undefined) this.#forwardTurn = turn;
+    const request = chosen ?? firstFitting(own, fits);
+    if (request === undefined) return undefined;
+    (chosen === undefined ? own : lane)?.waiting.delete(request.id);
+    return request;
   }
 
   /** A new leader knows nothing: everything is waiting again (Q2). */

@@ -7,17 +7,28 @@
 // although the leader has been reminded of it or must have come to it: by batches, as Q5 counts.
 import type { Core } from './core.ts';
 import type { Digest, PeerId, Request } from '../../verifier/replication/messages.ts';
+import { RECHECK_MAX, recheck } from './rechecking.ts';
 
-/** Bytes of requests in one FORWARD: small enough to go between two votes without delaying them. */
-export const FORWARD_BYTES_MAX: number = 1024 * 1024;
+// Bytes of requests in one FORWARD: small enough to go between two votes without delaying them.
+const FORWARD_BYTES_MAX: number = 1024 * 1024;
 
-/** Requests per FORWARD and requests relayed per tick; the next tick takes the next ones. */
-export const FORWARD_COUNT_MAX = 256;
+// Requests per FORWARD.
+const FORWARD_COUNT_MAX = 256;
 
-/** Sends requests, if there are any. */
+/** Sends requests, as many messages as that takes. */
 export function sendForward(core: Core, to: readonly PeerId[], requests: readonly Request[]): void {
-  if (requests.length === 0) return;
-  core.send(to, { kind: 'forward', epoch: core.members.epoch, requests });
+  let part: Request[] = [];
+  let bytes = 0;
+  for (const request of requests) {
+    part.push(request);
+    bytes += request.bytes.length;
+    if (part.length < FORWARD_COUNT_MAX && bytes < FORWARD_BYTES_MAX) continue;
+    core.send(to, { kind: 'forward', epoch: core.members.epoch, requests: part });
+    part = [];
+    bytes = 0;
+  }
+  if (part.length === 0) return;
+  core.send(to, { kind: 'forward', epoch: core.members.epoch, requests: part });
 }
 
 /** From when on it counts how a request fares. */
@@ -38,7 +49,8 @@ export function forgetRelay(core: Core, id: Digest): void {
 
 /**
  * Q3: own requests that wait for too long go to everybody, again and again until they commit. Those of
- * others go to the leader again: its FORWARD may have been lost, and their owner may be gone.
+ * others go to the leader again: its FORWARD may have been lost, and their owner may be gone. All of them
+ * are looked at again first (Q6): what a rival has made invalid would go round for ever.
  */
 export function relayOverdue(core: Core): void {
   if (core.members.self === undefined) return;
@@ -48,16 +60,15 @@ export function relayOverdue(core: Core): void {
     core.relayDue.delete(id);
     core.overdue.add(id);
   }
-  const isStill = standsStill(core);
+  if (core.recheck !== undefined) return;
+  const isStill = standsStill(core) || core.foundInvalid;
   // Batches tell, so that each is looked at once.
   if (!isStill && core.relayedHeight === core.committedHeight) return;
-  const forAll: Request[] = [];
-  const forLeader: Request[] = [];
-  let bytes = 0;
+  const chosen: Request[] = [];
   for (const id of core.overdue) {
     // The next tick goes on.
-    if (forAll.length + forLeader.length >= FORWARD_COUNT_MAX || bytes >= FORWARD_BYTES_MAX) {
-      relay(core, forAll, forLeader);
+    if (chosen.length >= RECHECK_MAX) {
+      recheck(core, 'overdue', chosen);
       return;
     }
     const request = core.pool.find(id);
@@ -65,14 +76,25 @@ export function relayOverdue(core: Core): void {
     if (request === undefined || !(isStill || isPassedBy(core, id))) continue;
     core.overdue.delete(id);
     dueLater(core, id);
-    // Without an open view there is no leader to ask: the others may be in one.
-    if (core.pool.holds(core.config.self, id) || !core.isActive) forAll.push(request);
-    // The leader gets what its lane has room for. More would take the place of what comes next.
-    if (core.exposed.has(id)) forLeader.push(request);
-    bytes += request.bytes.length;
+    chosen.push(request);
   }
   core.relayedHeight = core.committedHeight;
-  relay(core, forAll, forLeader);
+  core.foundInvalid = false;
+  if (chosen.length > 0) recheck(core, 'overdue', chosen);
+}
+
+/** Sends what is overdue and valid to those whom it concerns, as far as it still has a reason. */
+export function relayValid(core: Core, requests: readonly Request[]): void {
+  const isStill = standsStill(core);
+  const chosen = requests.filter(({ id }) => isStill || isPassedBy(core, id));
+  // Without an open view there is no leader to ask: the others may be in one.
+  const forAll = chosen.filter(({ id }) => core.pool.holds(core.config.self, id) || !core.isActive);
+  // The leader gets what its lane has room for. More would take the place of what comes next.
+  const forLeader = chosen.filter(({ id }) => core.exposed.has(id));
+  const leader = core.isActive ? core.leaderPeer : undefined;
+  const others = core.members.others.filter((peer) => peer !== leader);
+  if (!core.mutant('relay-missing')) sendForward(core, others, forAll);
+  if (leader !== undefined && !core.isLeader) sendForward(core, [leader], forLeader);
 }
 
 function isPassedBy({ exposed, committedHeight, members }: Core, id: Digest): boolean {
@@ -82,11 +104,4 @@ function isPassedBy({ exposed, committedHeight, members }: Core, id: Digest): bo
 /** Whether for too long nothing was committed, or there was no leader to commit anything. */
 function standsStill({ tick, commitTick, activeTick, config }: Core): boolean {
   return tick - Math.min(commitTick, activeTick) >= config.timing.relayTicks;
-}
-
-function relay(core: Core, forAll: readonly Request[], forLeader: readonly Request[]): void {
-  const leader = core.isActive ? core.leaderPeer : undefined;
-  const others = core.members.others.filter((peer) => peer !== leader);
-  if (!core.mutant('relay-missing')) sendForward(core, others, forAll);
-  if (leader !== undefined && !core.isLeader) sendForward(core, [leader], forLeader);
 }

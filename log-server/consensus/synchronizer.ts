@@ -73,12 +73,15 @@ function timerTicks(core: Core): number {
 /** W2 (i): the view timer. */
 export function expireTimer(core: Core): void {
   if (core.timerTick === undefined || core.tick < core.timerTick) return;
-  core.timerTick = undefined;
   if (core.isActive && !isInFlight(core)) {
-    // Only requests are waiting. They may have become invalid, which is not the leader's fault.
-    if (core.recheck === undefined) recheckOldest(core);
+    // Only requests are waiting. They may have become invalid, which is not the leader's fault. If they are
+    // being looked at for another reason, the timer has not asked yet: it asks in the next tick.
+    if (core.recheck !== undefined) return;
+    core.timerTick = undefined;
+    recheckOldest(core);
     return;
   }
+  core.timerTick = undefined;
   wishFor(core, core.voter.view + 1, 'timer');
 }
 
