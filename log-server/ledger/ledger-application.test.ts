@@ -64,6 +64,21 @@ async function codeOf(run: () => Promise<unknown>): Promise<string | undefined> 
 
 describe('LedgerApplication.admit', () => {
   it(
+    'keeps of what a submission came in its bytes alone',
+    inStorage(async ({ application }, author) => {
+      const bytes = bytesOf(author.set('left-pad'));
+      const packet = Buffer.alloc(64 * 1024);
+      packet.set(bytes, 100);
+      const admission = await application.admit(packet.subarray(100, 100 + bytes.length));
+      assert.ok(admission.kind === 'accepted', admission.kind);
+      const kept = admission.request.bytes;
+      assert.deepEqual(Uint8Array.from(kept), bytes);
+      const held = kept.buffer.byteLength;
+      assert.ok(held <= 2 * bytes.length + 256, `${held} bytes held for ${bytes.length}`);
+    }),
+  );
+
+  it(
     'accepts a good submission, and knows it again when it is committed',
     inStorage(async ({ application, store }, author) => {
       const set = author.set('left-pad');

@@ -2,6 +2,7 @@
 // on the state after the last durable batch. Committing is the store's.
 import { createHash } from 'node:crypto';
 
+import { ownBytes } from '../../verifier/bytes.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
@@ -102,7 +103,8 @@ export class LedgerApplication implements Application {
     await runPlan(verifier, checked.plan);
     const refusal = artifactRefusal(checked.artifacts, this.#artifacts);
     if (refusal !== undefined) throw refusal;
-    return { kind: 'accepted', request: { id, bytes: envelopeBytes } };
+    // It waits in the pool: not with all that came in one packet, or in one slab of Node's, with it.
+    return { kind: 'accepted', request: { id, bytes: ownBytes(envelopeBytes) } };
   }
 
   async build(
