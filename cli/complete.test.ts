@@ -119,7 +119,7 @@ try 'bftpkg --format j' bftpkg --format j
       encoding: 'utf8',
       cwd: folder,
       env: { PATH: `${folder}:${process.env['PATH'] ?? ''}`, HOME: folder },
-      timeout: 60_000,
+      timeout: 300_000,
     });
     assert.equal(result.stderr, '');
     assert.deepEqual(result.stdout.trim().split('\n'), [

@@ -107,7 +107,7 @@ describe('bftpkg-log', () => {
 
   for (const which of ['public', 'peer'] as const) {
     // A process that stays around without listening would never be started again by anybody.
-    it(`ends with 2 when its ${which} port is taken`, { timeout: 60_000 }, async () => {
+    it(`ends with 2 when its ${which} port is taken`, { timeout: 300_000 }, async () => {
       const taken = createServer();
       await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
       const { port } = taken.address() as AddressInfo;

@@ -252,7 +252,7 @@ describe('--format ndjson', () => {
 
 describe('progress', () => {
   // A terminal that nobody has: the real program, with a replica that hangs, and a bar that is forced.
-  it('ends with a clean line when it is interrupted', { timeout: 60_000 }, async () => {
+  it('ends with a clean line when it is interrupted', { timeout: 300_000 }, async () => {
     for (const replica of fake.replicas) {
       replica.misbehave = () => new Promise<boolean>(() => undefined);
     }

@@ -106,7 +106,7 @@ describe('shares', { skip: process.platform !== 'linux' }, () => {
   }
 
   async function until(isTrue: () => boolean, what: string): Promise<void> {
-    const deadline = Date.now() + 20_000;
+    const deadline = Date.now() + 60_000;
     while (!isTrue()) {
       assert.ok(Date.now() < deadline, what);
       await new Promise((resolve) => setTimeout(resolve, 5));

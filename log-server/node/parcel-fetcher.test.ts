@@ -11,7 +11,7 @@ import { createLog } from '../log.ts';
 import type { ArtifactPurpose, ArtifactStore } from '../store/artifact-store.ts';
 import { ArtifactFetcher, type Holder } from './artifact-fetcher.ts';
 
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 /** Small artifacts by digest; what is in them does not matter here. */
 const CONTENTS = new Map(
