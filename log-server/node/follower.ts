@@ -125,8 +125,7 @@ export class Follower {
     }
     if (!equalBytes(message, chunk.question)) return false;
     if (chunk.isGiven) {
-      // The core had no use for it.
-      this.#slow.note(chunk.source.name);
+      // The core had no use for it, or is still at it.
       this.#chunk = undefined;
       return false;
     }
