@@ -9,7 +9,7 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { buildBatch, executeBatch, type BatchExecution } from '../../verifier/ledger/batch.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { requireEntryFits } from '../../verifier/ledger/statement-entry.ts';
-import { checkSubmission } from '../../verifier/ledger/judge.ts';
+import { checkSubmission, loggedIndex } from '../../verifier/ledger/judge.ts';
 import { readSubmission } from '../../verifier/ledger/submission.ts';
 import { ROSTER_PAYLOAD_TYPE } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
@@ -91,7 +91,7 @@ export class LedgerApplication implements Application {
     const envelope = this.#envelopes.read(envelopeBytes);
     const submission = readSubmission(envelope);
     const { id } = submission;
-    const index = this.#state.statementIndex(id);
+    const index = loggedIndex(this.#state, submission);
     if (index !== undefined) return { kind: 'committed', id, index };
     const timeSeconds = Math.max(this.#state.tip.timeSeconds, Math.floor(this.#nowMs() / 1000));
     const checked = checkSubmission(this.#state, submission, timeSeconds);

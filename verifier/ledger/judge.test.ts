@@ -17,7 +17,7 @@ import type { SignaturePlan } from '../signatures.ts';
 import type { Observed } from '../statements/observed.ts';
 import { LedgerError } from './errors.ts';
 import { RATE_ENTRIES_MAX } from './limits.ts';
-import { checkSubmission } from './judge.ts';
+import { checkSubmission, loggedIndex } from './judge.ts';
 import { Scratch } from './scratch.ts';
 import { readSubmission, type Submission } from './submission.ts';
 import type { LedgerView } from './view.ts';
@@ -388,6 +388,49 @@ for (const [name, rows] of TABLES) {
     }
   });
 }
+
+describe('loggedIndex', () => {
+  it('is what the index of all statements says, also of what was withdrawn and within a batch', async () => {
+    const t = new TestLedger();
+    const { author } = t;
+    const sets = ['left-pad', 'right-pad'].map((name) => author.set(name));
+    await t.commit(...sets);
+    const [one, two] = ['1.0.0', '1.1.0'].map((version) =>
+      ['right-pad', 'left-pad'].map((name) => ({ name, version })),
+    );
+    assert.ok(one && two, 'two versions of both');
+    const releases = [author.release(one), author.release({ name: 'left-pad', version: '3.0.0' })];
+    await t.commit(...releases);
+    const withdrawals = (['yanked', 'revoked'] as const).map((kind, i) =>
+      author.withdrawal('right-pad', `1.${i}.0`, kind),
+    );
+    const next = author.release(two);
+    const others = [...releases.keys()].map((i) =>
+      author.release(i === 0 ? one.toReversed() : { name: 'left-pad', version: '3.0.0', size: 7 }),
+    );
+    const open = [...withdrawals, ...others, author.release({ name: 'x', version: '1.0.0' })];
+    const compare = (view: LedgerView, expected: number): void => {
+      const found = [...sets, ...releases, next, ...open].map((envelope) => {
+        const submission = readSubmission(envelope);
+        const index = loggedIndex(view, submission);
+        assert.equal(index, view.statementIndex(submission.id));
+        return index;
+      });
+      assert.equal(found.filter((index) => index !== undefined).length, expected);
+    };
+    compare(t.ledger, 4);
+    const scratch = new Scratch(t.ledger, t.time);
+    const apply = (envelope: Envelope, index: number): void => {
+      const { effect } = checkSubmission(scratch, readSubmission(envelope), t.time);
+      scratch.apply(effect, idOf(envelope), index);
+      compare(scratch, index === 7 ? 5 : 6);
+    };
+    apply(next, 7);
+    const [yank] = withdrawals;
+    assert.ok(yank, 'a withdrawal');
+    apply(yank, 8);
+  });
+});
 
 describe('checkSubmission', () => {
   it('knows the same payload again, whoever signed it, and says where it is', async () => {

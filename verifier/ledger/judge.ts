@@ -10,6 +10,23 @@ import type { LedgerView } from './view.ts';
 import { checkWithdrawal } from './withdrawal.ts';
 
 /**
+ * Leaf index of the entry with this statement, whoever signed it there; `undefined` when there is none.
+ *
+ * A release that is in the log has bound all its versions, for ever: the record of one says which statement did.
+ * That is asked for anyway, to see whether the version is free, and spares a look-up among all statements.
+ */
+export function loggedIndex(
+  view: Pick<LedgerView, 'statementIndex' | 'releaseRecord'>,
+  submission: Submission,
+): number | undefined {
+  const { id } = submission;
+  const subject = submission.kind === 'release' ? submission.release.subjects[0] : undefined;
+  if (subject === undefined) return view.statementIndex(id);
+  const bound = view.releaseRecord(subject.name, subject.version);
+  return bound?.statement === id ? bound.index : undefined;
+}
+
+/**
  * Judges a submission against a state: everything but its signatures, which the result's plan checks.
  *
  * @param timeSeconds agreed time of the batch that it would be in, Unix seconds
@@ -22,7 +39,7 @@ export function checkSubmission(
   submission: Submission,
   timeSeconds: number,
 ): CheckedSubmission {
-  const index = view.statementIndex(submission.id);
+  const index = loggedIndex(view, submission);
   if (index !== undefined) {
     throw new LedgerError('ALREADY_LOGGED', `this statement is entry ${index}`, { index });
   }
