@@ -128,7 +128,10 @@ export class Reader {
     const at = this.#skip(8);
     const high = this.#view.getUint32(at);
     if (high >= 0x20_0000) throw malformed('number above 2^53 - 1');
-    return high * UINT32_RANGE + this.#view.getUint32(at + 4);
+    const low = this.#view.getUint32(at + 4);
+    // A product is a floating-point number for V8, even 0: heights and views, of which there are both kinds then,
+    // would have it change the classes of the objects that hold them and compile the protocol again each time.
+    return high === 0 ? low : high * UINT32_RANGE + low;
   }
 
   flag(): boolean {
