@@ -95,10 +95,7 @@ export class MapChanges {
         else fresh.set(key, node);
       }
     }
-    const rows = [...fresh, ...known].map(([key, node]): FoldRow => ({ key, node }));
-    // By code unit, which is by byte.
-    rows.sort((a, b) => (a.key < b.key ? -1 : 1));
-    return { height: last.height, rows };
+    return { height: last.height, rows: foldRows([...fresh, ...known]) };
   }
 
   /** Forgets the changes up to a height: the table has them. */
@@ -111,4 +108,13 @@ export class MapChanges {
   giveUp({ height }: Fold): void {
     this.#begunHeight = Math.max(this.#begunHeight, height);
   }
+}
+
+/** Rows in the order of their keys, which is that of their bytes. */
+export function foldRows(
+  nodes: Iterable<readonly [string, MapNode | undefined]>,
+): readonly FoldRow[] {
+  return Array.from(nodes, ([key, node]): FoldRow => ({ key, node })).toSorted((a, b) =>
+    a.key < b.key ? -1 : 1,
+  );
 }

@@ -106,18 +106,20 @@ describe('MapTables', () => {
         assert.equal(world.rows('obsolete_map_nodes'), 0);
       });
 
-      it(`keeps the nodes of ${count} values that come back, ${way}, before they are deleted`, () => {
-        const world = new World(bounds);
-        world.set(count, 'a');
-        world.settle(1);
-        world.set(count, 'b');
-        const height = world.set(count, 'a');
-        world.reopen(AT_ONCE);
-        world.settle(height);
-        world.tables.forget();
-        world.check(count, 'a');
-        assert.equal(world.tables.count(), 2 * count - 1);
-      });
+      for (const life of ['in one life', 'in another life']) {
+        it(`keeps the nodes of ${count} values that come back ${life}, ${way}, before they are deleted`, () => {
+          const world = new World(bounds);
+          world.set(count, 'a');
+          if (bounds === AT_ONCE) world.settle(1);
+          world.set(count, 'b');
+          const height = world.set(count, 'a');
+          if (bounds === SPILLING || life === 'in another life') world.reopen(AT_ONCE);
+          world.settle(height);
+          world.tables.forget();
+          world.check(count, 'a');
+          assert.equal(world.tables.count(), 2 * count - 1);
+        });
+      }
     }
   }
 
@@ -184,6 +186,29 @@ describe('MapTables', () => {
       });
     }
   }
+
+  // A replica that hears of no checkpoint for a while in the middle of it.
+  it('gives up what is under way when memory is full, and does it again', () => {
+    const count = 3000;
+    for (const parts of [1, 2, 3]) {
+      const world = new World({ bytes: 0, count: 0, bytesMax: 2_000_000 });
+      world.set(count, 'a');
+      world.settle(1);
+      world.set(count, 'b');
+      const height = world.set(count, 'c');
+      for (let i = 0; i < parts; i++) world.tables.prune(height);
+      assert.equal(world.rows('map_changes'), 2, 'it is under way');
+      for (const value of ['a', 'b']) world.set(count, value);
+      assert.equal(world.rows('map_changes'), 3, 'the oldest had to go');
+      world.set(1000, 'e');
+      world.settle(world.height);
+      world.tables.forget();
+      world.check(1000, 'e');
+      world.check(count - 1000, 'b', world.root, 1000);
+      assert.equal(world.tables.count(), 2 * count - 1);
+      assert.equal(world.rows('obsolete_map_nodes'), 0);
+    }
+  });
 
   it('waits until there is enough of it', () => {
     const world = new World({ ...NEVER, bytes: 60_000 });

@@ -14,7 +14,7 @@ import type { Hash } from '../../verifier/merkle/hash.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
 import { LruMap } from '../lru.ts';
-import { MapChanges, type Fold, type FoldRow, type MapChange } from './map-changes.ts';
+import { MapChanges, foldRows, type Fold, type FoldRow, type MapChange } from './map-changes.ts';
 import { hashOfKey, keyOfHash } from './node-key.ts';
 import { ObsoleteNodes } from './obsolete-nodes.ts';
 import { packHashes, packNodes, unpackNodes } from './packed-nodes.ts';
@@ -162,7 +162,7 @@ export class MapTables implements MapNodes {
     if (oldest === undefined) return;
     if (this.#fold !== undefined) changes.giveUp(this.#fold.fold);
     this.#fold = undefined;
-    this.#insertAll([...oldest.added].map(([key, node]) => ({ key, node })));
+    this.#insertAll(foldRows(oldest.added));
     this.#obsolete.mark(oldest.removed, oldest.height);
     this.#deleteChanges.run(oldest.height);
     changes.drop(oldest.height);

@@ -178,6 +178,28 @@ describe('small artifacts', () => {
   );
 
   it(
+    'are unwanted once, whenever they came last',
+    inBench(async ({ tables }) => {
+      const { sha512, bytes } = LEFT_PAD;
+      const facts = { sha512, size: bytes.length, name: 'a', version: '1.0.0', manifest: {} };
+      // Files: two uploads of one may end one after the other.
+      tables.put(facts, 10);
+      tables.put(facts, 20);
+      assert.equal(tables.unwantedBytes(), bytes.length);
+      tables.forget();
+      assert.equal(tables.unwantedBytes(), bytes.length);
+      assert.deepEqual(tables.unwantedBefore(20, 9), []);
+      assert.deepEqual(tables.unwantedBefore(21, 9), [sha512]);
+      tables.want(sha512);
+      tables.put(facts, 30);
+      assert.equal(tables.unwantedBytes(), 0, 'a wanted one never is');
+      tables.forget();
+      assert.equal(tables.unwantedBytes(), 0);
+      assert.deepEqual(tables.counts(), { wanted: 1, missing: 0 });
+    }),
+  );
+
+  it(
     'count as unwanted until a release names them',
     inBench(async ({ artifacts, tables }) => {
       await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));

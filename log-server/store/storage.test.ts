@@ -294,6 +294,8 @@ describe('SqliteStore.write', () => {
           await assert.rejects(storage.store.putCheckpoint(noteFor(batch.header), 3), /crash/);
           assert.deepEqual(await storage.application.tip(), before);
           assert.equal(await storage.store.entry(before.size), undefined);
+          const [id = ''] = batch.ids;
+          assert.equal(await storage.store.submission(id), undefined);
           assert.ok(await storage.store.entry(before.size - 1));
           assert.deepEqual(await storage.store.rootAt(before.size), before.root);
           return all;
