@@ -4,6 +4,7 @@
 import { concat, utf8 } from './bytes.ts';
 import { SIGNATURE_LENGTH, keyId, type PublicKey } from './ed25519.ts';
 import { encodeBase64 } from './encoding.ts';
+import { splitEnvelope } from './envelope-text.ts';
 import { VerifyError, assert } from './errors.ts';
 import {
   ObjectReader,
@@ -99,7 +100,12 @@ export function parseEnvelope(source: string | Uint8Array): Envelope {
   return readingAs('ENVELOPE_MALFORMED', 'envelope', () => {
     const isBounded = source.length <= ENVELOPE_LENGTH_MAX;
     const text = typeof source === 'string' || !isBounded ? source : decodeUtf8(source);
-    const envelope = readEnvelope(parseCanonicalJson(text, ENVELOPE_LENGTH_MAX), '');
+    // Its reader refuses whatever is not printable ASCII.
+    const split =
+      typeof text === 'string' && isBounded
+        ? splitEnvelope(text, ENVELOPE_SIGNATURES_MAX)
+        : undefined;
+    const envelope = readEnvelope(split ?? parseCanonicalJson(text, ENVELOPE_LENGTH_MAX), '');
     if (typeof text === 'string') texts.set(envelope, text);
     return envelope;
   });
