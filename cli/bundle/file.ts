@@ -17,7 +17,7 @@ export async function readBundle({ cwd }: Context, file: string): Promise<Uint8A
   const path = resolve(cwd, file);
   const bytes = await readIfThere(path, EVIDENCE_BYTES_MAX);
   if (bytes === undefined) throw new CliError('BP9004', `${path}: no such file or folder`);
-  return new Uint8Array(bytes);
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
 /**

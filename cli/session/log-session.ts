@@ -19,6 +19,7 @@ import { askUntilGood } from '../client/hedge.ts';
 import { HttpClient } from '../client/http.ts';
 import { isNotReady, ReplicaClient, type EvidenceQuery } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
+import { tuneForLargeDocuments } from '../engine.ts';
 import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { diagnoseFailures } from '../output/diagnose.ts';
 import { loadConfig, type Config } from '../trust/config.ts';
@@ -308,7 +309,7 @@ export class LogSession {
     trusted: TrustState | undefined,
     remembered: Remembered | undefined,
   ): Promise<CheckedEvidence> {
-    const evidence = parseEvidence(source);
+    const evidence = readDocument(source);
     const verified = await this.#check(evidence, subjects, trusted, remembered);
     const { outdated } = verified;
     // Its entries have been read, and must not stay until everything is over.
@@ -415,7 +416,7 @@ export class LogSession {
    * @throws {CliError} BP4003
    */
   async verifyBundle(source: Uint8Array, subjects: readonly Subject[]): Promise<Verified> {
-    const evidence = parseEvidence(source);
+    const evidence = readDocument(source);
     const verified = await this.#check(evidence, subjects, undefined);
     const trusted = await this.#trust.read();
     const { size, root, origin } = verified.checkpoint.checkpoint;
@@ -465,6 +466,11 @@ export class LogSession {
   async close(): Promise<void> {
     await this.http.close();
   }
+}
+
+function readDocument(source: Uint8Array): Evidence {
+  if (source.length > LARGE_DOCUMENT_BYTES) tuneForLargeDocuments();
+  return parseEvidence(source);
 }
 
 // A larger size is no proof that something is newer: keys of a replaced roster may have leaked since, and
