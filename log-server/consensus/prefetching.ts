@@ -86,7 +86,8 @@ function of(ahead: Ahead | undefined, view: number, height: number): readonly Re
 
 /**
  * R1, R2 for PREFETCH: of the present leader, for heights that come next, no more than a batch holds, each
- * part once and in order. Whatever a faulty leader sends, it costs no more than its proposals could.
+ * part once. Whatever a faulty leader sends, it costs no more than its proposals could. Not yet in order: of
+ * parts that arrive together each is asked about before the first is taken in.
  */
 export function wantsPrefetch(
   core: Core,
@@ -104,7 +105,6 @@ export function wantsPrefetch(
   if (received?.view === view && received.height > height) return 'old-height';
   const before = of(received, view, height);
   if (start < before.length) return 'duplicate';
-  if (start > before.length) return 'slot-taken';
   return fitsIntoBatch(core, [...before, ...message.requests]) ? undefined : 'lane-full';
 }
 
@@ -114,10 +114,15 @@ function fitsIntoBatch({ config }: Core, requests: readonly Request[]): boolean 
   return requests.length <= batchRequestsMax && bytes <= batchBytesMax;
 }
 
-/** Keeps a part, and has the application look at what it has not seen yet. */
+/** Keeps the next part, and has the application look at what it has not seen yet. */
 export function onPrefetch(core: Core, from: PeerId, message: PrefetchMessage): void {
-  const { view, height } = message;
-  const requests = [...of(core.received, view, height), ...message.requests];
+  const { view, height, start } = message;
+  const before = of(core.received, view, height);
+  if (start !== before.length) {
+    core.ignore('slot-taken');
+    return;
+  }
+  const requests = [...before, ...message.requests];
   core.received = { view, height, requests };
   core.prefetched.taken += message.requests.length;
   const unknown = message.requests.filter(({ id }) => !core.pool.has(id));
