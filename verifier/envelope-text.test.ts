@@ -66,6 +66,8 @@ describe('splitEnvelope', () => {
     ['a lone surrogate in the key id', GOOD.replace('"keyid":"', '"keyid":"\ud800')],
     ['no signatures', GOOD.replace(/\[.*\]/, '[]')],
     ['a comma behind the last line', GOOD.replace(/\]\}$/, ',]}')],
+    ['something else than a comma between lines', GOOD.replace('},{', '};{')],
+    ['nothing between lines', GOOD.replace('},{', '}{')],
     ['a line that is no object', GOOD.replace(LINE, '1')],
     ['one line more than there may be', formatLines(LINES_MAX + 1)],
     ['a second envelope behind it', GOOD + GOOD],
