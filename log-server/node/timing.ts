@@ -7,8 +7,8 @@ import type { Timing } from '../consensus/types.ts';
 const VIEW_DOUBLINGS_MAX = 6;
 
 /**
- * A request that the leader has not ordered after this long goes to everybody (Q3). As long as the first view
- * timer: under full load requests wait for a second, and sending each to everybody then makes it worse.
+ * After this long a request goes to everybody (Q3) if nothing is committed meanwhile, or if batches pass it by
+ * (consensus/relaying.ts). As long as the first view timer.
  */
 const RELAY_MS = 2000;
 
