@@ -99,11 +99,9 @@ export function readHeader(block: Uint8Array): TarHeader {
 /** The sum of all bytes, those of the checksum itself counted as spaces. */
 function checksum(block: Uint8Array): number {
   const [start, length] = CHECKSUM;
-  let sum = 0;
-  for (let i = 0; i < block.length; i++) {
-    const isOfChecksum = i >= start && i < start + length;
-    sum += isOfChecksum ? SPACE : (block[i] ?? 0);
-  }
+  let sum = SPACE * length;
+  for (let i = 0; i < start; i++) sum += block[i] ?? 0;
+  for (let i = start + length; i < block.length; i++) sum += block[i] ?? 0;
   return sum;
 }
 
