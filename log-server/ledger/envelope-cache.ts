@@ -4,7 +4,10 @@ import { parseEnvelope, type Envelope } from '../../verifier/dsse.ts';
 import { sha256Hex } from '../../verifier/sha256.ts';
 import { LruMap } from '../lru.ts';
 
-/** Envelopes remembered: two full batches at least. With what they say, about 10 kB each, most of them less. */
+/**
+ * Envelopes remembered: two full batches at least. With what they say and how it is judged, about 13 kB each, most
+ * of them less; all of it goes with them.
+ */
 const ENVELOPE_COUNT_MAX = 2048;
 
 /** Longer ones (bytes) are read each time: a release of one package has two or three thousand. */
