@@ -6,7 +6,7 @@ import { type PublicKey, SIGNATURE_LENGTH, publicKeyHex } from '../ed25519.ts';
 import type { SignatureJob, SignatureVerifier } from '../signatures.ts';
 
 // Making a KeyObject costs a tenth of a verification. Keys repeat (replicas, busy maintainers), but a
-// stranger can send as many as he likes, so the cache forgets: 8,192 keys are 8 MB. Half as many were made
+// stranger can send as many as he likes, so the cache forgets: 8,192 keys are 10 MB. Half as many were made
 // anew in each round over 2,000 packages with three maintainers each, 10 microseconds apiece.
 const KEYS_CACHED_MAX = 8192;
 const keys = new Map<string, KeyObject>();
