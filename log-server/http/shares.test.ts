@@ -82,7 +82,9 @@ describe('shares', { skip: process.platform !== 'linux' }, () => {
   let server: PublicServer;
   const open: Socket[] = [];
   before(async () => {
-    server = await serve(createPublicApp(face, silentLog, 1_000_000), HOST, 0);
+    // Who does not read is not hung up on while this counts, however busy the machine is.
+    const patient = { pace: { bytesPerSecond: 1, graceMs: 600_000 } };
+    server = await serve(createPublicApp(face, silentLog, 1_000_000), HOST, 0, patient);
   });
   after(async () => {
     for (const socket of open) socket.destroy();
