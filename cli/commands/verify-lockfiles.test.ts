@@ -313,6 +313,56 @@ describe('verify: lock, log and bytes are bound together', () => {
     assert.match(row(report, 'evil@1.0.0').origin?.notes.join() ?? '', /alias pad/);
   });
 
+  const standIns: readonly (readonly [
+    string,
+    object,
+    Readonly<Record<string, string>>,
+    boolean,
+  ])[] = [
+    ['nobody means', {}, {}, false],
+    ['a workspace means', { workspaces: ['vendor/*'] }, {}, true],
+    ['another workspace does not mean', { workspaces: ['packages/*'] }, {}, false],
+    [
+      'a dependency means',
+      { dependencies: { ...ROOT.dependencies, helper: 'file:vendor/h' } },
+      {},
+      true,
+    ],
+    [
+      'a dependency of a workspace means',
+      { workspaces: ['packages/*'] },
+      { helper: 'file:../../vendor/h/' },
+      true,
+    ],
+    ['an override means', { overrides: { helper: 'file:./vendor/h' } }, {}, true],
+    [
+      'a dependency on another folder means',
+      { dependencies: { ...ROOT.dependencies, helper: 'file:vendor' } },
+      {},
+      false,
+    ],
+  ];
+  for (const [who, fields, ofWorkspace, isMeant] of standIns) {
+    it(`${isMeant ? 'takes' : 'refuses'} a folder in the place of a package that ${who}`, async () => {
+      const root = { ...ROOT, ...fields };
+      const web = { name: 'web', version: '1.0.0', dependencies: ofWorkspace };
+      const packages = {
+        ...honest(),
+        'node_modules/helper': { link: true, resolved: 'vendor/h' },
+        'vendor/h': { version: '1.0.0' },
+        ...('workspaces' in fields && isMeant && Object.keys(ofWorkspace).length > 0
+          ? { 'packages/web': web, 'node_modules/web': { link: true, resolved: 'packages/web' } }
+          : {}),
+      };
+      await npmProject(packages, root);
+      await write({ 'vendor/h/index.js': 'evil()', 'packages/web/package.json': web });
+      const report = await verify();
+      assert.equal(report.exit.reason, isMeant ? null : 'BP6007', JSON.stringify(report, null, 1));
+      const found = JSON.stringify(report.subjects);
+      assert.equal(/means this folder/.test(found), !isMeant, found);
+    });
+  }
+
   it('gives every entry a row, whatever it is', async () => {
     await npmProject({
       ...honest(),

@@ -95,6 +95,9 @@ export function walkEdges(
       }
     }
   }
+  for (const folder of wishes.strays) {
+    problems.set(folder, 'neither workspaces nor a file: dependency of yours means this folder');
+  }
   judgeBundled(lockfile, manifests, problems);
   judgeUnreached(lockfile, reached, problems);
   return { problems, reached, overridden, folders, walked: { askers, nodes } };

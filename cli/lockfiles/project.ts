@@ -1,6 +1,6 @@
 // What the project itself asks for: the package.json of the root and of each workspace, as they lie beside
 // the lockfile. They are the user's own words, which a lockfile must not exceed.
-import { dirname, isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join, posix } from 'node:path';
 
 import { VerifyError } from '../../verifier/errors.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
@@ -9,6 +9,7 @@ import { CliError } from '../errors.ts';
 import { readIfThere } from '../read-file.ts';
 import { asTable, asTexts, type Table } from './classify.ts';
 import { LOCK_TEXT_LENGTH_MAX, type Edge, type Lockfile } from './lockfile.ts';
+import { isThere } from './load.ts';
 import { statedEdges } from './npm-lock.ts';
 import { findWorkspaces } from './workspaces.ts';
 
@@ -20,6 +21,11 @@ export interface ProjectWishes {
   readonly overrides: ReadonlyMap<string, readonly string[]>;
   /** What the user's own packages are called, and where they are; by node of the graph. */
   readonly projects: ReadonlyMap<string, OwnPackage>;
+  /**
+   * Folders that npm's lockfile links to although neither `workspaces` nor a `file:` dependency means them. Any
+   * folder of a repository, such as one with test data, could stand in for a package otherwise.
+   */
+  readonly strays: ReadonlySet<string>;
   /** Whether some package.json was not there, so that the lockfile was asked instead. */
   readonly isIncomplete: boolean;
 }
@@ -65,7 +71,41 @@ export async function readProjectWishes(lockfile: Lockfile): Promise<ProjectWish
     }
   }
   if (lockfile.format === 'pnpm' && root !== undefined) await readPnpmWorkspace(root, overrides);
-  return { edges, overrides, projects, isIncomplete };
+  const strays =
+    lockfile.format === 'npm' && root !== undefined
+      ? await findStrays(root, edges, overrides, projects)
+      : new Set<string>();
+  return { edges, overrides, projects, strays, isIncomplete };
+}
+
+async function findStrays(
+  root: string,
+  edges: ReadonlyMap<string, readonly Edge[]>,
+  overrides: ReadonlyMap<string, readonly string[]>,
+  projects: ReadonlyMap<string, OwnPackage>,
+): Promise<ReadonlySet<string>> {
+  const document = await readManifest(join(root, 'package.json'));
+  if (document === undefined) return new Set();
+  const meant = new Set(['', ...(await findWorkspaces(root, document))]);
+  for (const range of [...overrides.values()].flat()) addFolder(meant, '', range);
+  // The set grows while it is walked: a folder that is meant may mean others.
+  for (const folder of meant) {
+    const node = [...projects].find(([, own]) => own.folder === folder)?.[0];
+    for (const { range } of edges.get(node ?? '') ?? []) addFolder(meant, folder, range);
+  }
+  const strays = new Set<string>();
+  for (const { folder } of projects.values()) {
+    // What is not there brings nothing in.
+    if (!meant.has(folder) && (await isThere(join(root, folder)))) strays.add(folder);
+  }
+  return strays;
+}
+
+// `file:../b`, `link:b`, `./b`: what npm links to.
+function addFolder(meant: Set<string>, from: string, range: string | null): void {
+  const path = /^(?:(?:file|link):(?:\/\/)?)?(\.{0,2}[^:]*)$/.exec(range ?? '')?.[1];
+  if (path === undefined || !/^(?:file:|link:|\.)/.test(range ?? '')) return;
+  meant.add(posix.join(from, path).replace(/\/+$/, ''));
 }
 
 function nameOf(document: Table | undefined): string | undefined {
