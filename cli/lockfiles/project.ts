@@ -88,10 +88,12 @@ async function findStrays(
   if (document === undefined) return new Set();
   const meant = new Set(['', ...(await findWorkspaces(root, document))]);
   for (const range of [...overrides.values()].flat()) addFolder(meant, '', range);
-  // The set grows while it is walked: a folder that is meant may mean others.
+  const byFolder = new Map([...projects].map(([node, { folder }]) => [folder, node]));
+  // The set grows while it is walked: a folder that is meant may mean others, if the lockfile has it.
   for (const folder of meant) {
-    const node = [...projects].find(([, own]) => own.folder === folder)?.[0];
-    for (const { range } of edges.get(node ?? '') ?? []) addFolder(meant, folder, range);
+    const node = byFolder.get(folder);
+    if (node === undefined) continue;
+    for (const { range } of edges.get(node) ?? []) addFolder(meant, folder, range);
   }
   const strays = new Set<string>();
   for (const { folder } of projects.values()) {
