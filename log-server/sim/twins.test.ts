@@ -38,7 +38,7 @@ describe('play', () => {
   });
 
   for (const [mutant, number, invariant] of [
-    ['no-mandate', 388, 'I9'],
+    ['no-mandate', 46, 'I9'],
     ['view-change-forgets-prepared', 0, 'I8'],
     ['commit-in-old-view', 0, 'I7'],
   ] as const) {
