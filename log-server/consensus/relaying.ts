@@ -4,7 +4,8 @@
 // Time alone does not tell. A log that is busy, or whose machines are slow, lets every request wait for
 // seconds, and each of them sent to everybody is n copies to be judged at the moment when there is the least to
 // spare. So a request goes to everybody when the log stands still, or when it moves on without the request
-// although the leader has been reminded of it or must have come to it: by batches, as Q5 counts.
+// although the leader has been reminded of it or must have come to it: by batches, as Q5 counts. A replica that
+// is behind sees only batches of long ago, which tell nothing: there time has to do.
 import type { Core } from './core.ts';
 import type { Digest, PeerId, Request } from '../../verifier/replication/messages.ts';
 import { RECHECK_MAX, recheck } from './rechecking.ts';
@@ -61,9 +62,9 @@ export function relayOverdue(core: Core): void {
     core.overdue.add(id);
   }
   if (core.recheck !== undefined) return;
-  const isStill = standsStill(core) || core.foundInvalid;
+  const isBlind = seesNothing(core) || core.foundInvalid;
   // Batches tell, so that each is looked at once.
-  if (!isStill && core.relayedHeight === core.committedHeight) return;
+  if (!isBlind && core.relayedHeight === core.committedHeight) return;
   const chosen: Request[] = [];
   for (const id of core.overdue) {
     // The next tick goes on.
@@ -73,7 +74,7 @@ export function relayOverdue(core: Core): void {
     }
     const request = core.pool.find(id);
     if (request === undefined) core.overdue.delete(id);
-    if (request === undefined || !(isStill || isPassedBy(core, id))) continue;
+    if (request === undefined || !(isBlind || isPassedBy(core, id))) continue;
     core.overdue.delete(id);
     dueLater(core, id);
     chosen.push(request);
@@ -85,8 +86,8 @@ export function relayOverdue(core: Core): void {
 
 /** Sends what is overdue and valid to those whom it concerns, as far as it still has a reason. */
 export function relayValid(core: Core, requests: readonly Request[]): void {
-  const isStill = standsStill(core);
-  const chosen = requests.filter(({ id }) => isStill || isPassedBy(core, id));
+  const isBlind = seesNothing(core);
+  const chosen = requests.filter(({ id }) => isBlind || isPassedBy(core, id));
   // Without an open view there is no leader to ask: the others may be in one.
   const forAll = chosen.filter(({ id }) => core.pool.holds(core.config.self, id) || !core.isActive);
   // The leader gets what its lane has room for. More would take the place of what comes next.
@@ -101,7 +102,10 @@ function isPassedBy({ exposed, committedHeight, members }: Core, id: Digest): bo
   return exposed.isPassedBy(id, committedHeight, members.count);
 }
 
-/** Whether for too long nothing was committed, or there was no leader to commit anything. */
-function standsStill({ tick, commitTick, activeTick, config }: Core): boolean {
-  return tick - Math.min(commitTick, activeTick) >= config.timing.relayTicks;
+/**
+ * Whether batches don't tell how a request fares: for too long nothing was committed, or there was no leader to
+ * commit anything; or what is read now was decided long ago.
+ */
+function seesNothing({ tick, commitTick, activeTick, config, isCutOff }: Core): boolean {
+  return isCutOff || tick - Math.min(commitTick, activeTick) >= config.timing.relayTicks;
 }
