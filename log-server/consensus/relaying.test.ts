@@ -25,8 +25,12 @@ class SlowLog {
   readonly #loses: (packet: Packet) => boolean;
   #commits: Packet[] = [];
 
-  constructor(options: ClusterOptions, loses: (packet: Packet) => boolean = () => false) {
-    const timing = { relayTicks: RELAY_TICKS, viewTicks: 10_000, statusTicks: 10_000 };
+  constructor(
+    options: ClusterOptions,
+    loses: (packet: Packet) => boolean = () => false,
+    relayTicks: number = RELAY_TICKS,
+  ) {
+    const timing = { relayTicks, viewTicks: 10_000, statusTicks: 10_000 };
     this.cluster = new Cluster(FOUR, { ...options, timing });
     this.#loses = loses;
   }
@@ -103,5 +107,36 @@ describe('requests that wait for long', () => {
     assert.ok(height > 9, `at height ${height}`);
     const sizes = log.cluster.node(0).disk.batches.map(({ body }) => body.length - 1);
     assert.ok(sizes.filter((size) => size < 2).length < REMINDED_AFTER, `sizes ${sizes.join()}`);
+  });
+
+  it('go to everybody from a replica that stays behind, which no batch tells anything', () => {
+    // Replica 2 reads batches alone, and late: it commits more often than a request may wait, and lags.
+    const late: Packet[] = [];
+    const held = new Set<Packet>();
+    const reads = (packet: Packet): boolean => {
+      if (packet.to !== 2 || held.has(packet)) return cutOff(packet);
+      const { kind } = packet.message;
+      if (kind === 'batches') late.push(packet);
+      return ['batches', 'pre-prepare', 'prepare', 'commit', 'prefetch', 'body'].includes(kind);
+    };
+    const log = new SlowLog({}, reads, 12 * BATCH_TICKS);
+    let committed = 0;
+    for (let batches = 0; relayed(log.packets).length === 0; batches++) {
+      assert.ok(batches < 60, `it is not relayed, at heights ${log.cluster.heights().join()}`);
+      log.cluster.submit(1, `other ${batches}`);
+      log.batch();
+      if (batches === 30) log.cluster.submit(2, 'hidden');
+      if (batches % 10 !== 9) continue;
+      for (const packet of late.splice(0)) {
+        held.add(packet);
+        log.cluster.packets.push(packet);
+      }
+      const [height = 0, , behind = 0] = log.cluster.heights();
+      committed = behind;
+      assert.ok(height - behind >= 8, `heights ${height} and ${behind}`);
+    }
+    assert.ok(committed > 0, 'replica 2 moves on');
+    for (let i = 0; i < 4; i++) log.batch();
+    assert.ok(log.committed('hidden'), 'others have forwarded it');
   });
 });
