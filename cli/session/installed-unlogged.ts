@@ -59,6 +59,6 @@ export async function compareUnlogged(
 }
 
 function notCompared({ name, version }: LockEntry, path: string): Diagnostic {
-  const message = `${name}@${version ?? ''}: not in the log, and ${path} was not compared: its tarball is not in the cache`;
+  const message = `${name}@${version ?? ''}: not verified, and ${path} was not compared either: its tarball is not in the cache`;
   return diagnostic('BP1008', message, { severity: 'warning' });
 }
