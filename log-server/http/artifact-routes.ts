@@ -14,50 +14,27 @@ import { artifactBody, isAnnouncedWithin, readDocument, readSmallArtifact } from
 import { IMMUTABLE } from './caching.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
-import {
-  PARCELS_MAX,
-  PARCELS_PER_ADDRESS_MAX,
-  PARCEL_SEND_MS,
-  SMALL_UPLOADS_MAX,
-  SMALL_UPLOADS_PER_ADDRESS_MAX,
-  SharedGate,
-  UPLOADS_MAX,
-  UPLOADS_PER_ADDRESS_MAX,
-  networkOf,
-} from './limits.ts';
+import { PARCELS_MAX, PARCELS_PER_ADDRESS_MAX, PARCEL_SEND_MS, SharedGate } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
-import { answeredInside, bytes, incomingOf, json, streamed } from './routes.ts';
-import { UndecidedShares } from './undecided-shares.ts';
+import { answeredInside, askerOf, bytes, incomingOf, json, streamed } from './routes.ts';
 
 const DIGEST_PATTERN = /^[0-9a-f]{128}$/;
 
 /** Adds PUT, GET and HEAD of /v1/artifacts/<sha512>, and POST /v1/artifacts for many small ones. */
 export function artifactRoutes(
   app: PublicApp,
-  { face, log, nowMs, artifactReads, allowWrite }: RouteContext,
+  { face, artifactReads, uploads, allowWrite }: RouteContext,
 ): void {
-  const shares = new UndecidedShares(nowMs, (sha512) => face.isReleased(sha512));
-  const uploads = new SharedGate(UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX);
-  const smallUploads = new SharedGate(SMALL_UPLOADS_MAX, SMALL_UPLOADS_PER_ADDRESS_MAX);
   const parcels = new SharedGate(PARCELS_MAX, PARCELS_PER_ADDRESS_MAX);
 
   app.put('/v1/artifacts/:sha512', async (c) => {
     const incoming = incomingOf(c);
     allowWrite(incoming);
     const sha512 = readDigest(c.req.param('sha512'));
-    const sender = networkOf(incoming.socket.remoteAddress ?? '');
-    if (!shares.allows(sender)) {
-      const message = 'too much of what this address uploaded is in no release yet';
-      throw new HttpError(503, 'BUSY', message, 60);
-    }
-    const gate = isSmall(incoming) ? smallUploads : uploads;
-    const done = await gate.run(sender, () => takeUpload(face, sha512, incoming));
-    if (done === undefined) throw new HttpError(503, 'BUSY', 'too many uploads at one time', 2);
-    const { kind, facts } = done.value;
-    if (kind === 'created') {
-      shares.add(sender, sha512, facts.size);
-      log.info('artifact_stored', { sha512, size: facts.size, name: facts.name });
-    }
+    const size = isSmall(incoming) ? 'small' : 'large';
+    const { kind, facts } = await uploads.take(askerOf(c), sha512, size, () =>
+      takeUpload(face, sha512, incoming),
+    );
     return json({ sha512, status: kind, size: facts.size }, kind === 'created' ? 201 : 200);
   });
 

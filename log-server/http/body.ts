@@ -9,6 +9,7 @@ import {
   ARTIFACT_IDLE_TIMEOUT_MS,
   ARTIFACT_TIMEOUT_MS,
   DOCUMENT_TIMEOUT_MS,
+  SUBMISSION_PARCEL_TIMEOUT_MS,
 } from './limits.ts';
 import { ARTIFACT_PACE, Pace, within } from './pace.ts';
 import type { PaceLimits } from './pace.ts';
@@ -114,6 +115,16 @@ export function artifactBody(request: IncomingMessage): AsyncIterable<Uint8Array
   return boundedBody(request, {
     bytesMax: ARTIFACT_BYTES_MAX,
     timeoutMs: ARTIFACT_TIMEOUT_MS,
+    idleTimeoutMs: ARTIFACT_IDLE_TIMEOUT_MS,
+    pace: ARTIFACT_PACE,
+  });
+}
+
+/** Submissions with their artifacts as they come. The iterator throws {HttpError} 413, 408, 400. */
+export function parcelBody(request: IncomingMessage, bytesMax: number): AsyncIterable<Uint8Array> {
+  return boundedBody(request, {
+    bytesMax,
+    timeoutMs: SUBMISSION_PARCEL_TIMEOUT_MS,
     idleTimeoutMs: ARTIFACT_IDLE_TIMEOUT_MS,
     pace: ARTIFACT_PACE,
   });

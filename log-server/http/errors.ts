@@ -3,6 +3,7 @@ import { LedgerError } from '../../verifier/ledger/errors.ts';
 import type { LedgerErrorCode } from '../../verifier/ledger/errors.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { isOverloaded } from '../../verifier/node/signature-pool.ts';
+import { describeError, type Log } from '../log.ts';
 import type { Refusal } from '../ledger/application.ts';
 import { StorageBusyError } from '../store/artifact-store.ts';
 import { BusyError } from './face.ts';
@@ -87,6 +88,16 @@ export function answerError(thrown: unknown): ErrorAnswer & { readonly isBug: bo
   }
   const message = 'the replica failed; its log says why';
   return { ...answer(500, { code: 'INTERNAL', message }), isBug: true };
+}
+
+/** The answer for anything that was thrown; bugs go to the log, and nothing about them to the stranger. */
+export function refusalOf(thrown: unknown, log: Log): ErrorAnswer {
+  const { isBug, ...said } = answerError(thrown);
+  if (isBug) {
+    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    log.error('request_failed', { error: describeError(thrown), stack });
+  }
+  return said;
 }
 
 /** The answer for a submission that was refused after it had been taken in. */

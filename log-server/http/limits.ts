@@ -59,6 +59,21 @@ export const PARCELS_PER_ADDRESS_MAX = 12;
 /** How long a parcel may take to be sent, milliseconds: 2 MiB at 200 kB/s. */
 export const PARCEL_SEND_MS = 10_000;
 
+/** Requests with several submissions that are read at one time: each holds two megabytes of artifacts at most. */
+export const SUBMISSION_PARCELS_MAX = 16;
+
+/** Of them, those from one address: a release of a monorepo, or a mirror, sends a few. */
+export const SUBMISSION_PARCELS_PER_ADDRESS_MAX = 4;
+
+/**
+ * Frames of one such request that are held: artifacts that are being stored, and envelopes that wait for theirs.
+ * Enough for one transaction of artifacts, and with all others that may arrive fewer than the store takes.
+ */
+export const SUBMISSION_PARCEL_HELD_MAX = 32;
+
+/** How long such a request may take altogether, milliseconds: its pace is bounded besides. */
+export const SUBMISSION_PARCEL_TIMEOUT_MS = 270_000;
+
 /** Large artifacts sent at one time: each reads its file twice and holds it open, and some hundred kilobytes. */
 export const ARTIFACT_READS_MAX = 1024;
 

@@ -61,6 +61,7 @@ const ROUTES: readonly string[] = [
   '/v1/evidence',
   '/v1/entries',
   '/v1/artifacts',
+  '/v1/submissions',
   '/v1/batches',
   '/v1/proposals',
   '/v1/misbehaviour',

@@ -5,12 +5,12 @@ import type { HttpBindings } from '@hono/node-server';
 import { Hono } from 'hono';
 
 import type { Log } from '../log.ts';
-import { describeError } from '../log.ts';
+import { Admissions } from './admissions.ts';
 import { AnswersHeld } from './answers-held.ts';
 import { artifactRoutes } from './artifact-routes.ts';
 import { batchRoutes } from './batch-routes.ts';
 import { contradictionRoutes } from './contradiction-routes.ts';
-import { HttpError, answerError } from './errors.ts';
+import { HttpError, refusalOf } from './errors.ts';
 import type { PublicFace } from './face.ts';
 import { entryRoutes } from './entry-routes.ts';
 import { evidenceRoutes } from './evidence-routes.ts';
@@ -31,6 +31,8 @@ import { PacedReads } from './paced-reads.ts';
 import { npmRoutes } from './npm-routes.ts';
 import { proposalRoutes } from './proposal-routes.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
+import { submissionRoutes } from './submission-routes.ts';
+import { Uploads } from './uploads.ts';
 
 const COMMON_HEADERS: readonly (readonly [name: string, value: string])[] = [
   ['access-control-allow-origin', '*'],
@@ -59,6 +61,8 @@ export function createPublicApp(
     artifactReads: new SharedGate(ARTIFACT_READS_MAX, ARTIFACT_READS_PER_NETWORK_MAX),
     held: new AnswersHeld(),
     nowMs,
+    uploads: new Uploads(face, log, nowMs),
+    admissions: new Admissions(face),
     packages: new PacedReads((name) => face.store.package(name)),
     allowWrite: (request) => {
       // By network: whoever has a /64 has as many addresses as they like, and would have a rate with each.
@@ -85,6 +89,7 @@ export function createPublicApp(
   evidenceRoutes(app, shared);
   entryRoutes(app, shared);
   artifactRoutes(app, shared);
+  submissionRoutes(app, shared);
   npmRoutes(app, shared);
   proposalRoutes(app, shared);
   misbehaviourRoutes(app, shared);
@@ -96,13 +101,8 @@ export function createPublicApp(
   return app;
 }
 
-/** A thrown thing as a response; bugs go to the log, and nothing about them to the stranger. */
-export function errorResponse(thrown: unknown, log: Log): Response {
-  const { status, headers, body, isBug } = answerError(thrown);
-  if (isBug) {
-    const stack = thrown instanceof Error ? thrown.stack : undefined;
-    log.error('request_failed', { error: describeError(thrown), stack });
-  }
+function errorResponse(thrown: unknown, log: Log): Response {
+  const { status, headers, body } = refusalOf(thrown, log);
   return new Response(body, { status, headers });
 }
 

@@ -6,6 +6,7 @@ import type { HttpBindings } from '@hono/node-server';
 import type { Context, Hono } from 'hono';
 
 import type { Log } from '../log.ts';
+import type { Admissions } from './admissions.ts';
 import { HttpError } from './errors.ts';
 import type { PublicFace } from './face.ts';
 import type { SharedGate } from './limits.ts';
@@ -13,6 +14,7 @@ import { networkOf } from './limits.ts';
 import type { PackageRow } from '../store/store.ts';
 import type { RequestCounts } from './metrics.ts';
 import type { PacedReads } from './paced-reads.ts';
+import type { Uploads } from './uploads.ts';
 
 /** The Hono application type of all route files. */
 export type PublicApp = Hono<{ Bindings: HttpBindings }>;
@@ -43,6 +45,10 @@ export interface RouteContext {
   readonly held: HeldAnswers;
   /** A monotonic clock. */
   readonly nowMs: () => number;
+  /** Artifacts from strangers. */
+  readonly uploads: Uploads;
+  /** Submissions from strangers. */
+  readonly admissions: Admissions;
   /** Packages, read at a pace that leaves votes their turn. @throws {BusyError} */
   readonly packages: PacedReads<PackageRow | undefined>;
   /** Throws when the sender has written too much lately. @throws {HttpError} 429 */
