@@ -25,7 +25,6 @@ import { genesisHeader } from '../../verifier/replication/encode.ts';
 import type { Header } from '../consensus/types.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import { LruMap } from '../lru.ts';
-import { NodeCache } from './node-cache.ts';
 import type { Tables } from './tables.ts';
 import { checkTail } from './tail-check.ts';
 
@@ -48,13 +47,11 @@ export class LedgerState implements BatchBase {
   readonly #tables: Tables;
   readonly #sets = new LruMap<number, SetInForce>(SET_CACHE_MAX);
   readonly #roots = new LruMap<number, Hash>(ROOT_CACHE_MAX);
-  readonly #nodes: NodeCache;
   #position: Position;
 
   /** @throws {DamagedStoreError} when log, batches and rosters in the tables don't fit together */
   constructor(tables: Tables) {
     this.#tables = tables;
-    this.#nodes = new NodeCache(tables.map);
     this.#position = loadPosition(tables);
   }
 
@@ -80,12 +77,7 @@ export class LedgerState implements BatchBase {
   }
 
   get mapNodes(): MapNodes {
-    return this.#nodes;
-  }
-
-  /** Forgets what can be read again of the map: nothing has come in for a while. */
-  rest(): void {
-    this.#nodes.forget();
+    return this.#tables.map;
   }
 
   /** Moves on to a batch that is durable now. */
@@ -93,7 +85,6 @@ export class LedgerState implements BatchBase {
     const next = execution.changes.roster;
     const roster = next?.roster ?? this.roster;
     this.#tables.log.trust(execution.range);
-    this.#nodes.add(execution.map.added);
     this.#position = {
       header,
       tip: {

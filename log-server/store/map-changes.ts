@@ -3,31 +3,75 @@
 // near the root, never gets there.
 import { assert } from '../../verifier/errors.ts';
 import type { MapNode } from '../../verifier/map/node.ts';
-import { hashKeysIn } from './packed-nodes.ts';
+import type { Hash } from '../../verifier/merkle/hash.ts';
+import { HashIndex, inHashOrder } from './hash-index.ts';
+import { unpackNodes } from './packed-nodes.ts';
 
-/** What one batch changed. */
-export interface MapChange {
-  readonly height: number;
-  /** By the key of their hash (node-key.ts). */
-  readonly added: ReadonlyMap<string, MapNode>;
-  /** Hashes of the nodes that it replaced, as `packHashes` made it. */
-  readonly removed: Uint8Array;
-  /** Of its row in the database. */
-  readonly bytes: number;
-}
-
-/** A row of the table of nodes that is to come, with its node, or to go. */
+/** A row of the table of nodes that is to come, with its node's bytes, or to go. */
 export interface FoldRow {
-  readonly key: string;
-  readonly node: MapNode | undefined;
+  readonly hash: Hash;
+  readonly bytes: Uint8Array | undefined;
 }
 
 /** What a number of batches come to. */
 export interface Fold {
   /** The newest of the batches. */
   readonly height: number;
-  /** In the order of the keys: neighbours are in one page of the database. */
+  /** In the order of the hashes: neighbours are in one page of the database. */
   readonly rows: readonly FoldRow[];
+}
+
+/** What one batch changed. */
+export class MapChange {
+  readonly height: number;
+  readonly added: readonly MapNode[];
+  /** Hashes of the nodes that it replaced. */
+  readonly removed: readonly Hash[];
+  /** Of its row in the database. */
+  readonly bytes: number;
+  readonly #packed: Uint8Array;
+  #index: HashIndex | undefined;
+  /** At the positions of the index. */
+  #nodes: readonly MapNode[] = [];
+
+  /**
+   * @param packed what `packNodes` made of `added`
+   * @param bytes of its row in the database
+   */
+  constructor(
+    height: number,
+    added: readonly MapNode[],
+    packed: Uint8Array,
+    removed: readonly Hash[],
+    bytes: number,
+  ) {
+    this.height = height;
+    this.added = added;
+    this.removed = removed;
+    this.bytes = bytes;
+    this.#packed = packed;
+  }
+
+  node(hash: Hash): MapNode | undefined {
+    // Not before the first question: many batches' nodes are remembered elsewhere for as long as they are here.
+    const position = (this.#index ??= this.#indexed()).find(hash);
+    return position === undefined ? undefined : this.#nodes[position];
+  }
+
+  // A batch makes no node twice, but a row that was damaged may say so.
+  #indexed(): HashIndex {
+    const index = new HashIndex(this.added.length);
+    const nodes: MapNode[] = [];
+    for (const node of this.added) if (index.add(node.hash) === nodes.length) nodes.push(node);
+    this.#nodes = nodes;
+    return index;
+  }
+
+  /** A row for each node that it made. */
+  rows(): readonly FoldRow[] {
+    const bytes = unpackNodes(this.#packed);
+    return this.added.map(({ hash }, i) => ({ hash, bytes: bytes[i] }));
+  }
 }
 
 /** The changes that are in memory, in the order of their batches. */
@@ -63,9 +107,9 @@ export class MapChanges {
   }
 
   /** A node that one of the batches made: the newest ones are asked for most. */
-  node(key: string): MapNode | undefined {
+  node(hash: Hash): MapNode | undefined {
     for (let i = this.#changes.length - 1; i >= 0; i--) {
-      const node = this.#changes[i]?.added.get(key);
+      const node = this.#changes[i]?.node(hash);
       if (node !== undefined) return node;
     }
     return undefined;
@@ -81,21 +125,13 @@ export class MapChanges {
     const changes = this.upTo(heightMax);
     const last = changes.at(-1);
     if (last === undefined) return undefined;
-    // Nodes that were never in the table, and those that are, or may be: with `undefined` they go.
-    const fresh = new Map<string, MapNode>();
-    const known = new Map<string, MapNode | undefined>();
-    for (const { height, added, removed } of changes) {
-      for (const key of hashKeysIn(removed)) {
-        // Made and replaced again since the table was brought up to date.
-        if (!fresh.delete(key)) known.set(key, undefined);
-      }
-      const mayBeThere = height <= this.#begunHeight;
-      for (const [key, node] of added) {
-        if (mayBeThere || known.has(key)) known.set(key, node);
-        else fresh.set(key, node);
-      }
+    const draft = new FoldDraft(changes.reduce((sum, { added }) => sum + added.length, 0));
+    for (const change of changes) {
+      for (const hash of change.removed) draft.remove(hash);
+      const mayBeThere = change.height <= this.#begunHeight;
+      for (const row of change.rows()) draft.put(row, mayBeThere);
     }
-    return { height: last.height, rows: foldRows([...fresh, ...known]) };
+    return { height: last.height, rows: inHashOrder(draft.rows()) };
   }
 
   /** Forgets the changes up to a height: the table has them. */
@@ -110,11 +146,32 @@ export class MapChanges {
   }
 }
 
-/** Rows in the order of their keys, which is that of their bytes. */
-export function foldRows(
-  nodes: Iterable<readonly [string, MapNode | undefined]>,
-): readonly FoldRow[] {
-  return Array.from(nodes, ([key, node]): FoldRow => ({ key, node })).toSorted((a, b) =>
-    a.key < b.key ? -1 : 1,
-  );
+/** What becomes of each node, batch after batch. */
+class FoldDraft {
+  readonly #index: HashIndex;
+  readonly #rows: FoldRow[] = [];
+  /** Whether the table has the node, or may have it: then it is not enough to leave it out. */
+  readonly #mayBeThere: boolean[] = [];
+
+  constructor(count: number) {
+    this.#index = new HashIndex(count);
+  }
+
+  remove(hash: Hash): void {
+    const i = this.#index.add(hash);
+    // No batch here made it: it is in the table.
+    if (i === this.#rows.length) this.#mayBeThere[i] = true;
+    this.#rows[i] = { hash, bytes: undefined };
+  }
+
+  put(row: FoldRow, mayBeThere: boolean): void {
+    const i = this.#index.add(row.hash);
+    this.#mayBeThere[i] = mayBeThere || (this.#mayBeThere[i] ?? false);
+    this.#rows[i] = row;
+  }
+
+  /** Without what was made and replaced again since the table was brought up to date. */
+  rows(): readonly FoldRow[] {
+    return this.#rows.filter(({ bytes }, i) => bytes !== undefined || this.#mayBeThere[i]);
+  }
 }

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import Sqlite from 'better-sqlite3';
 
 import { utf8 } from '../../verifier/bytes.ts';
-import { EMPTY_MAP_ROOT, formatMapNode } from '../../verifier/map/node.ts';
+import { EMPTY_MAP_ROOT, mapLeaf } from '../../verifier/map/node.ts';
 import { lookupMap, updateMap } from '../../verifier/map/trie.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { sha256 } from '../../verifier/sha256.ts';
@@ -20,6 +20,9 @@ const AT_ONCE: FoldBounds = { bytes: 0, count: 0, bytesMax: Number.MAX_SAFE_INTE
 
 /** Nothing of it stays in memory. */
 const SPILLING: FoldBounds = { bytes: 0, count: 0, bytesMax: 0 };
+
+/** A node that no test's map has. */
+const OTHER = mapLeaf(sha256(utf8('other')), utf8('a'));
 
 /** Nothing is brought into the table. */
 const NEVER: FoldBounds = {
@@ -244,7 +247,8 @@ describe('MapTables', () => {
   const damages: readonly (readonly [why: string, added: (packed: Uint8Array) => Uint8Array])[] = [
     ['cut', (packed) => packed.subarray(0, packed.length - 1)],
     ['cut in a length', (packed) => packed.subarray(0, 1)],
-    ['of another node', () => packNodes([utf8('no node')])],
+    ['of no node', () => Uint8Array.of(0, 7, ...utf8('no node'))],
+    ['of another node, twice', () => packNodes([OTHER, OTHER])],
     ['changed', (packed) => packed.with(10, 99)],
     ['empty', () => new Uint8Array(0)],
   ];
@@ -253,10 +257,23 @@ describe('MapTables', () => {
       const world = new World(NEVER);
       const update = updateMap(world.tables, EMPTY_MAP_ROOT, [{ key: keyOf(1), value: utf8('a') }]);
       world.tables.apply(update, 1);
-      const packed = packNodes(update.added.map((node) => formatMapNode(node)));
+      const packed = packNodes(update.added);
       world.database.prepare('UPDATE map_changes SET added = ?').run(change(packed));
       world.reopen(NEVER);
       assert.throws(() => world.tables.get(update.root), DamagedStoreError);
     });
   }
+
+  it('finds the right node in a row that says another one twice', () => {
+    const world = new World(NEVER);
+    const update = updateMap(world.tables, EMPTY_MAP_ROOT, [
+      { key: keyOf(1), value: utf8('a') },
+      { key: keyOf(2), value: utf8('b') },
+    ]);
+    world.tables.apply(update, 1);
+    const packed = packNodes([OTHER, OTHER, ...update.added]);
+    world.database.prepare('UPDATE map_changes SET added = ?').run(packed);
+    world.reopen(NEVER);
+    for (const { hash } of update.added) assert.deepEqual(world.tables.get(hash).hash, hash);
+  });
 });

@@ -8,19 +8,19 @@
 // than everything else of a commit.
 import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
-import { formatMapNode, parseMapNode, type MapNode } from '../../verifier/map/node.ts';
+import { parseMapNode, type MapNode } from '../../verifier/map/node.ts';
 import type { MapNodes, MapUpdate } from '../../verifier/map/trie.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { LruMap } from '../lru.ts';
-import { MapChanges, foldRows, type Fold, type FoldRow, type MapChange } from './map-changes.ts';
-import { hashOfKey, keyOfHash } from './node-key.ts';
+import { inHashOrder } from './hash-index.ts';
+import { MapChange, MapChanges, type Fold, type FoldRow } from './map-changes.ts';
+import { NodeCache } from './node-cache.ts';
 import { ObsoleteNodes } from './obsolete-nodes.ts';
-import { packHashes, packNodes, unpackNodes } from './packed-nodes.ts';
+import { packHashes, packNodes, unpackHashes, unpackNodes } from './packed-nodes.ts';
 
-/** Nodes kept in memory, about 300 bytes each. The upper levels are read for every batch. */
-const NODE_CACHE_MAX = 32_000;
+/** Places for nodes in memory, about 300 bytes each: 65,536, those of the last batches and the upper levels. */
+const CACHE_PLACE_BITS = 16;
 
 /** Rows in one statement: calling it costs as much as three of them. */
 const ROWS_AT_ONCE = 32;
@@ -80,7 +80,7 @@ export class MapTables implements MapNodes {
   readonly #putChange: Statement<[number, Uint8Array, Uint8Array], unknown>;
   readonly #selectChanges: Statement<[], ChangeRow>;
   readonly #deleteChanges: Statement<[number], unknown>;
-  readonly #cache = new LruMap<string, MapNode>(NODE_CACHE_MAX);
+  readonly #cache = new NodeCache(CACHE_PLACE_BITS);
   /** `undefined` when they have to be read. */
   #changes: MapChanges | undefined;
   #fold: FoldUnderWay | undefined;
@@ -110,12 +110,11 @@ export class MapTables implements MapNodes {
 
   /** @throws {DamagedStoreError} not there, or not what it was: only nodes in use are asked for */
   get(hash: Hash): MapNode {
-    const key = keyOfHash(hash);
-    const known = this.#cache.get(key);
+    const known = this.#cache.get(hash);
     if (known !== undefined) return known;
-    const node = this.#read().node(key) ?? this.#stored(hash);
+    const node = this.#read().node(hash) ?? this.#stored(hash);
     if (node === undefined) throw new DamagedStoreError(`map node ${encodeHex(hash)} is missing`);
-    this.#cache.set(key, node);
+    this.#cache.add(node);
     return node;
   }
 
@@ -143,13 +142,13 @@ export class MapTables implements MapNodes {
   /** Writes an update of the batch at `height`. A transaction that fails has to be followed by `forget`. */
   apply(update: MapUpdate, height: number): void {
     const changes = this.#read();
-    const packed = packNodes(update.added.map((node) => formatMapNode(node)));
+    const packed = packNodes(update.added);
     const removed = packHashes(update.removed);
     this.#putChange.run(height, packed, removed);
-    const added = new Map(update.added.map((node) => [keyOfHash(node.hash), node]));
-    changes.add({ height, added, removed, bytes: packed.length + removed.length });
+    const bytes = packed.length + removed.length;
+    changes.add(new MapChange(height, update.added, packed, update.removed, bytes));
     // They are what the next batch reads.
-    for (const [key, node] of added) this.#cache.set(key, node);
+    for (const node of update.added) this.#cache.add(node);
     while (changes.bytes > this.#bounds.bytesMax && changes.count > 1) this.#spill(changes);
   }
 
@@ -162,7 +161,7 @@ export class MapTables implements MapNodes {
     if (oldest === undefined) return;
     if (this.#fold !== undefined) changes.giveUp(this.#fold.fold);
     this.#fold = undefined;
-    this.#insertAll(foldRows(oldest.added));
+    this.#insertAll(inHashOrder(oldest.rows()));
     this.#obsolete.mark(oldest.removed, oldest.height);
     this.#deleteChanges.run(oldest.height);
     changes.drop(oldest.height);
@@ -197,8 +196,8 @@ export class MapTables implements MapNodes {
   }
 
   #insertAll(all: readonly FoldRow[]): void {
-    const rows = all.flatMap(({ key, node }): [Uint8Array, Uint8Array][] =>
-      node === undefined ? [] : [[hashOfKey(key), formatMapNode(node)]],
+    const rows = all.flatMap(({ hash, bytes }): [Uint8Array, Uint8Array][] =>
+      bytes === undefined ? [] : [[hash, bytes]],
     );
     for (const part of inParts(rows)) {
       const isNew =
@@ -211,7 +210,7 @@ export class MapTables implements MapNodes {
   }
 
   #deleteAll(all: readonly FoldRow[]): void {
-    const hashes = all.flatMap(({ key, node }) => (node === undefined ? [hashOfKey(key)] : []));
+    const hashes = all.flatMap(({ hash, bytes }) => (bytes === undefined ? [hash] : []));
     for (const part of inParts(hashes)) {
       if (part.length === ROWS_AT_ONCE) this.#deleteMany.run(...part);
       else for (const hash of part) this.#delete.run(hash);
@@ -229,7 +228,7 @@ export class MapTables implements MapNodes {
 
   /** Drops what is remembered: after a transaction that failed, or for the room that it takes. */
   forget(): void {
-    this.#cache.clear();
+    this.#cache.forget();
     this.#changes = undefined;
     this.#fold = undefined;
   }
@@ -238,9 +237,10 @@ export class MapTables implements MapNodes {
 // A node is found by its own hash: one that was damaged is missing where it is asked for.
 function readChange({ height, added: blob, removed }: ChangeRow): MapChange {
   return intact(`the map's change of batch ${height}`, () => {
-    const nodes = unpackNodes(blobBytes(blob)).map((bytes) => parseMapNode(bytes.slice()));
-    const added = new Map(nodes.map((node) => [keyOfHash(node.hash), node]));
-    return { height, added, removed: blobBytes(removed), bytes: blob.length + removed.length };
+    const packed = blobBytes(blob);
+    const nodes = unpackNodes(packed).map((bytes) => parseMapNode(bytes.slice()));
+    const bytes = blob.length + removed.length;
+    return new MapChange(height, nodes, packed, unpackHashes(blobBytes(removed)), bytes);
   });
 }
 

@@ -1,9 +1,9 @@
 // Nodes of the map that are in its table and are used no more, by the height from which on: of batches whose
 // changes had to leave memory before a checkpoint had passed them by, as when a replica catches up, and of
 // databases of version 2, which had no others.
+import type { Hash } from '../../verifier/merkle/hash.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { hashOfKey } from './node-key.ts';
-import { hashKeysIn } from './packed-nodes.ts';
+import { inHashOrder } from './hash-index.ts';
 
 /** Nodes deleted at once: more wait for the next time, so that no write takes long. */
 const PRUNE_COUNT_MAX = 20_000;
@@ -29,9 +29,10 @@ export class ObsoleteNodes {
     this.#delete = database.prepare('DELETE FROM map_nodes WHERE hash = ?');
   }
 
-  /** Marks those of the packed hashes that are in the table: the batch of that height replaced them. */
-  mark(removed: Uint8Array, height: number): void {
-    for (const key of hashKeysIn(removed).toSorted()) this.#mark.run(height, hashOfKey(key));
+  /** Marks those of the hashes that are in the table: the batch of that height replaced them. */
+  mark(removed: readonly Hash[], height: number): void {
+    const inOrder = inHashOrder(removed.map((hash) => ({ hash })));
+    for (const { hash } of inOrder) this.#mark.run(height, hash);
   }
 
   /** They are used again. */

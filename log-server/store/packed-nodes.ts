@@ -1,8 +1,8 @@
-// A batch's new nodes of the map in one blob, and the hashes of the old ones in another: one row of a table that grows at its end, instead of thousands
-// of rows all over a tree of hashes.
+// A batch's new nodes of the map in one blob, and the hashes of the old ones in another: one row of a table that
+// grows at its end, instead of thousands of rows all over a tree of hashes.
 import { assert } from '../../verifier/errors.ts';
+import { mapNodeLength, writeMapNode, type MapNode } from '../../verifier/map/node.ts';
 import { HASH_LENGTH, type Hash } from '../../verifier/merkle/hash.ts';
-import { keysIn } from './node-key.ts';
 
 /** Bytes of a length in front of each node, big-endian. */
 const LENGTH_BYTES = 2;
@@ -10,16 +10,19 @@ const LENGTH_BYTES = 2;
 /** What fits the length; a node is much smaller (`MAP_VALUE_BYTES_MAX`). */
 const NODE_BYTES_MAX = 0xff_ff;
 
-/** Nodes as `formatMapNode` wrote them, one after the other. */
-export function packNodes(nodes: readonly Uint8Array[]): Uint8Array {
-  const packed = new Uint8Array(nodes.reduce((sum, { length }) => sum + LENGTH_BYTES + length, 0));
+/** Nodes in the form that their hash covers, one after the other. */
+export function packNodes(nodes: readonly MapNode[]): Uint8Array {
+  let length = 0;
+  for (const node of nodes) length += LENGTH_BYTES + mapNodeLength(node);
+  const packed = new Uint8Array(length);
   let at = 0;
   for (const node of nodes) {
-    assert(node.length <= NODE_BYTES_MAX, 'a node of the map is small');
-    packed[at] = node.length >> 8;
-    packed[at + 1] = node.length & 0xff;
-    packed.set(node, at + LENGTH_BYTES);
-    at += LENGTH_BYTES + node.length;
+    const end = writeMapNode(node, packed, at + LENGTH_BYTES);
+    const size = end - at - LENGTH_BYTES;
+    assert(size <= NODE_BYTES_MAX, 'a node of the map is small');
+    packed[at] = size >> 8;
+    packed[at + 1] = size & 0xff;
+    at = end;
   }
   return packed;
 }
@@ -44,8 +47,10 @@ export function packHashes(hashes: readonly Hash[]): Uint8Array {
   return packed;
 }
 
-/** What `packHashes` packed, as keys. @throws {AssertionError} it does not end with a hash */
-export function hashKeysIn(packed: Uint8Array): readonly string[] {
+/** What `packHashes` packed, without copies. @throws {AssertionError} it does not end with a hash */
+export function unpackHashes(packed: Uint8Array): readonly Hash[] {
   assert(packed.length % HASH_LENGTH === 0, 'packed hashes are whole');
-  return keysIn(packed, HASH_LENGTH);
+  return Array.from({ length: packed.length / HASH_LENGTH }, (_, i) =>
+    packed.subarray(i * HASH_LENGTH, (i + 1) * HASH_LENGTH),
+  );
 }

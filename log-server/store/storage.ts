@@ -135,7 +135,6 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
       tables.state.setIndexes(name, state.tip.size)[0];
     const rest = async (): Promise<void> => {
       application.rest();
-      state.rest();
       store.rest();
       tables.artifacts.forget();
       tables.log.forget();

@@ -51,14 +51,14 @@ export const EMPTY_MAP_ROOT: Hash = sha256(new Uint8Array(0));
 export function mapLeafHash(key: Uint8Array, value: Uint8Array): Hash {
   const length = leafLength(key, value);
   const bytes = length <= LEAF_SCRATCH.length ? LEAF_SCRATCH : new Uint8Array(length);
-  writeLeaf(key, value, bytes);
+  writeLeaf(key, value, bytes, 0);
   return sha256(bytes.subarray(0, length));
 }
 
 /** Hash of an inner node. */
 export function mapInnerHash(bit: number, left: Hash, right: Hash): Hash {
   const bytes = innerLength(bit) === INNER_LONG.length ? INNER_LONG : INNER_SHORT;
-  writeInner(bit, left, right, bytes);
+  writeInner(bit, left, right, bytes, 0);
   return sha256(bytes);
 }
 
@@ -91,14 +91,25 @@ export function firstDifferentBit(a: Uint8Array, b: Uint8Array): number | undefi
  * therefore be checked against the name under which it was asked for.
  */
 export function formatMapNode(node: MapNode): Uint8Array {
-  if (node.kind === 'leaf') {
-    const leaf = new Uint8Array(leafLength(node.key, node.value));
-    writeLeaf(node.key, node.value, leaf);
-    return leaf;
-  }
-  const inner = new Uint8Array(innerLength(node.bit));
-  writeInner(node.bit, node.left, node.right, inner);
-  return inner;
+  const bytes = new Uint8Array(mapNodeLength(node));
+  writeMapNode(node, bytes, 0);
+  return bytes;
+}
+
+/** Bytes of what `formatMapNode` makes. */
+export function mapNodeLength(node: MapNode): number {
+  return node.kind === 'leaf' ? leafLength(node.key, node.value) : innerLength(node.bit);
+}
+
+/**
+ * Writes what `formatMapNode` makes into `target`, which has room for it.
+ *
+ * @returns where it ends
+ */
+export function writeMapNode(node: MapNode, target: Uint8Array, start: number): number {
+  return node.kind === 'leaf'
+    ? writeLeaf(node.key, node.value, target, start)
+    : writeInner(node.bit, node.left, node.right, target, start);
 }
 
 /**
@@ -146,12 +157,13 @@ function leafLength(key: Uint8Array, value: Uint8Array): number {
   return 1 + uvarintLength(key.length) + key.length + uvarintLength(value.length) + value.length;
 }
 
-function writeLeaf(key: Uint8Array, value: Uint8Array, target: Uint8Array): void {
-  target[0] = LEAF_TAG;
-  let at = writeUvarint(key.length, target, 1);
+function writeLeaf(key: Uint8Array, value: Uint8Array, target: Uint8Array, start: number): number {
+  target[start] = LEAF_TAG;
+  let at = writeUvarint(key.length, target, start + 1);
   target.set(key, at);
   at = writeUvarint(value.length, target, at + key.length);
   target.set(value, at);
+  return at + value.length;
 }
 
 function innerLength(bit: number): number {
@@ -159,11 +171,18 @@ function innerLength(bit: number): number {
   return 1 + uvarintLength(bit) + 2 * HASH_LENGTH;
 }
 
-function writeInner(bit: number, left: Hash, right: Hash, target: Uint8Array): void {
+function writeInner(
+  bit: number,
+  left: Hash,
+  right: Hash,
+  target: Uint8Array,
+  start: number,
+): number {
   // Another length would leave bytes of the node before in its place.
   assert(left.length === HASH_LENGTH && right.length === HASH_LENGTH, 'a node is made of hashes');
-  target[0] = INNER_TAG;
-  const at = writeUvarint(bit, target, 1);
+  target[start] = INNER_TAG;
+  const at = writeUvarint(bit, target, start + 1);
   target.set(left, at);
   target.set(right, at + HASH_LENGTH);
+  return at + 2 * HASH_LENGTH;
 }
