@@ -1,4 +1,5 @@
 // The public HTTP interface of one replica. What comes back is parsed but not believed.
+import { utf8 } from '../../verifier/bytes.ts';
 import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import { canonicalJson, ObjectReader, parseCanonicalJson, readArray } from '../../verifier/json.ts';
 import { readEnvelope, type Envelope } from '../../verifier/dsse.ts';
@@ -6,6 +7,11 @@ import { quote } from '../../verifier/errors.ts';
 import { parseNote, type SignedNote } from '../../verifier/note.ts';
 import { REPORT_BYTES_MAX } from '../../verifier/replication/report-limits.ts';
 import { ROSTER_CHAIN_MAX } from '../../verifier/roster.ts';
+import {
+  PARCEL_RESULTS_BYTES_MAX,
+  formatSubmissionParcel,
+  type ParcelArtifact,
+} from '../../verifier/submission-parcel.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { TransportError } from '../errors.ts';
 import type { HttpClient } from './http.ts';
@@ -20,6 +26,10 @@ const EVIDENCE_SUBJECT_BYTES = MEBIBYTE / 16;
 /** A note has at most 64 lines of at most some hundred bytes. */
 const CHECKPOINT_BYTES_MAX = 64 * 1024;
 const STATUS_BYTES_MAX = 16 * 1024;
+/** Code and text of a refusal, characters: as much as alone. */
+const REFUSAL_LENGTH_MAX = 16 * 1024;
+/** What says of POST /v1/submissions: older, or behind a proxy that passes small requests only. */
+const NO_PARCELS: readonly number[] = [404, 405, 413];
 /** A chain of the longest length with rosters of a usual size. */
 const ROSTERS_BYTES_MAX = 16 * MEBIBYTE;
 /** As large as an artifact may be (rule of the log). */
@@ -153,6 +163,32 @@ export class ReplicaClient {
       signal,
     });
     return readStatus(body);
+  }
+
+  /**
+   * Submits a statement together with small artifacts that it names, in one request.
+   *
+   * @param artifacts at most 64, each at most `PARCEL_ARTIFACT_BYTES_MAX`
+   * @returns `undefined` from a replica that takes no such requests; nothing has happened then
+   * @throws {TransportError} as `submit`, also when an artifact was refused
+   */
+  async submitWith(
+    artifacts: readonly ParcelArtifact[],
+    envelope: string,
+    waitSeconds: number,
+    signal: AbortSignal,
+  ): Promise<SubmissionStatus | undefined> {
+    const { status, body } = await this.#http.exchange({
+      method: 'POST',
+      url: `${this.url}/v1/submissions?wait=${waitSeconds}`,
+      contentType: 'application/octet-stream',
+      body: formatSubmissionParcel([{ artifacts, envelope: utf8(envelope) }]),
+      bytesMax: PARCEL_RESULTS_BYTES_MAX,
+      timeoutMs: ARTIFACT_TIMEOUT_MS,
+      statuses: [200, ...NO_PARCELS],
+      signal,
+    });
+    return status === 200 ? readResult(body) : undefined;
   }
 
   /**
@@ -334,7 +370,26 @@ export class ReplicaClient {
 function readStatus(body: Uint8Array): SubmissionStatus {
   // Diagnostic and unsigned, so it need not be canonical.
   const { value } = parseForeignJson(body, { lengthMax: STATUS_BYTES_MAX });
+  return statusIn(new ObjectReader(value, ''));
+}
+
+/** The one result of a request with one submission. */
+function readResult(body: Uint8Array): SubmissionStatus {
+  const { value } = parseForeignJson(body, { lengthMax: PARCEL_RESULTS_BYTES_MAX });
   const reader = new ObjectReader(value, '');
+  const [result] = reader.array('results', 1, (each, path) => new ObjectReader(each, path));
+  if (result === undefined) throw new TransportError('PROTOCOL', 'answered nothing');
+  const status = result.integer('http', 100, 599);
+  if (status === 200 || status === 202) return statusIn(result);
+  const error = new ObjectReader(result.required('error'), 'error');
+  const remote = {
+    code: error.string('code', REFUSAL_LENGTH_MAX),
+    message: error.string('message', REFUSAL_LENGTH_MAX),
+  };
+  throw new TransportError('STATUS', `answered ${status}`, { status, remote });
+}
+
+function statusIn(reader: ObjectReader): SubmissionStatus {
   const id = reader.string('id', 64);
   const status = reader.oneOf('status', ['committed', 'pending'] as const);
   if (status === 'pending') return { kind: 'pending', id };

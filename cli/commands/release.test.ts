@@ -1,6 +1,8 @@
 // From keys to an entry of the log, with gateways that refuse, ignore, lie and die.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
@@ -63,6 +65,9 @@ async function folder(name: string, version: string, content: string = 'x'): Pro
   return path;
 }
 
+const isOfSubmission = (request: string): boolean =>
+  /\/v1\/(?:artifacts|submissions|entries)/.test(request);
+
 const SIGN = ['--key', 'alice', '--key', 'bob'] as const;
 
 /** `release publish` into the log; the digest is what the first, blind attempt asks to be named. */
@@ -74,22 +79,38 @@ async function publish(source: string, ...argv: readonly string[]): Promise<Outc
   return await fake.run([...command, '--expect-digest', digest]);
 }
 
+/** The same answer to a submission, alone or with its artifacts. */
+function answerSubmission(
+  path: string,
+  response: ServerResponse,
+  status: number,
+  body: object,
+): boolean {
+  if (path.startsWith('/v1/entries')) {
+    response.writeHead(status);
+    response.end(JSON.stringify(body));
+    return true;
+  }
+  if (!path.startsWith('/v1/submissions')) return false;
+  response.end(JSON.stringify({ results: [{ http: status, ...body }] }));
+  return true;
+}
+
 function refuse(status: number, code: string): FakeReplica['misbehave'] {
   return ({ method, path }, response) => {
-    if (method !== 'POST' || !path.startsWith('/v1/entries')) return false;
-    response.writeHead(status);
-    response.end(JSON.stringify({ error: { code, message: `because of ${code}` } }));
-    return true;
+    if (method !== 'POST') return false;
+    return answerSubmission(path, response, status, {
+      error: { code, message: `because of ${code}` },
+    });
   };
 }
 
 function claim(status: 'committed' | 'pending'): FakeReplica['misbehave'] {
   return ({ method, path }, response) => {
-    if (method !== 'POST' || !path.startsWith('/v1/entries')) return false;
-    response.writeHead(status === 'committed' ? 200 : 202);
+    if (method !== 'POST') return false;
     const index = status === 'committed' ? { index: 0 } : {};
-    response.end(JSON.stringify({ id: 'ab'.repeat(32), status, ...index }));
-    return true;
+    const http = status === 'committed' ? 200 : 202;
+    return answerSubmission(path, response, http, { id: 'ab'.repeat(32), status, ...index });
   };
 }
 
@@ -218,7 +239,7 @@ describe('release', () => {
     assert.equal((await publish(source, ...outsider)).code, EXIT.maintainers);
     const submitted = fake.replicas
       .flatMap(({ requests }) => requests)
-      .filter((r) => r.includes('/v1/entries'));
+      .filter((r) => r.includes('/v1/entries') || r.includes('/v1/submissions'));
     assert.deepEqual(submitted, []);
     // Bob, on another machine, gets the same bytes and finds what alice has proposed.
     const second = await publish(source, '--key', 'bob');
@@ -278,8 +299,39 @@ describe('release', () => {
     const both = await prepare(...SIGN);
     assert.equal(both.code, EXIT.verified, both.stderr);
     assert.doesNotMatch(both.stderr, /mailboxes take/);
+    for (const { requests } of fake.replicas) requests.length = 0;
     const done = await fake.run(['release', 'submit', 'many.json']);
     assert.equal(done.code, EXIT.verified, done.stderr);
+    assert.deepEqual(
+      fake.replicas.flatMap(({ requests }) => requests.filter(isOfSubmission)),
+      ['POST /v1/submissions?wait=5'],
+      'nine tarballs and their statement are one request',
+    );
+  });
+
+  it('submits one by one to replicas that know no other way, and what is large by itself', async () => {
+    const rows: readonly (readonly [string, boolean, string | Uint8Array, readonly string[]])[] = [
+      ['1.4.0', false, 'x', ['POST /v1/submissions', 'HEAD', 'PUT', 'POST /v1/entries']],
+      ['1.4.1', true, 'x', ['POST /v1/submissions']],
+      ['1.4.2', true, randomBytes(80_000), ['HEAD', 'PUT', 'POST /v1/entries']],
+    ];
+    for (const [version, takesParcels, content, expected] of rows) {
+      const file = join(fake.home, `pkg-${version}.tgz`);
+      await writeFile(file, makeTarball({ name: 'pkg', version, files: { 'index.js': content } }));
+      for (const replica of fake.replicas) replica.takesParcels = takesParcels;
+      const prepared = await fake.run(['release', 'prepare', file, '--out', `${version}.json`]);
+      const digest = /digest +(sha512-\S+)/.exec(prepared.stdout)?.[1] ?? '';
+      const signing = ['release', 'sign', `${version}.json`, '--no-post', ...SIGN];
+      const signed = await fake.run([...signing, '--expect-digest', digest]);
+      assert.equal(signed.code, EXIT.verified, signed.stderr);
+      for (const { requests } of fake.replicas) requests.length = 0;
+      const { code, stderr } = await fake.run(['release', 'submit', `${version}.json`]);
+      assert.equal(code, EXIT.verified, stderr);
+      const sent = fake.replicas.flatMap(({ requests }) => requests.filter(isOfSubmission));
+      const short = sent.map((request) => request.replace(/ \/v1\/artifacts.*|\?.*/, ''));
+      assert.deepEqual(short, expected, version);
+    }
+    for (const replica of fake.replicas) replica.takesParcels = true;
   });
 
   it('neither signs nor sends a tarball that is not the one prepared', async () => {

@@ -11,6 +11,7 @@ import { parseEvidence } from '../../verifier/evidence/format.ts';
 import type { Subject } from '../../verifier/evidence/subject.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parsePurl } from '../../verifier/npm/purl.ts';
+import { PARCEL_ARTIFACT_BYTES_MAX } from '../../verifier/submission-parcel.ts';
 import { rosterWeights, type Roster } from '../../verifier/roster.ts';
 import { weightOf } from '../../verifier/quorum.ts';
 import { fetchEntry } from '../audit/inclusion.ts';
@@ -71,6 +72,7 @@ export async function submitDraft(
 }
 
 interface NamedBytes {
+  readonly sha512: Uint8Array;
   readonly sha512Hex: string;
   readonly bytes: Uint8Array;
 }
@@ -103,7 +105,8 @@ async function readArtifacts(
           hints: ['prepare and sign the release again, from the tarball that is meant'],
         });
       }
-      return { sha512Hex: encodeHex(subject.sha512), bytes };
+      const { sha512 } = subject;
+      return { sha512, sha512Hex: encodeHex(sha512), bytes };
     }),
   );
 }
@@ -160,6 +163,10 @@ function indexInEvidence({ source }: Verified, statement: string): number | unde
   })?.index;
 }
 
+function isSmall({ bytes }: NamedBytes): boolean {
+  return bytes.length <= PARCEL_ARTIFACT_BYTES_MAX;
+}
+
 class Submission {
   readonly #session: LogSession;
   readonly #roster: Roster;
@@ -167,6 +174,8 @@ class Submission {
   readonly #envelope: string;
   readonly #artifacts: readonly NamedBytes[];
   readonly #invocation: Invocation;
+  /** Gateways that were sent everything in one request. */
+  readonly #offered = new Set<string>();
   readonly #failures = new Map<string, Error>();
   readonly #rulings = new Map<number, TransportError>();
 
@@ -221,20 +230,45 @@ class Submission {
   }
 
   async #offer(index: number, gateway: ReplicaClient): Promise<SubmissionStatus | undefined> {
-    const { signal } = this.#invocation.context;
     try {
-      for (const { sha512Hex, bytes } of this.#artifacts) {
-        if (await gateway.hasArtifact(sha512Hex, signal)) continue;
-        this.#invocation.progress(`uploading ${bytes.length} bytes to ${gateway.url}`);
-        await gateway.putArtifact(sha512Hex, bytes, signal);
-      }
-      const status = await gateway.submit(this.#envelope, GATEWAY_WAIT_SECONDS, signal);
+      const status = (await this.#offerTogether(gateway)) ?? (await this.#offerOneByOne(gateway));
       this.#failures.delete(gateway.url);
       return status;
     } catch (error) {
       this.#failures.set(gateway.url, asError(error));
       if (isRuling(error)) this.#rulings.set(index, error);
       return undefined;
+    }
+  }
+
+  // A release of a monorepo with its dozens of small tarballs in one request. Once for each gateway: later
+  // it is asked what it has, and sent only what it lacks.
+  async #offerTogether(gateway: ReplicaClient): Promise<SubmissionStatus | undefined> {
+    const { signal } = this.#invocation.context;
+    const small = this.#artifacts.filter(isSmall);
+    if (small.length === 0 || this.#offered.has(gateway.url)) return undefined;
+    this.#offered.add(gateway.url);
+    await this.#upload(
+      gateway,
+      this.#artifacts.filter((artifact) => !isSmall(artifact)),
+    );
+    const size = small.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.#invocation.progress(`uploading ${size} bytes to ${gateway.url}`);
+    return await gateway.submitWith(small, this.#envelope, GATEWAY_WAIT_SECONDS, signal);
+  }
+
+  async #offerOneByOne(gateway: ReplicaClient): Promise<SubmissionStatus> {
+    await this.#upload(gateway, this.#artifacts);
+    const { signal } = this.#invocation.context;
+    return await gateway.submit(this.#envelope, GATEWAY_WAIT_SECONDS, signal);
+  }
+
+  async #upload(gateway: ReplicaClient, artifacts: readonly NamedBytes[]): Promise<void> {
+    const { signal } = this.#invocation.context;
+    for (const { sha512Hex, bytes } of artifacts) {
+      if (await gateway.hasArtifact(sha512Hex, signal)) continue;
+      this.#invocation.progress(`uploading ${bytes.length} bytes to ${gateway.url}`);
+      await gateway.putArtifact(sha512Hex, bytes, signal);
     }
   }
 
