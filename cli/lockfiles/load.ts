@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
+import { tuneForLargeDocuments } from '../engine.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
 import { fileNameOf, LOCKFILE_BYTES_MAX, unreadable, type Lockfile } from './lockfile.ts';
@@ -16,6 +17,12 @@ export const LOCKFILE_NAMES = [
   'yarn.lock',
   'bun.lock',
 ] as const;
+
+/**
+ * Of some thousand packages, evidence for which is larger than everything else together. Told to V8 before the
+ * lockfile is read: what its young generation has grown to by then it never gives back.
+ */
+export const LARGE_LOCKFILE_BYTES = 400_000;
 
 /** What marks the top of a repository: above it other people may be able to write. */
 const REPOSITORY_MARK = '.git';
@@ -38,6 +45,7 @@ export async function loadLockfile(project: string, named?: string): Promise<Loc
     if (error instanceof CliError) throw error;
     throw new CliError('BP9004', `${path}: ${systemReason(error, 'cannot be read')}`);
   }
+  if (bytes.length > LARGE_LOCKFILE_BYTES) tuneForLargeDocuments();
   const lockfile = await parse(bytes, path);
   await requirePlainLockfile(lockfile.format, dirname(resolve(path)), resolve(project));
   return lockfile;

@@ -275,8 +275,8 @@ export class LogSession {
         doubt();
         throw error;
       } finally {
-        // Several times as much was made of it, for good or in vain; the next one may be as large.
-        if (source.length > LARGE_DOCUMENT_BYTES) collectGarbage();
+        // The next one may be as large.
+        giveBackMemory(source);
       }
     };
     const asking = askForView({
@@ -418,6 +418,7 @@ export class LogSession {
   async verifyBundle(source: Uint8Array, subjects: readonly Subject[]): Promise<Verified> {
     const evidence = readDocument(source);
     const verified = await this.#check(evidence, subjects, undefined);
+    giveBackMemory(source);
     const trusted = await this.#trust.read();
     const { size, root, origin } = verified.checkpoint.checkpoint;
     if (trusted !== undefined) {
@@ -471,6 +472,12 @@ export class LogSession {
 function readDocument(source: Uint8Array): Evidence {
   if (source.length > LARGE_DOCUMENT_BYTES) tuneForLargeDocuments();
   return parseEvidence(source);
+}
+
+// Several times as much as a document was made of it, for good or in vain. What comes after it, another document or
+// the report, would be put beside that.
+function giveBackMemory(source: Uint8Array): void {
+  if (source.length > LARGE_DOCUMENT_BYTES) collectGarbage();
 }
 
 // A larger size is no proof that something is newer: keys of a replaced roster may have leaked since, and
