@@ -44,7 +44,7 @@ export const UPLOADS_MAX: number = OFFERED_AT_ONCE;
 /** Of them, those from one address: nobody takes all places, and a slow one of its own blocks nobody. */
 export const UPLOADS_PER_ADDRESS_MAX = 2;
 
-/** Small artifacts (64 KiB, announced as such) that arrive at one time: 16 MiB of memory at most. */
+/** Small artifacts (64 KiB, announced as such) that arrive at one time, alone or with their envelope: 40 MiB of memory at most. */
 export const SMALL_UPLOADS_MAX = 256;
 
 /** Of them, those from one address: a publisher of many packages shares one transaction among them. */
@@ -59,19 +59,25 @@ export const PARCELS_PER_ADDRESS_MAX = 12;
 /** How long a parcel may take to be sent, milliseconds: 2 MiB at 200 kB/s. */
 export const PARCEL_SEND_MS = 10_000;
 
-/** Requests with several submissions that are read at one time: each holds two megabytes of artifacts at most. */
-export const SUBMISSION_PARCELS_MAX = 16;
+/**
+ * Up to this size a request with submissions takes a place of a small upload, as the artifact alone would: an
+ * envelope with its small artifact.
+ */
+export const SMALL_PARCEL_BYTES_MAX: number = 160 * 1024;
+
+/** Larger ones that are read at one time: each holds two megabytes of artifacts at most. */
+export const SUBMISSION_PARCELS_MAX = 8;
 
 /** Of them, those from one address: a release of a monorepo, or a mirror, sends a few. */
 export const SUBMISSION_PARCELS_PER_ADDRESS_MAX = 4;
 
 /**
- * Frames of one such request that are held: artifacts that are being stored, and envelopes that wait for theirs.
+ * Frames of such a larger one that are held: artifacts that are being stored, and envelopes that wait for theirs.
  * Enough for one transaction of artifacts, and with all others that may arrive fewer than the store takes.
  */
 export const SUBMISSION_PARCEL_HELD_MAX = 32;
 
-/** How long such a request may take altogether, milliseconds: its pace is bounded besides. */
+/** How long a request with submissions may take altogether, milliseconds: its pace is bounded besides. */
 export const SUBMISSION_PARCEL_TIMEOUT_MS = 270_000;
 
 /** Large artifacts sent at one time: each reads its file twice and holds it open, and some hundred kilobytes. */

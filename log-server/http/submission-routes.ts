@@ -9,9 +9,10 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { PARCEL_BODY_BYTES_MAX, SubmissionParcelReader } from '../../verifier/submission-parcel.ts';
 import type { ArtifactPut } from '../store/artifact-store.ts';
 import { answerSubmission, goneSignal, readWait } from './admissions.ts';
-import { parcelBody } from './body.ts';
+import { isAnnouncedWithin, parcelBody } from './body.ts';
 import { HttpError, refusalOf, type ErrorAnswer } from './errors.ts';
 import {
+  SMALL_PARCEL_BYTES_MAX,
   SUBMISSION_PARCELS_MAX,
   SUBMISSION_PARCELS_PER_ADDRESS_MAX,
   SUBMISSION_PARCEL_HELD_MAX,
@@ -48,7 +49,8 @@ export function submissionRoutes(
     const network = askerOf(c);
     const gone = goneSignal(c);
     let isPaid = true;
-    const reading = new ParcelReading({
+    const isSmall = isAnnouncedWithin(incoming, SMALL_PARCEL_BYTES_MAX);
+    const reading = new ParcelReading(isSmall ? 1 : SUBMISSION_PARCEL_HELD_MAX, {
       allow: () => {
         // The first frame's was taken above.
         if (!isPaid) allowWrite(incoming);
@@ -62,7 +64,8 @@ export function submissionRoutes(
       },
       refused: (thrown) => resultOf(refusalOf(thrown, log)),
     });
-    const done = await parcels.run(network, () => reading.read(incoming));
+    const gate = isSmall ? uploads.small : parcels;
+    const done = await gate.run(network, () => reading.read(incoming));
     if (done === undefined) {
       throw new HttpError(503, 'BUSY', 'too many requests with several submissions', 1);
     }
@@ -87,6 +90,7 @@ function resultOf({ status, headers, body }: ErrorAnswer): Result {
 class ParcelReading {
   /** Of the submissions that came whole, in order. None of them is rejected. */
   readonly results: Promise<Result>[] = [];
+  readonly #heldMax: number;
   readonly #work: ParcelWork;
   readonly #reader = new SubmissionParcelReader();
   /** Artifacts of the submission whose envelope has not come. */
@@ -95,7 +99,9 @@ class ParcelReading {
   #held = 0;
   #wake: () => void = () => undefined;
 
-  constructor(work: ParcelWork) {
+  /** @param heldMax frames that it may hold */
+  constructor(heldMax: number, work: ParcelWork) {
+    this.#heldMax = heldMax;
     this.#work = work;
   }
 
@@ -115,7 +121,7 @@ class ParcelReading {
     try {
       for await (const chunk of parcelBody(incoming, PARCEL_BODY_BYTES_MAX)) {
         for (const frame of this.#reader.push(chunk)) {
-          while (this.#held >= SUBMISSION_PARCEL_HELD_MAX) await this.#left();
+          while (this.#held >= this.#heldMax) await this.#left();
           if (frame.kind === 'artifact') this.#store(frame.sha512, frame.bytes);
           // Its own bytes: the pool keeps them, and would keep everything that came with them.
           else this.#submit(ownBytes(frame.bytes));

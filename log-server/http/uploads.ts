@@ -18,8 +18,9 @@ export class Uploads {
   readonly #face: PublicFace;
   readonly #log: Log;
   readonly #shares: UndecidedShares;
+  /** Places of requests that bring a small artifact. */
+  readonly small: SharedGate = new SharedGate(SMALL_UPLOADS_MAX, SMALL_UPLOADS_PER_ADDRESS_MAX);
   readonly #large = new SharedGate(UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX);
-  readonly #small = new SharedGate(SMALL_UPLOADS_MAX, SMALL_UPLOADS_PER_ADDRESS_MAX);
 
   /** @param nowMs a monotonic clock */
   constructor(face: PublicFace, log: Log, nowMs: () => number) {
@@ -42,14 +43,14 @@ export class Uploads {
     receive: () => Promise<ArtifactPut>,
   ): Promise<ArtifactPut> {
     this.#requireShare(sender);
-    const gate = size === 'small' ? this.#small : this.#large;
+    const gate = size === 'small' ? this.small : this.#large;
     const done = await gate.run(sender, receive);
     if (done === undefined) throw new HttpError(503, 'BUSY', 'too many uploads at one time', 2);
     return this.#taken(sender, sha512, done.value);
   }
 
   /**
-   * Takes a small artifact out of a request with several, which bounds how many there are at one time.
+   * Takes a small artifact out of a request with submissions, which bounds how many there are at one time.
    *
    * @throws {HttpError} 503; what the store throws
    */

@@ -41,8 +41,11 @@ import { SMALL_BYTES_MAX, hasDigest, readHead, requireDigest, sourceOf } from '.
  */
 const UPLOAD_COUNT_MAX: number = OFFERED_AT_ONCE + FETCHED_AT_ONCE;
 
-/** Small artifacts that arrive at one time: 64 MiB of memory at most. */
-const SMALL_COUNT_MAX = 1024;
+/**
+ * Small artifacts that arrive at one time, 80 MiB of memory at most: what strangers may bring, and a full parcel of
+ * each of the other replicas.
+ */
+const SMALL_COUNT_MAX = 1280;
 
 /**
  * Bytes of artifacts that no log entry names. Anybody may upload before there is a statement; this much
