@@ -86,6 +86,26 @@ describe('Rest', () => {
     it(why, async () => assert.equal(await restsOf(looks), expected));
   }
 
+  it('drops, then collects, then gives back', async () => {
+    const done: string[] = [];
+    const rest = new Rest({
+      release: async () => {
+        done.push('release');
+      },
+      collect: async () => {
+        await Promise.resolve();
+        done.push('collect');
+      },
+      trim: () => {
+        done.push('trim');
+      },
+      busyMs: () => 0,
+      log: silentLog,
+    });
+    await rest.look(10_000);
+    assert.deepEqual(done, ['release', 'collect', 'trim']);
+  });
+
   it('takes work that gets no core for work', async () => {
     let rests = 0;
     const release = async (): Promise<void> => {

@@ -2,6 +2,7 @@
 // (tens of megabytes), caches keep what came in last, and threads wait for signatures that don't come; a
 // replica of a quiet log would hold all of that for ever.
 import type { Log } from '../log.ts';
+import { trimCHeap } from '../store/c-heap.ts';
 import { shrinkHeap } from './shrink-heap.ts';
 
 /** How often it looks, milliseconds. A pause as long as this is no rest from anything. */
@@ -36,6 +37,8 @@ export interface RestParts {
   readonly residentBytes?: () => number;
   /** Collects garbage; leaves young and old generation as small as they get. */
   readonly collect?: () => void | Promise<void>;
+  /** Gives free memory of the C heap back to the system. */
+  readonly trim?: () => void;
 }
 
 /** Looks now and then whether the process is idle. */
@@ -53,6 +56,7 @@ export class Rest {
       busyMs: () => performance.eventLoopUtilization().active,
       residentBytes: () => process.memoryUsage.rss(),
       collect: shrinkHeap,
+      trim: trimCHeap,
       ...parts,
     };
     this.#busyMs = this.#parts.busyMs();
@@ -72,7 +76,7 @@ export class Rest {
    * @param elapsedMs since the last look
    */
   async look(elapsedMs: number): Promise<void> {
-    const { busyMs, residentBytes, release, collect, log } = this.#parts;
+    const { busyMs, residentBytes, release, collect, trim, log } = this.#parts;
     const before = this.#busyMs;
     this.#busyMs = busyMs();
     const isQuiet = this.#busyMs - before < QUIET_SHARE * elapsedMs;
@@ -84,6 +88,8 @@ export class Rest {
     try {
       await release();
       await collect();
+      // Last: what was dropped and collected is free now.
+      trim();
       this.#restedBytes = residentBytes();
       this.#busyMs = busyMs();
       log.debug('rested', { before: bytes, after: this.#restedBytes });

@@ -80,6 +80,11 @@ function takeAlone(database: Database, path: string): void {
   }
 }
 
+/** A database of its own that is on no disk. */
+export function openInMemory(): Database {
+  return new Sqlite(':memory:');
+}
+
 // Before anything is changed: another program's database must stay as it is. `undefined` for a new file.
 function identify(database: Database): number | undefined {
   const id = database.pragma('application_id', { simple: true });
