@@ -4,10 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Agent, errors, request, type Dispatcher } from 'undici';
 
+import { utf8 } from '../verifier/bytes.ts';
 import { formatEnvelope } from '../verifier/dsse.ts';
 import { encodeHex } from '../verifier/encoding.ts';
 import { EMPTY_ROOT } from '../verifier/merkle/hash.ts';
 import type { Observed } from '../verifier/statements/observed.ts';
+import { formatSubmissionParcel } from '../verifier/submission-parcel.ts';
 import { Publisher, type PreparedRelease } from '../fixtures/publisher.ts';
 
 /** Uploads at one time: fewer than a replica takes from one address. */
@@ -152,6 +154,58 @@ export class Gateways {
     return latencies;
   }
 
+  /**
+   * Publishes several releases with one request, as `release submit` does for a monorepo.
+   *
+   * @param perRequest releases in one request
+   * @param underWay as in `publishAll`
+   * @returns as `publishAll`
+   */
+  async publishTogether(
+    releases: readonly WireRelease[],
+    perRequest: number,
+    underWay: number,
+    lastMs: number = Number.POSITIVE_INFINITY,
+  ): Promise<readonly number[]> {
+    const latencies: number[] = [];
+    const until = performance.now() + lastMs;
+    let next = 0;
+    const lane = async (turn: number): Promise<void> => {
+      while (performance.now() < until) {
+        const group = releases.slice(next, next + perRequest);
+        if (group.length === 0) return;
+        next += group.length;
+        const started = performance.now();
+        await this.#submitAll(turn, group);
+        const took = performance.now() - started;
+        for (let i = 0; i < group.length; i++) latencies.push(took);
+      }
+    };
+    const lanes = Math.max(this.urls.length, Math.floor(underWay / perRequest));
+    await Promise.all(Array.from({ length: lanes }, (_, i) => lane(i)));
+    return latencies;
+  }
+
+  /** Submits releases until all of them are under a checkpoint. */
+  async #submitAll(turn: number, releases: readonly WireRelease[]): Promise<void> {
+    const url = `${this.#url(turn)}/v1/submissions?wait=${WAIT_SECONDS}`;
+    let left = releases.map(({ sha512, tarball, envelope }) => ({
+      artifacts: [{ sha512, bytes: tarball }],
+      envelope: utf8(envelope),
+    }));
+    while (left.length > 0) {
+      const answer = await this.exchange('POST', url, formatSubmissionParcel(left));
+      const { results, error } = JSON.parse(Buffer.from(answer).toString()) as ParcelAnswer;
+      if (error !== undefined || results.length !== left.length) {
+        throw new Error(`${url}: ${JSON.stringify(error)}`);
+      }
+      const bad = results.find(({ http }) => http >= 300 && !RETRIED.includes(http));
+      if (bad !== undefined) throw new Error(`${url}: ${JSON.stringify(bad)}`);
+      left = left.filter((_, i) => RETRIED.includes(results[i]?.http ?? 0));
+      if (left.length > 0) await sleep(RETRY_PAUSE_MS);
+    }
+  }
+
   /** Publishes at an even pace. @returns latencies, milliseconds */
   async publishPaced(
     releases: readonly WireRelease[],
@@ -177,6 +231,11 @@ export class Gateways {
   #url(turn: number): string {
     return this.urls[turn % this.urls.length] ?? '';
   }
+}
+
+interface ParcelAnswer {
+  readonly results: readonly { readonly http: number }[];
+  readonly error?: unknown;
 }
 
 /** A number of places. Racing the promises of all that are under way cost more than what was measured. */
