@@ -5,16 +5,20 @@ import { sampleMessages } from '../../fixtures/transcripts/samples.ts';
 import { request, testRoster } from '../../fixtures/transcripts/world.ts';
 import { decodeMessage, encodeMessage } from '../../verifier/replication/encode-message.ts';
 import type { Message } from '../consensus/types.ts';
-import { decodeFrame, encodeFrame, splitMessages } from './frames.ts';
+import { FRAME_PREFIX_LENGTH, decodeFrame, encodeFrame, splitMessages } from './frames.ts';
 
 const SESSION = new Uint8Array(16);
 const KEY = new Uint8Array(32);
+
+/** A frame without its length in front. */
+const frameOf = (messages: readonly Uint8Array[]): Uint8Array =>
+  encodeFrame(SESSION, 1, KEY, messages).subarray(FRAME_PREFIX_LENGTH);
 
 /** The same message as it comes out of a frame, with much else before and behind it. */
 function received(bytes: Uint8Array): Uint8Array {
   const junk = new Uint8Array(256 * 1024);
   // As the listener reads it: a part of something larger still.
-  const body = Buffer.concat([encodeFrame(SESSION, 1, KEY, [junk, bytes, junk])]);
+  const body = Buffer.concat([frameOf([junk, bytes, junk])]);
   const [, message] = splitMessages(decodeFrame(body).payload);
   return message ?? assert.fail('three messages');
 }
@@ -64,7 +68,7 @@ describe('splitMessages', () => {
       epoch: 0,
       requests: [request('x'.repeat(500))],
     });
-    const { payload } = decodeFrame(encodeFrame(SESSION, 1, KEY, [bytes]));
+    const { payload } = decodeFrame(frameOf([bytes]));
     const [message] = splitMessages(payload);
     assert.equal(message?.buffer, payload.buffer);
     const decoded = decodeMessage(message ?? assert.fail('one message'));

@@ -1,6 +1,6 @@
 // What travels in an authenticated session: a header (session, counter, MAC) and messages with their
-// lengths before them. The MAC covers everything else; the counter only ever grows, so a recorded
-// frame is worthless.
+// lengths before them, the length of it all in front. The MAC covers everything else (a wrong length gives a
+// wrong MAC); the counter only ever grows, so a recorded frame is worthless.
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
 import { concat, ownBytes, utf8 } from '../../verifier/bytes.ts';
@@ -8,16 +8,20 @@ import { encodeUint64 } from '../../verifier/encoding.ts';
 import { MESSAGE_BYTES_MAX } from '../../verifier/replication/encode-message.ts';
 import { PeerRefusal, SESSION_ID_LENGTH } from './handshake.ts';
 
-/** Largest body of one POST: one largest message, or many small ones. */
+/** Largest frame, its length in front not counted: one largest message, or many small ones. */
 export const FRAME_BYTES_MAX: number = MESSAGE_BYTES_MAX + 64 * 1024;
 
 /** Most messages in one frame: above it a flood of empty messages would cost more than its bytes. */
 export const FRAME_MESSAGES_MAX = 4096;
 
 const COUNTER_LENGTH = 8;
-const MAC_LENGTH = 32;
+/** Of a frame and of its acknowledgement. */
+export const MAC_LENGTH = 32;
 
-/** Bytes before the messages. */
+/** Bytes of the length in front of a frame, big-endian. */
+export const FRAME_PREFIX_LENGTH = 4;
+
+/** Bytes of a frame before its messages. */
 export const FRAME_HEADER_LENGTH: number = SESSION_ID_LENGTH + COUNTER_LENGTH + MAC_LENGTH;
 
 const FRAME_DOMAIN: Uint8Array = utf8('bftpkg/v1/PEER-FRAME\n');
@@ -35,6 +39,7 @@ export interface Frame {
  * Puts messages into one frame.
  *
  * @param counter larger than that of every frame sent in this session
+ * @returns the frame with its length in front, as it goes on the wire
  */
 export function encodeFrame(
   session: Uint8Array,
@@ -43,10 +48,12 @@ export function encodeFrame(
   messages: readonly Uint8Array[],
 ): Uint8Array {
   const size = messages.reduce((sum, message) => sum + 4 + message.length, FRAME_HEADER_LENGTH);
-  const frame = new Uint8Array(size);
+  const wire = new Uint8Array(FRAME_PREFIX_LENGTH + size);
+  const view = new DataView(wire.buffer, FRAME_PREFIX_LENGTH);
+  new DataView(wire.buffer).setUint32(0, size);
+  const frame = wire.subarray(FRAME_PREFIX_LENGTH);
   frame.set(session, 0);
-  frame.set(encodeUint64(counter), SESSION_ID_LENGTH);
-  const view = new DataView(frame.buffer);
+  view.setBigUint64(SESSION_ID_LENGTH, BigInt(counter));
   let at = FRAME_HEADER_LENGTH;
   for (const message of messages) {
     view.setUint32(at, message.length);
@@ -54,11 +61,11 @@ export function encodeFrame(
     at += 4 + message.length;
   }
   frame.set(frameMac(key, frame), SESSION_ID_LENGTH + COUNTER_LENGTH);
-  return frame;
+  return wire;
 }
 
 /**
- * Takes a frame apart.
+ * Takes a frame apart, without its length in front.
  *
  * @throws {PeerRefusal} when it is too short, too long, or its counter is beyond 2^53
  */
@@ -103,22 +110,20 @@ export function splitMessages(payload: Uint8Array): Uint8Array[] {
   return messages;
 }
 
-/** What the responder answers to an accepted frame: 32 bytes. */
+/** What the responder says of an accepted frame: 32 bytes. */
 export function acknowledge(session: Uint8Array, counter: number, key: Uint8Array): Uint8Array {
   const mac = createHmac('sha256', key);
-  return Uint8Array.from(mac.update(concat(ACK_DOMAIN, session, encodeUint64(counter))).digest());
+  return mac.update(concat(ACK_DOMAIN, session, encodeUint64(counter))).digest();
 }
 
-/** Whether an answer acknowledges exactly this frame. */
+/** Whether this acknowledges exactly that frame. */
 export function isAcknowledged(
-  answer: Uint8Array,
+  mac: Uint8Array,
   session: Uint8Array,
   counter: number,
   key: Uint8Array,
 ): boolean {
-  return (
-    answer.length === MAC_LENGTH && timingSafeEqual(acknowledge(session, counter, key), answer)
-  );
+  return mac.length === MAC_LENGTH && timingSafeEqual(acknowledge(session, counter, key), mac);
 }
 
 /** MAC over everything in the frame but the MAC itself. */

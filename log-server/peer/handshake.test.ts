@@ -10,6 +10,7 @@ import type { JsonObject } from '../../verifier/json.ts';
 import { MESSAGE_BYTES_MAX } from '../../verifier/replication/encode-message.ts';
 import {
   FRAME_HEADER_LENGTH,
+  FRAME_PREFIX_LENGTH,
   acknowledge,
   decodeFrame,
   encodeFrame,
@@ -200,7 +201,9 @@ describe('frames', () => {
 
   it('carry messages in order, empty ones too', () => {
     const { alice } = shake();
-    const frame = decodeFrame(encodeFrame(alice.id, 5, alice.requestKey, messages));
+    const wire = encodeFrame(alice.id, 5, alice.requestKey, messages);
+    const frame = decodeFrame(wire.subarray(FRAME_PREFIX_LENGTH));
+    assert.equal(Buffer.from(wire).readUInt32BE(), wire.length - FRAME_PREFIX_LENGTH);
     assert.equal(frame.counter, 5);
     assert.deepEqual(splitMessages(frame.payload), messages);
   });
@@ -237,8 +240,8 @@ describe('SessionTable', () => {
     table.open(bob, challenge);
     return { table, alice, challenge };
   }
-  const frameOf = (keys: SessionKeys, counter: number): Uint8Array =>
-    encodeFrame(keys.id, counter, keys.requestKey, [Uint8Array.of(counter)]);
+  const frameOf = (keys: SessionKeys, counter: number, key = keys.requestKey): Uint8Array =>
+    encodeFrame(keys.id, counter, key, [Uint8Array.of(counter)]).subarray(FRAME_PREFIX_LENGTH);
 
   it('accepts frames whose counter grows, gaps included', () => {
     const { table, alice } = opened();
@@ -287,8 +290,9 @@ describe('SessionTable', () => {
 
   it('refuses a frame made with the key of the other direction', () => {
     const { table, alice } = opened();
-    const reflected = encodeFrame(alice.id, 1, alice.responseKey, []);
+    const reflected = frameOf(alice, 1, alice.responseKey);
     assert.throws(() => table.accept(reflected), isRefused);
+    table.accept(frameOf(alice, 1));
   });
 
   it('refuses a hello that was used before', () => {

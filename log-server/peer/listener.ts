@@ -1,19 +1,23 @@
-// The responder's side on the network: three routes on a listener of its own, nothing else. Bodies are
-// read only after their first bytes name a live session, so that a stranger can't fill our memory.
+// The responder's side on the network, on a listener of its own: two routes for the handshake, and an upgrade
+// to a stream of frames for whoever names a live session, so that a stranger can't fill our memory.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
 
 import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError, quote } from '../../verifier/errors.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
 import { AddressLimiter, networkOf } from '../http/limits.ts';
 import type { Log } from '../log.ts';
-import { FRAME_BYTES_MAX, FRAME_HEADER_LENGTH, acknowledge } from './frames.ts';
+import { acknowledge } from './frames.ts';
 import { ChallengeBook, HANDSHAKE_LENGTH_MAX, PeerRefusal, respond } from './handshake.ts';
 import type { HandshakeContext } from './handshake.ts';
+import { IncomingStream } from './incoming-stream.ts';
 import { SessionTable } from './sessions.ts';
 import { PeerSockets } from './sockets.ts';
+import { acceptUpgrade, readUpgrade, refuseUpgrade } from './upgrade.ts';
 
 /**
  * Signatures of hellos that are checked per second for one network, ten times as many in a burst: a log's
@@ -22,7 +26,7 @@ import { PeerSockets } from './sockets.ts';
  */
 const HELLOS_PER_SECOND = 20;
 
-/** A peer that sends a frame has it ready; a body that takes longer is a stalled connection. */
+/** A hello is one packet; a body that takes longer is a stalled connection. */
 const REQUEST_TIMEOUT_MS = 20_000;
 
 /** Who may talk to us; asked anew for each handshake, since rosters change. */
@@ -48,6 +52,7 @@ export class PeerListener {
   /** By network. */
   readonly #hellos: AddressLimiter;
   readonly #sockets = new PeerSockets();
+  readonly #streams = new Set<IncomingStream>();
   readonly #directory: () => PeerDirectory;
   readonly #events: PeerEvents;
   readonly #log: Log;
@@ -76,6 +81,7 @@ export class PeerListener {
       (request, response) => void this.#handle(request, response),
     );
     this.#server.on('connection', (socket: Socket) => this.#sockets.accepted(socket));
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head));
   }
 
   /** Starts listening; port 0 lets the system choose. @returns the port */
@@ -90,12 +96,15 @@ export class PeerListener {
   /** Forgets sessions of replicas that have left the roster. */
   directoryChanged(): void {
     this.#sessions.retain(this.#directory().peers);
+    this.#closeDeadStreams();
   }
 
   async close(): Promise<void> {
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
+      // Which are not connections of the HTTP server any more.
+      for (const stream of this.#streams) stream.close();
     });
   }
 
@@ -111,15 +120,20 @@ export class PeerListener {
 
   #refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     const isExpected = error instanceof PeerRefusal || error instanceof VerifyError;
-    const message = error instanceof Error ? error.message : String(error);
-    this.#log.debug('peer_refused', { address: remoteAddress(request), reason: message });
+    const message = this.#logRefusal(remoteAddress(request), error);
     if (response.headersSent || response.destroyed) return;
-    // 401 tells an honest peer to greet again. What is left of the body is not read.
+    // What is left of the body is not read.
     response.writeHead(isExpected ? 401 : 500, {
       connection: 'close',
       'content-type': 'text/plain',
     });
     response.end(isExpected ? quote(message) : '');
+  }
+
+  #logRefusal(address: string | undefined, error: unknown): string {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#log.debug('peer_refused', { address, reason });
+    return reason;
   }
 
   async #route(request: IncomingMessage): Promise<Uint8Array> {
@@ -129,8 +143,6 @@ export class PeerListener {
         return Buffer.from(encodeHex(this.#challenges.issue()));
       case '/peer/hello':
         return Buffer.from(this.#hello(await readBody(request, HANDSHAKE_LENGTH_MAX), request));
-      case '/peer/frames':
-        return this.#frames(await this.#readFrame(request), request);
       case undefined:
       default:
         throw new PeerRefusal('no such route');
@@ -149,30 +161,53 @@ export class PeerListener {
     );
     this.#sessions.open(keys, challenge);
     // Fresh, and signed with a key of the roster.
-    this.#proven(request, encodeHex(keys.peer));
+    const socket = request.socket as Socket | null;
+    if (socket !== null) this.#sockets.proven(socket, encodeHex(keys.peer));
     return welcome;
   }
 
-  #proven(request: IncomingMessage, peer: string): void {
-    const socket = request.socket as Socket | null;
-    if (socket !== null) this.#sockets.proven(socket, peer);
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
+    socket.on('error', () => undefined);
+    try {
+      const session = readUpgrade(request);
+      if (!this.#sessions.knows(session)) throw new PeerRefusal('unknown session');
+      if (!(socket instanceof Socket) || socket.destroyed) throw new Error('no socket any more');
+      acceptUpgrade(socket);
+      this.#open(socket, session, head);
+    } catch (error) {
+      this.#logRefusal(remoteAddress(request), error);
+      refuseUpgrade(socket, error);
+    }
   }
 
-  async #readFrame(request: IncomingMessage): Promise<Uint8Array> {
-    return readBody(request, FRAME_BYTES_MAX, {
-      length: FRAME_HEADER_LENGTH,
-      check: (start) => {
-        if (!this.#sessions.knows(start.subarray(0, 16))) throw new PeerRefusal('unknown session');
-      },
+  #open(socket: Socket, session: Uint8Array, head: Uint8Array): void {
+    const { remoteAddress: address } = socket;
+    const stream = new IncomingStream(socket, session, {
+      isLive: () => this.#sessions.knows(session),
+      frame: (bytes) => this.#frame(bytes, socket),
+      refused: (error) => this.#logRefusal(address, error),
+      closed: () => this.#streams.delete(stream),
     });
+    this.#streams.add(stream);
+    stream.start(head);
   }
 
-  #frames(body: Uint8Array, request: IncomingMessage): Uint8Array {
-    const { peer, session, counter, messages, isFirst } = this.#sessions.accept(body);
-    this.#proven(request, peer);
-    if (isFirst) this.#events.connected(peer);
+  #frame(bytes: Uint8Array, socket: Socket): Uint8Array {
+    const { peer, session, counter, messages, isFirst } = this.#sessions.accept(bytes);
+    this.#sockets.proven(socket, peer);
+    if (isFirst) {
+      this.#events.connected(peer);
+      this.#closeDeadStreams();
+    }
     this.#events.received(peer, messages);
     return acknowledge(session.id, counter, session.responseKey);
+  }
+
+  /** Streams of sessions whose place another one has taken, or whose replica has left. */
+  #closeDeadStreams(): void {
+    for (const stream of this.#streams) {
+      if (!this.#sessions.knows(stream.session)) stream.close();
+    }
   }
 }
 
@@ -182,56 +217,28 @@ function remoteAddress(request: IncomingMessage): string | undefined {
   return socket?.remoteAddress;
 }
 
-interface EarlyCheck {
-  /** How many first bytes the check needs. */
-  readonly length: number;
-  /** Throws to stop reading. */
-  readonly check: (start: Uint8Array) => void;
-}
-
 /**
  * Reads a body of at most `lengthMax` bytes; counts what arrives, whatever the headers claim. Not by
- * `for await`: leaving that loop destroys the socket, and with it the 401 that makes an honest peer
- * greet again.
+ * `for await`: leaving that loop destroys the socket, and with it the answer that says why.
  */
-function readBody(
-  request: IncomingMessage,
-  lengthMax: number,
-  early?: EarlyCheck,
-): Promise<Uint8Array> {
+function readBody(request: IncomingMessage, lengthMax: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let length = 0;
-    let isChecked = early === undefined;
-    const stop = (error: unknown): void => {
+    const stop = (error: Error): void => {
       request.off('data', onData);
       request.pause();
-      reject(error instanceof Error ? error : new PeerRefusal('request failed'));
+      reject(error);
     };
     const onData = (chunk: Buffer): void => {
       length += chunk.length;
-      if (length > lengthMax) return stop(new PeerRefusal('body too long'));
-      chunks.push(chunk);
-      if (isChecked || early === undefined || length < early.length) return undefined;
-      isChecked = true;
-      try {
-        early.check(Buffer.concat(chunks));
-      } catch (error) {
-        stop(error);
-      }
-      return undefined;
+      if (length > lengthMax) stop(new PeerRefusal('body too long'));
+      else chunks.push(chunk);
     };
     request.on('data', onData);
-    let isWhole = false;
-    request.once('end', () => {
-      isWhole = true;
-      resolve(Buffer.concat(chunks));
-    });
+    request.once('end', () => resolve(Buffer.concat(chunks)));
     request.once('error', stop);
-    // Without an end: the socket was cut or timed out. An error for each frame that came whole would cost a tenth
-    // of receiving it, for its stack.
-    request.once('close', () => {
-      if (!isWhole) reject(new PeerRefusal('the connection was lost'));
-    });
+    // Without an end: the socket was cut or timed out.
+    request.once('close', () => reject(new PeerRefusal('the connection was lost')));
   });
 }

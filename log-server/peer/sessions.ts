@@ -1,6 +1,7 @@
 // The responder's table of sessions: at most one in use and one on trial per peer. A new session takes
 // the old one's place only when its first authentic frame arrives, so that half a handshake, whoever
 // started it, never cuts off a live connection.
+import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { decodeFrame, frameIsAuthentic, splitMessages } from './frames.ts';
 import { PeerRefusal } from './handshake.ts';
@@ -51,7 +52,7 @@ export class SessionTable {
     sessions.trial = { keys, counter: 0 };
   }
 
-  /** Whether a frame's first bytes name a session that exists: asked before its body is read. */
+  /** Whether a session exists: asked before anything is held that comes in its name. */
   knows(sessionId: Uint8Array): boolean {
     return this.#find(sessionId) !== undefined;
   }
@@ -105,10 +106,9 @@ export class SessionTable {
 
   // At most 100 replicas with two sessions each: a walk is cheaper than a second index to keep right.
   #find(id: Uint8Array): { peer: string; session: Session; sessions: PeerSessions } | undefined {
-    const wanted = encodeHex(id);
     for (const [peer, sessions] of this.#peers) {
       for (const session of [sessions.current, sessions.trial]) {
-        if (session !== undefined && encodeHex(session.keys.id) === wanted) {
+        if (session !== undefined && equalBytes(session.keys.id, id)) {
           return { peer, session, sessions };
         }
       }
