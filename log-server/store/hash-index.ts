@@ -62,7 +62,7 @@ export class HashIndex {
       const position = (slots[slot] ?? 0) - 1;
       if (position < 0) return slot;
       const there = this.#hashes[position];
-      if (there !== undefined && equalBytes(there, hash)) return slot;
+      if (there === hash || (there !== undefined && equalBytes(there, hash))) return slot;
       slot = slot + 1 === slots.length ? 0 : slot + 1;
     }
   }

@@ -23,8 +23,9 @@ export class NodeCache {
 
   get(hash: Hash): MapNode | undefined {
     const known = this.#places[this.#placeOf(hash)];
-    // A hash says what its node is: what is found here is never stale.
-    return known !== undefined && equalBytes(known.hash, hash) ? known : undefined;
+    if (known === undefined) return undefined;
+    // A hash says what its node is: what is found here is never stale. Mostly it is the very one that its parent has.
+    return known.hash === hash || equalBytes(known.hash, hash) ? known : undefined;
   }
 
   add(node: MapNode): void {

@@ -88,16 +88,16 @@ interface DraftLeaf {
 interface DraftInner {
   readonly kind: 'inner';
   readonly bit: number;
-  left: DraftChild;
-  right: DraftChild;
+  /** `undefined` for a subtree of `stored` that nobody has looked into. */
+  left: DraftNode | undefined;
+  right: DraftNode | undefined;
   readonly stored: MapInner | undefined;
 }
-// A hash stands for a subtree that nobody has looked into.
-type DraftChild = DraftNode | Hash;
 
 class Draft {
   readonly #nodes: MapNodes;
-  #root: DraftChild | undefined;
+  readonly #oldRoot: Hash;
+  #root: DraftNode | undefined;
   readonly #added: MapNode[] = [];
   readonly #removed: Hash[] = [];
   /** The inner nodes on the way to the last key, from the root; what is behind its depth is of others. */
@@ -105,7 +105,7 @@ class Draft {
 
   constructor(nodes: MapNodes, root: Hash) {
     this.#nodes = nodes;
-    this.#root = equalBytes(root, EMPTY_MAP_ROOT) ? undefined : root;
+    this.#oldRoot = root;
   }
 
   set({ key, value }: MapChange): void {
@@ -114,6 +114,9 @@ class Draft {
       value.length <= MAP_VALUE_BYTES_MAX,
       `a map value has at most ${MAP_VALUE_BYTES_MAX} bytes`,
     );
+    if (this.#root === undefined && !equalBytes(this.#oldRoot, EMPTY_MAP_ROOT)) {
+      this.#root = this.#open(this.#oldRoot);
+    }
     if (this.#root === undefined) {
       this.#root = newLeaf(key, value);
       return;
@@ -122,10 +125,10 @@ class Draft {
     // because every branch on the way was taken as `key` says.
     const path = this.#path;
     let depth = 0;
-    let node = this.#openRoot();
+    let node = this.#root;
     while (node.kind === 'inner') {
       path[depth++] = node;
-      node = this.#openChild(node, bitAt(key, node.bit));
+      node = bitAt(key, node.bit) === 0 ? this.#leftOf(node) : this.#rightOf(node);
     }
     const bit = firstDifferentBit(node.key, key);
     if (bit === undefined) node.value = value;
@@ -147,44 +150,41 @@ class Draft {
     else parent.right = inner;
   }
 
-  #openRoot(): DraftNode {
-    assert(this.#root !== undefined, 'an empty map is not opened');
-    const node = this.#open(this.#root);
-    this.#root = node;
-    return node;
+  #leftOf(parent: DraftInner): DraftNode {
+    return (parent.left ??= this.#open(parent.stored?.left));
   }
 
-  #openChild(parent: DraftInner, side: 0 | 1): DraftNode {
-    const node = this.#open(side === 0 ? parent.left : parent.right);
-    if (side === 0) parent.left = node;
-    else parent.right = node;
-    return node;
+  #rightOf(parent: DraftInner): DraftNode {
+    return (parent.right ??= this.#open(parent.stored?.right));
   }
 
-  #open(child: DraftChild): DraftNode {
-    if (!(child instanceof Uint8Array)) return child;
-    const stored = requireNode(this.#nodes, child);
+  #open(hash: Hash | undefined): DraftNode {
+    assert(hash !== undefined, 'a new node has both children');
+    const stored = requireNode(this.#nodes, hash);
     return stored.kind === 'leaf'
       ? { kind: 'leaf', key: stored.key, value: stored.value, stored }
-      : { kind: 'inner', bit: stored.bit, left: stored.left, right: stored.right, stored };
+      : { kind: 'inner', bit: stored.bit, left: undefined, right: undefined, stored };
   }
 
   finish(): MapUpdate {
-    const root = this.#root === undefined ? EMPTY_MAP_ROOT : this.#settle(this.#root);
+    const root = this.#settle(this.#root, this.#oldRoot);
     return { root, added: this.#added, removed: this.#removed };
   }
 
-  // Recursion is as deep as the trie: at most 257.
-  #settle(child: DraftChild): Hash {
-    if (child instanceof Uint8Array) return child;
-    if (child.kind === 'leaf') {
-      const { key, value, stored } = child;
+  // Recursion is as deep as the trie: at most 257. `unopened` is the hash of what has no draft.
+  #settle(draft: DraftNode | undefined, unopened: Hash | undefined): Hash {
+    if (draft === undefined) {
+      assert(unopened !== undefined, 'a new node has both children');
+      return unopened;
+    }
+    if (draft.kind === 'leaf') {
+      const { key, value, stored } = draft;
       if (stored !== undefined && equalBytes(stored.value, value)) return stored.hash;
       return this.#replace(stored, mapLeaf(key, value));
     }
-    const left = this.#settle(child.left);
-    const right = this.#settle(child.right);
-    const { bit, stored } = child;
+    const { bit, stored } = draft;
+    const left = this.#settle(draft.left, stored?.left);
+    const right = this.#settle(draft.right, stored?.right);
     if (stored !== undefined && isSame(stored.left, left) && isSame(stored.right, right)) {
       return stored.hash;
     }
