@@ -72,6 +72,34 @@ describe('bench', () => {
     });
   }
 
+  it('publishes several with one request, and what was put off again', async () => {
+    const answers: readonly (readonly number[])[] = [
+      [200, 429, 503],
+      [202, 200],
+      [200],
+      [200, 200],
+    ];
+    let requests = 0;
+    const server = createServer((request, response) => {
+      const results = (answers[requests] ?? []).map((http) => ({ http }));
+      requests += 1;
+      request.resume().on('end', () => response.end(JSON.stringify({ results })));
+    }).listen(0, '127.0.0.1');
+    await event(server, 'listening');
+    const address = server.address();
+    const port = typeof address === 'object' ? address?.port : undefined;
+    const gateways = new Gateways([`http://127.0.0.1:${port}`]);
+    const press = new Press('bench.example/log');
+    const releases = Array.from({ length: 5 }, (_, i) => press.release('a', `1.0.${i}`));
+    try {
+      const latencies = await gateways.publishTogether(releases, 3, 3);
+      assert.deepEqual([latencies.length, requests], [5, 4]);
+    } finally {
+      await gateways.close();
+      server.close();
+    }
+  });
+
   const quantiles: readonly (readonly [q: number, expected: number])[] = [
     [0, 1],
     [0.5, 3],

@@ -216,8 +216,7 @@ export class Gateways {
       releases.map(async (release, i) => {
         await sleep((i * 1000) / perSecond);
         const due = started + (i * 1000) / perSecond;
-        await this.#upload(i, release);
-        await this.submit(i, release.envelope);
+        await this.#submitAll(i, [release]);
         // From when it was due: a generator that lags must not hide what a publisher would wait.
         return performance.now() - due;
       }),

@@ -95,6 +95,8 @@ async function benchFurther({
       pacedReleases: 0,
       loads: [],
       loadReleases: 0,
+      perRequest: [],
+      perRequestReleases: 0,
     };
     sections.push(await benchLargerLog(directory, replicas, sizes));
   }

@@ -60,6 +60,8 @@ async function onALog(): Promise<readonly Section[]> {
       pacedReleases: isQuick ? 25 : 1_500,
       loads: isQuick ? [64] : [32, 128, 2_000],
       loadReleases: isQuick ? 128 : 1_028,
+      perRequest: isQuick ? [0, 8] : [0, 1, 8, 64],
+      perRequestReleases: isQuick ? 128 : 3_084,
       larger: [7, 10].map((replicas) => ({
         replicas,
         releases: isQuick ? 64 : 8_000,

@@ -35,6 +35,10 @@ export interface PublishOptions {
   readonly loads: readonly number[];
   /** Releases of each of them. */
   readonly loadReleases: number;
+  /** Further runs with so many releases in one request; 0 for one whose artifact has a request of its own. */
+  readonly perRequest: readonly number[];
+  /** Releases of each of them. */
+  readonly perRequestReleases: number;
 }
 
 /** A log for benchmarks, with every sync, signature and check that production has. */
@@ -65,20 +69,23 @@ function diskOf({ replicas }: Cluster): number {
 
 /** Publishes on a log, and says how that went. */
 export async function benchPublish(
-  { packages, warmUp, releases, seconds, pacedReleases, loads, loadReleases }: PublishOptions,
+  options: PublishOptions,
   cluster: Cluster,
   gateways: Gateways,
 ): Promise<{ readonly section: Section; readonly first: readonly WireRelease[] }> {
+  const { packages, warmUp, releases, seconds, pacedReleases, loads, perRequest } = options;
   const replicas = cluster.replicas.length;
   const press = new Press(cluster.origin);
   const nameOf = (i: number): string => `bench-${i % packages}`;
-  const count = warmUp + releases + pacedReleases + loads.length * loadReleases;
+  const further = loads.length * options.loadReleases;
+  const grouped = perRequest.length * options.perRequestReleases;
+  const count = warmUp + releases + pacedReleases + further + grouped;
   const all = Array.from({ length: count }, (_, i) =>
     press.release(nameOf(i), `1.0.${Math.floor(i / packages)}`),
   );
   const claims = Array.from({ length: packages }, (_, i) => press.claim(nameOf(i)));
   await Promise.all(claims.map((claim, i) => gateways.submit(i, claim)));
-  await gateways.publishAll(all.slice(0, warmUp), UNDER_WAY);
+  await gateways.publishTogether(all.slice(0, warmUp), 1, UNDER_WAY);
 
   const { signUs, verifyUs } = await primitives();
   const disk = diskOf(cluster);
@@ -87,17 +94,22 @@ export async function benchPublish(
     cluster,
     gateways,
     main,
-    UNDER_WAY,
-    seconds,
+    { underWay: UNDER_WAY, perRequest: 1, lastSeconds: seconds },
   );
   const floor = SIGNERS_NEEDED * verifyUs;
   const left = all.slice(warmUp + releases);
   const paced = await gateways.publishPaced(left.splice(0, pacedReleases), rate / 2);
   const diskBytes = (diskOf(cluster) - disk) / (published + pacedReleases);
-  const further: Figure[] = [];
+  const others: Figure[] = [];
   for (const underWay of loads) {
-    const part = left.splice(0, loadReleases);
-    further.push(...loadFigures(underWay, await load(cluster, gateways, part, underWay), floor));
+    const part = left.splice(0, options.loadReleases);
+    const cost = await load(cluster, gateways, part, { underWay, perRequest: 1 });
+    others.push(...loadFigures(`${underWay} under way`, cost, floor));
+  }
+  for (const size of perRequest) {
+    const part = left.splice(0, options.perRequestReleases);
+    const way = { underWay: UNDER_WAY, perRequest: size };
+    others.push(...requestFigures(size, await load(cluster, gateways, part, way), floor));
   }
   const cores = availableParallelism();
   const faulty = Math.floor((replicas - 1) / 3);
@@ -144,11 +156,11 @@ export async function benchPublish(
       unit: 'kB',
       note: 'database, write-ahead log and artifacts',
     },
-    ...further,
+    ...others,
   ];
   const about =
     `${replicas} replicas as processes on this machine, ${published} releases of ${packages} packages (f = 1, two ` +
-    `signatures each) after ${warmUp} to warm up, each with its artifact uploaded to one gateway and fetched by ` +
+    `signatures each) after ${warmUp} to warm up, each in one request to a gateway with its artifact, fetched by ` +
     'the others; acknowledged when it is under a checkpoint.';
   return {
     section: { name: 'publish', about, figures },
@@ -173,20 +185,32 @@ interface LoadCost {
   readonly wireBytes: number;
 }
 
+/** How releases are published. */
+interface LoadWay {
+  /** Releases that wait for their checkpoint at one time. */
+  readonly underWay: number;
+  /** Releases in one request; 0 for an artifact and a statement with a request each. */
+  readonly perRequest: number;
+  /** How long new ones are begun. */
+  readonly lastSeconds?: number | undefined;
+}
+
 /** Publishes under full load. */
 async function load(
   cluster: Cluster,
   gateways: Gateways,
   releases: readonly WireRelease[],
-  underWay: number,
-  lastSeconds: number = Number.POSITIVE_INFINITY,
+  { underWay, perRequest, lastSeconds = Number.POSITIVE_INFINITY }: LoadWay,
 ): Promise<LoadCost> {
   const height = await heightOf(gateways);
   const wire = wireBytes();
   const cpu = cpuOf(cluster);
   const own = process.cpuUsage();
   const started = performance.now();
-  const { length: count } = await gateways.publishAll(releases, underWay, 1000 * lastSeconds);
+  const lastMs = 1000 * lastSeconds;
+  const { length: count } = await (perRequest === 0
+    ? gateways.publishAll(releases, underWay, lastMs)
+    : gateways.publishTogether(releases, perRequest, underWay, lastMs));
   const seconds = (performance.now() - started) / 1000;
   const used = cpuOf(cluster) - cpu;
   const { user, system } = process.cpuUsage(own);
@@ -202,16 +226,24 @@ async function load(
 }
 
 function loadFigures(
-  underWay: number,
+  load: string,
   { perRelease, rate, perBatch }: LoadCost,
   floor: number,
 ): readonly Figure[] {
-  const load = `${underWay} under way`;
   return [
     { what: `${load}: sustained`, value: rate, unit: 'releases/s' },
     { what: `${load}: releases per batch`, value: perBatch, unit: '' },
     { what: `${load}: CPU of one replica per release`, value: perRelease, unit: 'µs', floor },
   ];
+}
+
+function requestFigures(perRequest: number, cost: LoadCost, floor: number): readonly Figure[] {
+  const way =
+    perRequest === 0
+      ? 'artifact and statement with a request each'
+      : `${perRequest} releases in one request`;
+  const what = `${way}: CPU of the load generator per release`;
+  return [...loadFigures(way, cost, floor), { what, value: cost.generatorUs, unit: 'µs' }];
 }
 
 async function heightOf(gateways: Gateways): Promise<number> {
