@@ -22,6 +22,7 @@ import { othersOf } from './node/follower.ts';
 import { LifeFile, goOnLiving } from './node/life.ts';
 import { countEvents } from './node/replica-metrics.ts';
 import { BATCH_LIMITS, ReplicaNode, type NodeOptions } from './node/replica-node.ts';
+import { SharingVerifier } from './node/sharing-verifier.ts';
 import { openSound } from './node/sound-storage.ts';
 import { timingOf } from './node/timing.ts';
 import type { Setup } from './setup.ts';
@@ -38,7 +39,8 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
   // in this process.
   const keys = await loadKeyFile(setup.config.keyFile);
   requireSameKeys(setup, keys);
-  const verifier = new SignaturePool();
+  const pool = new SignaturePool();
+  const verifier = new SharingVerifier(pool);
   const limits = fairLimits(availableParallelism());
   // Two queues: a flood of clients leaves those of other replicas alone, who hand on what is needed.
   const askers = {
@@ -99,6 +101,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
       suffrage,
       lifeFile,
       core,
+      pool,
       verifier,
       headVerifier: askers.client.of('heads'),
       coveredSize: checkpoint?.size ?? 0,
@@ -113,7 +116,7 @@ export async function startNode(options: NodeOptions): Promise<ReplicaNode> {
     }
     return node;
   } catch (error) {
-    await verifier.close();
+    await pool.close();
     throw error;
   }
 }

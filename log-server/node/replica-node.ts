@@ -72,7 +72,9 @@ export interface NodeParts extends NodeOptions {
   /** Events logged so far, by name. */
   readonly events: ReadonlyMap<string, number>;
   readonly core: ConsensusCore;
-  readonly verifier: SignaturePool;
+  /** Below every verifier here; ended with the replica. */
+  readonly pool: Pick<SignaturePool, 'rest' | 'close'>;
+  readonly verifier: SignatureVerifier;
   /** For heads that strangers report. */
   readonly headVerifier: SignatureVerifier;
   readonly coveredSize: number;
@@ -105,7 +107,7 @@ export class ReplicaNode {
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
-    const { core, storage, verifier, clocks, log, setup, suffrage } = parts;
+    const { core, storage, pool, verifier, clocks, log, setup, suffrage } = parts;
     const failed = (error: unknown): void => this.#failed(error);
     const lane = this.#lane;
     const membership = new Membership({ setup, suffrage, core });
@@ -232,7 +234,7 @@ export class ReplicaNode {
     });
     this.#rest = new Rest({
       release: async () => {
-        await verifier.rest();
+        await pool.rest();
         await storage.rest();
       },
       log,
@@ -324,7 +326,7 @@ export class ReplicaNode {
   /** Stops: clients first, then peers, then the disk. What was promised is durable already. */
   async close(): Promise<void> {
     const { drainSeconds } = this.#live;
-    const { storage, verifier, log } = this.#parts;
+    const { storage, pool, log } = this.#parts;
     this.#isDraining = true;
     log.info('stopping', { drainSeconds });
     this.#submissions.release();
@@ -338,7 +340,7 @@ export class ReplicaNode {
     await this.#transport.close();
     await this.#lane.idle();
     await this.#life?.end();
-    await verifier.close();
+    await pool.close();
     this.#parts.mailbox.close();
     await storage.store.close();
     log.info('stopped');
