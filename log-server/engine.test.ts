@@ -60,3 +60,47 @@ describe('tuneForReplicas', () => {
     assert.ok(threads.length > 0, 'the program makes enough garbage for a collection');
   });
 });
+
+/** Megabytes of the young generation after a burst while it is held, and after the same burst while it isn't. */
+async function youngSizes(nodeVersion: string): Promise<readonly [held: number, free: number]> {
+  const program = `
+    const { getHeapSpaceStatistics } = require('node:v8');
+    const { holdYoungGeneration } = require(${JSON.stringify(ENGINE)});
+    const burst = () => {
+      let alive = [];
+      for (let i = 0; i < 2_000_000; i++) {
+        alive.push({ i, list: [i] });
+        if (alive.length === 100_000) alive = [];
+      }
+      const young = getHeapSpaceStatistics().find((one) => one.space_name === 'new_space');
+      return young.space_size / 1024 / 1024;
+    };
+    const version = ${JSON.stringify(nodeVersion)};
+    holdYoungGeneration(true, version);
+    const held = burst();
+    holdYoungGeneration(false, version);
+    console.log(JSON.stringify([held, burst()]));`;
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+    '--require',
+    'tsx/cjs',
+    '--input-type=commonjs',
+    '--eval',
+    program,
+  ]);
+  assert.equal(stderr, '');
+  return JSON.parse(stdout) as readonly [held: number, free: number];
+}
+
+describe('holdYoungGeneration', () => {
+  it('keeps it from growing until it may', async () => {
+    const [held, free] = await youngSizes(process.versions.node);
+    // Compiling the program itself made it grow a little before it was held.
+    assert.ok(held <= 8, `${held} MB after a burst while it was held`);
+    assert.ok(free >= 2 * held, `${held} MB while it was held, ${free} MB when it wasn't`);
+  });
+
+  it('leaves a V8 alone that it does not know', async () => {
+    const [held] = await youngSizes('19.0.0');
+    assert.ok(held > 8, `${held} MB after a burst`);
+  });
+});

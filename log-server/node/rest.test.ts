@@ -55,7 +55,7 @@ describe('Rest', () => {
         [200, 110],
         [200, 100],
         [200, 100],
-        [200, 115],
+        [200, 110],
       ],
       'rest rest rest - -',
     ],
@@ -104,6 +104,41 @@ describe('Rest', () => {
     });
     await rest.look(10_000);
     assert.deepEqual(done, ['release', 'collect', 'trim']);
+  });
+
+  it('keeps the young generation small from a quiet look on until there is something to do', async () => {
+    let busyMs = 0;
+    const held: boolean[] = [];
+    const rest = new Rest({
+      release: async () => undefined,
+      // Takes half a second, which is no work.
+      collect: () => {
+        busyMs += 250;
+        rest.watch(1000);
+        busyMs += 250;
+      },
+      trim: () => undefined,
+      hold: (isHeld) => held.push(isHeld),
+      busyMs: () => busyMs,
+      residentBytes: () => 200 * MB,
+      log: silentLog,
+    });
+    busyMs += 5000;
+    await rest.look(10_000);
+    assert.deepEqual(held, [], 'busy');
+    rest.watch(1000);
+    await rest.look(10_000);
+    assert.deepEqual(held, [true], 'a quiet look');
+    busyMs += 20;
+    rest.watch(1000);
+    assert.deepEqual(held, [true], 'still quiet');
+    busyMs += 200;
+    rest.watch(1000);
+    assert.deepEqual(held, [true, false], 'something to do');
+    await rest.look(10_000);
+    assert.deepEqual(held, [true, false, true], 'quiet again');
+    rest.stop();
+    assert.deepEqual(held, [true, false, true, false], 'another replica may start in this process');
   });
 
   it('takes work that gets no core for work', async () => {

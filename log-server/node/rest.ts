@@ -1,12 +1,16 @@
 // Gives memory back when there is nothing to do. After a burst, V8 keeps the pages of its young generation
 // (tens of megabytes), caches keep what came in last, and threads wait for signatures that don't come; a
 // replica of a quiet log would hold all of that for ever.
+import { holdYoungGeneration } from '../engine.ts';
 import type { Log } from '../log.ts';
 import { trimCHeap } from '../store/c-heap.ts';
 import { shrinkHeap } from './shrink-heap.ts';
 
 /** How often it looks, milliseconds. A pause as long as this is no rest from anything. */
 const LOOK_MS = 10_000;
+
+/** How often it looks whether there is something to do again, milliseconds. */
+const WATCH_MS = 1000;
 
 /**
  * Share of the time below which there is nothing to do: ticks and reports to peers take 2 to 4 % on a slow
@@ -15,7 +19,7 @@ const LOOK_MS = 10_000;
 const QUIET_SHARE = 0.1;
 
 /** Growth since the last rest that is worth another, bytes. */
-const WORTH_BYTES: number = 16 * 1024 * 1024;
+const WORTH_BYTES: number = 12 * 1024 * 1024;
 
 /**
  * Rests after a growth, one each time it looks: right behind a burst a good part of it is still under way, in
@@ -39,6 +43,8 @@ export interface RestParts {
   readonly collect?: () => void | Promise<void>;
   /** Gives free memory of the C heap back to the system. */
   readonly trim?: () => void;
+  /** Keeps the young generation as small as it is, or lets it grow. */
+  readonly hold?: (isHeld: boolean) => void;
 }
 
 /** Looks now and then whether the process is idle. */
@@ -49,7 +55,9 @@ export class Rest {
   /** Rests that are still to come whatever the size is. */
   #left = 0;
   #isResting = false;
-  #timer: NodeJS.Timeout | undefined;
+  #isHeld = false;
+  #watchedMs: number;
+  #timers: readonly NodeJS.Timeout[] = [];
 
   constructor(parts: RestParts) {
     this.#parts = {
@@ -57,17 +65,36 @@ export class Rest {
       residentBytes: () => process.memoryUsage.rss(),
       collect: shrinkHeap,
       trim: trimCHeap,
+      hold: holdYoungGeneration,
       ...parts,
     };
     this.#busyMs = this.#parts.busyMs();
+    this.#watchedMs = this.#busyMs;
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.look(LOOK_MS), LOOK_MS).unref();
+    this.#timers = [
+      setInterval(() => void this.look(LOOK_MS), LOOK_MS).unref(),
+      setInterval(() => this.watch(WATCH_MS), WATCH_MS).unref(),
+    ];
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
+    this.#hold(false);
+  }
+
+  /**
+   * Lets the young generation grow again as soon as there is something to do.
+   *
+   * @param elapsedMs since it was last called
+   */
+  watch(elapsedMs: number): void {
+    const before = this.#watchedMs;
+    this.#watchedMs = this.#parts.busyMs();
+    // Resting is no work: a collection takes more than a tenth of a second.
+    if (this.#isResting) return;
+    if (this.#watchedMs - before >= QUIET_SHARE * elapsedMs) this.#hold(false);
   }
 
   /**
@@ -80,6 +107,7 @@ export class Rest {
     const before = this.#busyMs;
     this.#busyMs = busyMs();
     const isQuiet = this.#busyMs - before < QUIET_SHARE * elapsedMs;
+    if (isQuiet) this.#hold(true);
     const bytes = residentBytes();
     if (bytes >= this.#restedBytes + WORTH_BYTES) this.#left = RESTS_IN_A_ROW;
     if (!isQuiet || this.#isResting || this.#left === 0) return;
@@ -92,9 +120,16 @@ export class Rest {
       trim();
       this.#restedBytes = residentBytes();
       this.#busyMs = busyMs();
+      this.#watchedMs = this.#busyMs;
       log.debug('rested', { before: bytes, after: this.#restedBytes });
     } finally {
       this.#isResting = false;
     }
+  }
+
+  #hold(isHeld: boolean): void {
+    if (this.#isHeld === isHeld) return;
+    this.#isHeld = isHeld;
+    this.#parts.hold(isHeld);
   }
 }
