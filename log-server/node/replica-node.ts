@@ -13,6 +13,7 @@ import { BusyError, type PublicFace } from '../http/face.ts';
 import { createPublicApp } from '../http/public.ts';
 import { serve, type PublicServer } from '../http/server.ts';
 import type { BatchLimits } from '../ledger/application.ts';
+import { CachingVerifier } from '../ledger/signature-cache.ts';
 import { type Log, describeError } from '../log.ts';
 import { type Mailbox, MailboxFullError } from '../mailbox/mailbox.ts';
 import { PeerTransport } from '../peer/transport.ts';
@@ -63,6 +64,9 @@ export interface NodeOptions {
   readonly damaged?: () => void;
 }
 
+/** Good signatures of peers remembered, about 150 bytes each: of four batches with 64 replicas. */
+const HEARD_MAX = 1024;
+
 /** What a replica is made of, beside its options. */
 export interface NodeParts extends NodeOptions {
   readonly storage: Storage;
@@ -96,6 +100,7 @@ export class ReplicaNode {
   readonly #rest: Rest;
   readonly #membership: Membership;
   readonly #gateway: Gateway;
+  readonly #publisher: CheckpointPublisher;
   readonly #desk: EvidenceDesk;
   readonly #repair: ArtifactRepair;
   readonly #report: SelfReport;
@@ -134,6 +139,8 @@ export class ReplicaNode {
       log,
     });
     this.#skew = new ClockSkew(clocks.wallMs);
+    // A cosignature comes alone and then in a note, a vote alone and then in a certificate.
+    const heard = new CachingVerifier(verifier, HEARD_MAX);
     this.#scrubber = new Scrubber({
       heldAfter: storage.heldAfter,
       read: (sha512) => storage.artifacts.read(sha512),
@@ -184,10 +191,10 @@ export class ReplicaNode {
         return this.#contradictions.explain(envelope, error);
       },
     });
-    const publisher = new CheckpointPublisher({
+    this.#publisher = new CheckpointPublisher({
       store: storage.store,
       lane,
-      verifier,
+      verifier: heard,
       rosterOf: (epoch) => (membership.roster.epoch === epoch ? membership.roster : undefined),
       published: (size, timeSeconds) => this.#published(size, timeSeconds),
       log,
@@ -212,7 +219,7 @@ export class ReplicaNode {
         },
         cosigned: (checkpoint) => {
           this.#skew.observe(checkpoint.cosignatures, core.context.members.self);
-          publisher.publish(checkpoint);
+          this.#publisher.publish(checkpoint);
         },
         misbehaved: (report) => this.#desk.misbehaved(report),
         epochStarted: () => {
@@ -226,7 +233,7 @@ export class ReplicaNode {
     const intake: Intake = new Intake({
       inbox: this.#transport.inbox,
       core,
-      verifier,
+      verifier: heard,
       deliver: (message) => this.#driver.receive(message),
       isForeign: (bytes, error) => this.#follower.refused(bytes, error),
       failed,
@@ -332,6 +339,7 @@ export class ReplicaNode {
     this.#submissions.release();
     await this.#server?.close(drainSeconds * 1000);
     this.#driver.stop();
+    this.#publisher.stop();
     this.#repair.stop();
     await this.#scrubber.close();
     this.#rest.stop();

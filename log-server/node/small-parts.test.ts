@@ -41,12 +41,13 @@ function cosigned(
   signers: readonly number[],
   badSigner?: number,
   times: readonly number[] = [1000, 1001, 1002, 1003],
+  size: number = 5,
 ): CosignedCheckpoint {
-  const text = formatCheckpoint({ origin: 'log.example', size: 5, root: ROOT });
+  const text = formatCheckpoint({ origin: 'log.example', size, root: ROOT });
   return {
     epoch: 0,
     height: 2,
-    size: 5,
+    size,
     root: encodeHex(ROOT),
     cosignatures: signers.map((signer) => {
       const time = times[signer] ?? 0;
@@ -94,6 +95,77 @@ describe('makeCheckpointNote', () => {
     publisher.publish(cosigned([0, 1, 2, 3], undefined, [1000, 0, 1001, 1001]));
     while (published.length === 0) await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(published, [[5, 1001]]);
+  });
+
+  it('is published at once for another checkpoint; for the same one further cosignatures wait for each other', async () => {
+    const written: string[] = [];
+    const waiting = new Set<() => void>();
+    const publisher = new CheckpointPublisher({
+      store: { putCheckpoint: async (note, size) => void written.push(`${size}/${lines(note)}`) },
+      lane: new Lane(),
+      verifier: nativeVerifier,
+      rosterOf: () => ROSTER,
+      published: () => undefined,
+      log: silentLog,
+      later: (ms, then) => {
+        assert.ok(ms > 0, 'a moment');
+        waiting.add(then);
+        return () => waiting.delete(then);
+      },
+    });
+    const lines = (note: string): number => parseNote(note).signatures.length;
+    const afterAll = async (...checkpoints: readonly CosignedCheckpoint[]): Promise<string> => {
+      for (const one of checkpoints) publisher.publish(one);
+      for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+      return written.splice(0).join(' ');
+    };
+    const timeIsUp = (): void => {
+      const due = [...waiting];
+      waiting.clear();
+      for (const then of due) then();
+    };
+    const [three, four] = [cosigned([0, 1, 2]), cosigned([0, 1, 2, 3])];
+    const sevenLeaves = cosigned([0, 1, 2], undefined, undefined, 7);
+    assert.equal(await afterAll(three), '5/3');
+    assert.equal(await afterAll(four), '', 'waits');
+    assert.equal(await afterAll(sevenLeaves), '7/3', 'what waited is of no use any more');
+    assert.equal(waiting.size, 1);
+    timeIsUp();
+    assert.equal(await afterAll(), '', 'nothing had come');
+    assert.equal(await afterAll(three), '5/3');
+    assert.equal(await afterAll(three, four), '');
+    timeIsUp();
+    assert.equal(await afterAll(), '5/4', 'the newest of all that came');
+    assert.equal(await afterAll({ ...three, epoch: 1 }), '5/3', 'another roster');
+    assert.equal(await afterAll({ ...four, epoch: 1 }), '');
+    publisher.stop();
+    assert.equal(waiting.size, 0, 'called off');
+    assert.equal(await afterAll(sevenLeaves), '', 'stopped');
+  });
+
+  it('tries again with the next cosignature when one note could not be written', async () => {
+    let isFull = true;
+    let count = 0;
+    const publisher = new CheckpointPublisher({
+      store: {
+        putCheckpoint: async () => {
+          if (isFull) throw new Error('full');
+          count++;
+        },
+      },
+      lane: new Lane(),
+      verifier: nativeVerifier,
+      rosterOf: () => ROSTER,
+      published: () => undefined,
+      log: silentLog,
+    });
+    publisher.publish(cosigned([0, 1, 2]));
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    isFull = false;
+    publisher.publish(cosigned([0, 1, 2, 3]));
+    for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(count, 1);
+    publisher.stop();
   });
 
   const refused: readonly [string, CosignedCheckpoint][] = [
