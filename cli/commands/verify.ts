@@ -41,6 +41,11 @@ export async function verify(
     reach: 'current',
     // What is saved has to be complete.
     remember: options.saveBundle === undefined,
+    meanwhile: () =>
+      Promise.all([
+        ...(targets.length === 0 ? [import('../lockfiles/edges.ts')] : []),
+        import('../output/deliver.ts'),
+      ]),
   };
   const signersMin = readSignersMin(options.requireMaintainers);
   const bundle = await readBundleFile(context, options.bundle);

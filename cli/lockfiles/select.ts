@@ -2,7 +2,7 @@
 // the verification, no verified package may need something that was left out as a development dependency.
 import { usageError } from '../errors.ts';
 import type { EdgeKind, LockEntry, Lockfile } from './lockfile.ts';
-import { walkEdges, type OmittedKinds } from './edges.ts';
+import type { OmittedKinds } from './edges.ts';
 import { globMatcher } from './glob.ts';
 import type { ProjectWishes } from './project.ts';
 
@@ -73,14 +73,15 @@ export function projectNodes(
  * Why entries are left out, by key. The kind of a dependency is found by walking the graph: the `dev`
  * flags of a lockfile are anybody's word.
  */
-export function leftOut(
+export async function leftOut(
   lockfile: Lockfile,
   wishes: ProjectWishes,
   { omit, only, unchanged, workspaces }: Selection,
-): ReadonlyMap<string, LeftOut> {
+): Promise<ReadonlyMap<string, LeftOut>> {
   const reasons = new Map<string, LeftOut>();
   if (omit.size > 0 || workspaces.length > 0) {
     const starts = projectNodes(wishes, workspaces);
+    const { walkEdges } = await import('./edges.ts');
     const all = walkEdges(lockfile, wishes, () => undefined);
     const some = walkEdges(lockfile, wishes, () => undefined, omit, starts);
     const reason =

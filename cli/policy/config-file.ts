@@ -1,6 +1,8 @@
 // One configuration file, read: a project's bftpkg.json or the user's config.json. JSON with comments,
 // because people should be able to say why a rule is there; otherwise as strict as everything else.
-import { parse, stripComments, type ParseError } from 'jsonc-parser';
+import { createRequire } from 'node:module';
+
+import type { ParseError } from 'jsonc-parser';
 
 import { isBaseUrl } from '../../verifier/base-url.ts';
 import { quote } from '../../verifier/errors.ts';
@@ -64,14 +66,34 @@ export type ConfigKind = 'project' | 'user';
 export function parseConfigText(text: string, path: string, kind: ConfigKind): ConfigFile {
   return reading(path, () => {
     if (text.length > CONFIG_LENGTH_MAX) throw new Error('too large');
-    // Blanked in place, so that the lines in messages stay right.
-    const { value } = parseForeignJson(stripComments(text, ' '), { lengthMax: CONFIG_LENGTH_MAX });
+    const { plain, isWhole } = isJson(text)
+      ? { plain: text, isWhole: true }
+      : withoutComments(text);
+    const { value } = parseForeignJson(plain, { lengthMax: CONFIG_LENGTH_MAX });
     // What swallows the rest of the file is not a comment.
-    const errors: ParseError[] = [];
-    parse(text, errors);
-    if (errors.length > 0) throw new Error('a comment that does not end');
+    if (!isWhole) throw new Error('a comment that does not end');
     return readConfig(value, path, kind);
   });
+}
+
+// JSON as it is has no comments to look for.
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+// Eleven files, which most runs need not load.
+function withoutComments(text: string): { readonly plain: string; readonly isWhole: boolean } {
+  const require = createRequire(import.meta.url);
+  const { parse, stripComments } = require('jsonc-parser') as typeof import('jsonc-parser');
+  const errors: ParseError[] = [];
+  parse(text, errors);
+  // Blanked in place, so that the lines in messages stay right.
+  return { plain: stripComments(text, ' '), isWhole: errors.length === 0 };
 }
 
 /**

@@ -1,11 +1,10 @@
 // One command's dealings with the log: configuration, trust state, replicas, and the way from subjects
 // to verified answers (DESIGN 7). Everything that can be believed goes through `verify`.
 import type { Evidence } from '../../verifier/evidence/format.ts';
-import { parseEvidence } from '../../verifier/evidence/format.ts';
-import { rememberRelease, type Remembered } from '../../verifier/evidence/remembered.ts';
+import type { Remembered } from '../../verifier/evidence/remembered.ts';
 import { subjectId, type Subject } from '../../verifier/evidence/subject.ts';
 import { ForkError, type TrustState } from '../../verifier/evidence/trust.ts';
-import { verifyEvidence, type VerifiedEvidence } from '../../verifier/evidence/verify.ts';
+import type { VerifiedEvidence } from '../../verifier/evidence/verify.ts';
 import { equalBytes } from '../../verifier/bytes.ts';
 import { statementHash } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
@@ -78,6 +77,11 @@ export interface SessionOptions {
    * wanted: it is complete only if nothing is left out.
    */
   readonly remember?: boolean;
+  /**
+   * Begun when the question is on its way: loads what the command needs for the answer. Which can still fail when
+   * it is needed, and is told then.
+   */
+  readonly meanwhile?: () => Promise<unknown>;
 }
 
 /** The connection of one command to the log that its project pins. */
@@ -88,6 +92,7 @@ export class LogSession {
   readonly #trust: TrustStore;
   readonly #signatures: RememberedSignatures;
   readonly #releases: RememberedReleases | undefined;
+  readonly #meanwhile: () => Promise<unknown>;
   readonly #clients = new Map<string, ReplicaClient>();
   /** Addresses of the configuration, the one to ask first in front. */
   #order: readonly string[];
@@ -106,6 +111,7 @@ export class LogSession {
     this.config = config;
     this.http = new HttpClient(invocation.globals);
     this.#reach = options.reach ?? 'quorum';
+    this.#meanwhile = options.meanwhile ?? (() => Promise.resolve());
     this.#order = config.replicas;
     const state = stateFolder(invocation.context.env);
     this.#trust = new TrustStore(state, config.pin);
@@ -207,7 +213,9 @@ export class LogSession {
   // What was learned saves the next run time; the trust state is stored already.
   async #keep({ subjects }: VerifiedEvidence): Promise<void> {
     await this.#signatures.keep();
-    await this.#releases?.keep(
+    if (this.#releases === undefined) return;
+    const { rememberRelease } = await import('../../verifier/evidence/remembered.ts');
+    await this.#releases.keep(
       subjects.flatMap((each) => (each.kind === 'verified' ? [rememberRelease(each.release)] : [])),
     );
   }
@@ -291,6 +299,8 @@ export class LogSession {
       signal: this.#invocation.context.signal,
       wasteful: this.#wasteful,
     });
+    // Half of the program's files are for what comes back.
+    void Promise.allSettled([loadReader(), loadVerifier(), this.#meanwhile()]);
     const view = await asking.catch(async (error: unknown) => {
       if (!isDoubted || !(error instanceof UnreachableError)) throw error;
       // Slow ones may all have been asked before the first of them answered.
@@ -309,7 +319,7 @@ export class LogSession {
     trusted: TrustState | undefined,
     remembered: Remembered | undefined,
   ): Promise<CheckedEvidence> {
-    const evidence = readDocument(source);
+    const evidence = await readDocument(source);
     const verified = await this.#check(evidence, subjects, trusted, remembered);
     const { outdated } = verified;
     // Its entries have been read, and must not stay until everything is over.
@@ -333,6 +343,7 @@ export class LogSession {
     trusted: TrustState | undefined,
     remembered?: Remembered,
   ): Promise<VerifiedEvidence> {
+    const { verifyEvidence } = await loadVerifier();
     return await verifyEvidence(
       {
         evidence,
@@ -416,7 +427,7 @@ export class LogSession {
    * @throws {CliError} BP4003
    */
   async verifyBundle(source: Uint8Array, subjects: readonly Subject[]): Promise<Verified> {
-    const evidence = readDocument(source);
+    const evidence = await readDocument(source);
     const verified = await this.#check(evidence, subjects, undefined);
     giveBackMemory(source);
     const trusted = await this.#trust.read();
@@ -469,8 +480,14 @@ export class LogSession {
   }
 }
 
-function readDocument(source: Uint8Array): Evidence {
+const loadReader = (): Promise<typeof import('../../verifier/evidence/format.ts')> =>
+  import('../../verifier/evidence/format.ts');
+const loadVerifier = (): Promise<typeof import('../../verifier/evidence/verify.ts')> =>
+  import('../../verifier/evidence/verify.ts');
+
+async function readDocument(source: Uint8Array): Promise<Evidence> {
   if (source.length > LARGE_DOCUMENT_BYTES) tuneForLargeDocuments();
+  const { parseEvidence } = await loadReader();
   return parseEvidence(source);
 }
 

@@ -1,8 +1,7 @@
 // A policy over one run: what has to be asked for besides, so that releases can be compared with those
 // before them, and the judgement of what came back.
-import { parseEvidence, type Evidence } from '../../verifier/evidence/format.ts';
+import type { Evidence } from '../../verifier/evidence/format.ts';
 import { subjectId, type Subject, type VerifiedRelease } from '../../verifier/evidence/subject.ts';
-import { shownSubjects } from '../bundle/contents.ts';
 import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
@@ -75,7 +74,11 @@ export class PolicyRun {
       const names = new Set(
         namesOf(subjects).filter((name) => needsPredecessor(this.#policy, name)),
       );
-      const extra = names.size === 0 ? [] : shownOf(parseEvidence(source), names);
+      let extra: readonly Subject[] = [];
+      if (names.size > 0) {
+        const { parseEvidence } = await import('../../verifier/evidence/format.ts');
+        extra = await shownOf(parseEvidence(source), names);
+      }
       const all = together(subjects, extra);
       // The document itself bounds how many it is about; what it leaves out is refused by name.
       return (this.#verified = await verifyInParts(all, (part) =>
@@ -156,7 +159,11 @@ function namesOf(subjects: readonly Subject[]): readonly string[] {
   return [...new Set(subjects.map(({ name }) => name))];
 }
 
-function shownOf(evidence: Evidence, names: ReadonlySet<string>): readonly Subject[] {
+async function shownOf(
+  evidence: Evidence,
+  names: ReadonlySet<string>,
+): Promise<readonly Subject[]> {
+  const { shownSubjects } = await import('../bundle/contents.ts');
   return shownSubjects(evidence).filter(({ name }) => names.has(name));
 }
 

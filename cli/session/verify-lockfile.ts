@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { encodeHex } from '../../verifier/encoding.ts';
 import type { Subject, VerifiedRelease } from '../../verifier/evidence/subject.ts';
 import { CliError } from '../errors.ts';
-import { walkEdges, type EdgeCheck } from '../lockfiles/edges.ts';
+import type { EdgeCheck } from '../lockfiles/edges.ts';
 import { isForPlatform, type LockEntry, type Lockfile } from '../lockfiles/lockfile.ts';
 import { readProjectWishes, type ProjectWishes } from '../lockfiles/project.ts';
 import {
@@ -47,9 +47,10 @@ export async function verifyLockfile(
 ): Promise<LockfileVerification> {
   const wishes = await readProjectWishes(lockfile);
   requireWishes(lockfile, wishes);
-  const omitted = leftOut(lockfile, wishes, selection);
+  const omitted = await leftOut(lockfile, wishes, selection);
   const { subjects, positions } = collectSubjects(lockfile, omitted);
   const verified = subjects.length === 0 ? undefined : await verify(subjects);
+  const { walkEdges } = await import('../lockfiles/edges.ts');
   const resultOf = (key: string): ReturnType<typeof resultAt> => resultAt(verified, positions, key);
   const releases = new Map<string, VerifiedRelease>();
   for (const { key } of lockfile.entries) {
