@@ -43,6 +43,7 @@ const MAGICS_WITHOUT_PREFIX: readonly string[] = [
 
 const SPACE = 0x20;
 const DIGIT_ZERO = 0x30;
+const ASCII_MAX = 0x7f;
 const BASE256_MARK = 0x80;
 /** Of a number in base 256: what holds 2^48 - 1. */
 const BASE256_BYTES_MAX = 6;
@@ -67,8 +68,12 @@ export function unsafeArchive(detail: string, path?: string): VerifyError {
 
 /** Whether a block is nothing but zeros: two of them end an archive. */
 export function isZero(bytes: Uint8Array): boolean {
-  // Indexed loops here and below: an archive may have 200,000 headers, and iterators are slow.
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  return isZeroBetween(bytes, 0, bytes.length);
+}
+
+function isZeroBetween(bytes: Uint8Array, start: number, end: number): boolean {
+  // Indexed loops here and below, and no views: an archive may have 200,000 headers, of a dozen fields each.
+  for (let i = start; i < end; i++) if (bytes[i] !== 0) return false;
   return true;
 }
 
@@ -110,40 +115,48 @@ function checksum(block: Uint8Array): number {
  * that mixes the two up sees another path. Hence zeros are required where a prefix is not.
  */
 function prefixOf(block: Uint8Array): string {
-  const magic = latin1(slice(block, MAGIC));
-  if (magic !== MAGIC_POSIX) {
-    if (!MAGICS_WITHOUT_PREFIX.includes(magic)) throw unsafeArchive('not a tar header');
-    if (!isZero(slice(block, PREFIX))) throw unsafeArchive('a header with an unclear path');
+  const [start, length] = PREFIX;
+  if (!hasMagic(block, MAGIC_POSIX)) {
+    if (!MAGICS_WITHOUT_PREFIX.some((magic) => hasMagic(block, magic))) {
+      throw unsafeArchive('not a tar header');
+    }
+    if (!isZeroBetween(block, start, start + length)) {
+      throw unsafeArchive('a header with an unclear path');
+    }
     return '';
   }
   for (const field of UNUSED_NUMBERS_POSIX) checkUnusedNumber(block, field);
-  const [start, length] = PREFIX;
   const isStar = block[start + PREFIX_STAR_LENGTH] === 0;
   if (isStar) for (const field of UNUSED_NUMBERS_STAR) checkUnusedNumber(block, field);
   return text(block, [start, isStar ? PREFIX_STAR_LENGTH : length], 'prefix');
 }
 
-function slice(block: Uint8Array, [start, length]: readonly [number, number]): Uint8Array {
-  return block.subarray(start, start + length);
-}
-
-function latin1(bytes: Uint8Array): string {
-  let text = '';
-  for (let i = 0; i < bytes.length; i++) text += String.fromCharCode(bytes[i] ?? 0);
-  return text;
+function hasMagic(block: Uint8Array, magic: string): boolean {
+  const [start, length] = MAGIC;
+  for (let i = 0; i < length; i++) if (block[start + i] !== magic.charCodeAt(i)) return false;
+  return true;
 }
 
 /** Text up to the first NUL, behind which there must be nothing: some read on, some don't. */
-function text(block: Uint8Array, field: readonly [number, number], what: string): string {
-  const bytes = slice(block, field);
-  const end = bytes.indexOf(0);
-  if (end < 0) return utf8(bytes, what);
-  if (!isZero(bytes.subarray(end))) throw unsafeArchive(`a header's ${what} goes on behind a NUL`);
-  return utf8(bytes.subarray(0, end), what);
+function text(block: Uint8Array, [start, length]: readonly [number, number], what: string): string {
+  const end = start + length;
+  let at = start;
+  let ascii = '';
+  let isAscii = true;
+  for (; at < end; at++) {
+    const byte = block[at] ?? 0;
+    if (byte === 0) break;
+    isAscii &&= byte <= ASCII_MAX;
+    // Names are short: a decoder costs more to call than this does.
+    if (isAscii) ascii += String.fromCharCode(byte);
+  }
+  if (!isZeroBetween(block, at, end)) {
+    throw unsafeArchive(`a header's ${what} goes on behind a NUL`);
+  }
+  return isAscii ? ascii : utf8(block.subarray(start, at), what);
 }
 
 function utf8(bytes: Uint8Array, what: string): string {
-  if (bytes.length === 0) return '';
   try {
     return decodeUtf8(bytes);
   } catch {
@@ -156,33 +169,38 @@ function utf8(bytes: Uint8Array, what: string): string {
  * can spell negative numbers.
  */
 function octal(block: Uint8Array, field: readonly [number, number], what: string): number {
-  const value = octalDigits(slice(block, field));
+  const value = octalDigits(block, field);
   if (typeof value === 'number') return value;
   throw unsafeArchive(`a header's ${what} is not a plain octal number`);
 }
 
 /** Spaces, digits of base 8, then spaces and NULs; at most 12 bytes, so the value is safe. */
-function octalDigits(bytes: Uint8Array): number | 'empty' | 'malformed' {
-  let at = 0;
-  while (bytes[at] === SPACE) at++;
+function octalDigits(
+  bytes: Uint8Array,
+  [from, length]: readonly [number, number],
+): number | 'empty' | 'malformed' {
+  const to = from + length;
+  let at = from;
+  while (at < to && bytes[at] === SPACE) at++;
   const start = at;
   let value = 0;
-  for (; at < bytes.length; at++) {
+  for (; at < to; at++) {
     const digit = (bytes[at] ?? 0) - DIGIT_ZERO;
     if (digit < 0 || digit > 7) break;
     value = 8 * value + digit;
   }
   const end = at;
-  while (bytes[at] === SPACE || bytes[at] === 0) at++;
-  if (at < bytes.length) return 'malformed';
+  while (at < to && (bytes[at] === SPACE || bytes[at] === 0)) at++;
+  if (at < to) return 'malformed';
   return start === end ? 'empty' : value;
 }
 
 /** Owners and times may also be missing, or in base 256 if small and positive: large uids are. */
 function checkUnusedNumber(block: Uint8Array, field: readonly [number, number]): void {
-  const bytes = slice(block, field);
-  if (octalDigits(bytes) !== 'malformed') return;
+  if (octalDigits(block, field) !== 'malformed') return;
+  const [start, length] = field;
   const isBase256 =
-    bytes[0] === BASE256_MARK && isZero(bytes.subarray(1, bytes.length - BASE256_BYTES_MAX));
+    block[start] === BASE256_MARK &&
+    isZeroBetween(block, start + 1, start + length - BASE256_BYTES_MAX);
   if (!isBase256) throw unsafeArchive('a header with an owner or time that is no number');
 }

@@ -69,29 +69,26 @@ export function manifestOf(
   const bin = linkedPrograms(source);
   const hasInstallScript = INSTALL_SCRIPTS.some((name) => Object.hasOwn(scripts, name));
 
-  const fields: Record<string, JsonValue> = {
-    acceptDependencies: dependencies(source, 'acceptDependencies'),
-    bin,
-    bundleDependencies: bundled(source),
-    cpu: platforms(source, 'cpu'),
-    dependencies: Object.fromEntries(required),
-    directories: Object.keys(bin).length === 0 ? programFolder(source) : {},
-    engines: engines(source),
-    libc: platforms(source, 'libc'),
-    optionalDependencies,
-    os: platforms(source, 'os'),
-    peerDependencies: dependencies(source, 'peerDependencies'),
-    peerDependenciesMeta: optionalPeers(source),
-    scripts,
+  const manifest: Record<string, JsonValue> = {};
+  const add = (field: string, value: JsonObject | readonly string[]): void => {
+    if (Object.keys(value).length > 0) manifest[field] = value;
   };
-  const manifest = Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => Object.keys(value ?? {}).length > 0),
-  );
-  return {
-    ...manifest,
-    ...(hasInstallScript ? { hasInstallScript } : {}),
-    ...(hasShrinkwrap ? { hasShrinkwrap } : {}),
-  };
+  add('acceptDependencies', dependencies(source, 'acceptDependencies'));
+  add('bin', bin);
+  add('bundleDependencies', bundled(source));
+  add('cpu', platforms(source, 'cpu'));
+  add('dependencies', Object.fromEntries(required));
+  add('directories', Object.keys(bin).length === 0 ? programFolder(source) : {});
+  add('engines', engines(source));
+  add('libc', platforms(source, 'libc'));
+  add('optionalDependencies', optionalDependencies);
+  add('os', platforms(source, 'os'));
+  add('peerDependencies', dependencies(source, 'peerDependencies'));
+  add('peerDependenciesMeta', optionalPeers(source));
+  add('scripts', scripts);
+  if (hasInstallScript) manifest['hasInstallScript'] = true;
+  if (hasShrinkwrap) manifest['hasShrinkwrap'] = true;
+  return manifest;
 }
 
 /**
