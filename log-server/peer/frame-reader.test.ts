@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { array, assert as check, double, nat, oneof, property } from 'fast-check';
+import * as fc from 'fast-check';
 
 import { equalBytes } from '../../verifier/bytes.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -66,10 +66,10 @@ describe('FrameReader', () => {
   });
 
   it('reads any frames however they are cut', () => {
-    const lengths = array(oneof(nat(40), nat(200_000)), { maxLength: 5 });
-    const cuts = array(double({ min: 0, max: 1, noNaN: true }), { maxLength: 30 });
-    check(
-      property(lengths, cuts, (sizes, shares) => {
+    const lengths = fc.array(fc.oneof(fc.nat(40), fc.nat(200_000)), { maxLength: 5 });
+    const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 30 });
+    fc.assert(
+      fc.property(lengths, cuts, (sizes, shares) => {
         const frames = sizes.map((size) => wire(size));
         const all = Buffer.concat(frames);
         const places = shares.map((share) => Math.floor(share * all.length));
