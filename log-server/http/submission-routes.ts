@@ -2,11 +2,16 @@
 // is answered for itself, and each passes what it would pass alone: the pace of its sender, the share of what
 // nobody has released, a place in admission. What the request itself adds is bounded here: it is read no
 // faster than artifacts are stored.
+import { setMaxListeners } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 
 import { ownBytes } from '../../verifier/bytes.ts';
 import { VerifyError } from '../../verifier/errors.ts';
-import { PARCEL_BODY_BYTES_MAX, SubmissionParcelReader } from '../../verifier/submission-parcel.ts';
+import {
+  PARCEL_BODY_BYTES_MAX,
+  PARCEL_SUBMISSIONS_MAX,
+  SubmissionParcelReader,
+} from '../../verifier/submission-parcel.ts';
 import type { ArtifactPut } from '../store/artifact-store.ts';
 import { answerSubmission, goneSignal, readWait } from './admissions.ts';
 import { isAnnouncedWithin, parcelBody } from './body.ts';
@@ -48,6 +53,8 @@ export function submissionRoutes(
     const waitSeconds = readWait(c.req.query('wait'));
     const network = askerOf(c);
     const gone = goneSignal(c);
+    // Each of them listens: a number of listeners, and no leak.
+    setMaxListeners(PARCEL_SUBMISSIONS_MAX, gone);
     let isPaid = true;
     const isSmall = isAnnouncedWithin(incoming, SMALL_PARCEL_BYTES_MAX);
     const reading = new ParcelReading(isSmall ? 1 : SUBMISSION_PARCEL_HELD_MAX, {

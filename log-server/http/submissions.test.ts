@@ -176,8 +176,9 @@ describe('what bounds several submissions in one request', () => {
         return face.artifacts.put(sha512, source);
       },
     },
-    submit: async () => {
+    submit: async (_envelope, _waitMs, gone) => {
       submitted += 1;
+      gone.addEventListener('abort', () => undefined);
       await turn();
       return COMMITTED;
     },
@@ -264,6 +265,18 @@ describe('what bounds several submissions in one request', () => {
       assert.equal(all.filter((one) => one === '200').length, WAITING_PER_NETWORK_MAX);
       assert.equal(all.filter((one) => one === '503 BUSY').length, over);
       assert.equal(submitted, WAITING_PER_NETWORK_MAX, 'the others never reached the replica');
+    });
+
+    it('has the listeners of all submissions in one request, and no warning of a leak', async () => {
+      const warnings: string[] = [];
+      const note = ({ name }: Error): void => void warnings.push(name);
+      process.on('warning', note);
+      const full = Array.from({ length: PARCEL_SUBMISSIONS_MAX }, () => submission(1));
+      assert.equal(said(await send(full)).length, PARCEL_SUBMISSIONS_MAX);
+      // Warnings are told in a later turn, and before the next answer.
+      await send([submission(1)]);
+      process.off('warning', note);
+      assert.deepEqual(warnings, []);
     });
 
     it('counts artifacts that no release names as if each had been uploaded alone', async () => {
