@@ -206,6 +206,27 @@ describe('verify under a policy', () => {
     assert.match(stdout, /ours alone/);
   });
 
+  it('has exceptions and the baseline lifted from the command line, without calling them unneeded', async () => {
+    await lockWithUnlogged();
+    await fake.configure({ exceptions: [EXCEPTION] });
+    assert.equal((await run('verify', '--allow-unlogged', 'baseline')).exit.code, EXIT.verified);
+    const never = ['--allow-unlogged', 'never'];
+    const report = await run('verify', ...never);
+    assert.equal(report.exit.code, EXIT.notLogged);
+    assert.deepEqual(report.diagnostics, []);
+    const bundle = join(fake.home, 'never.json');
+    await run('verify', '--save-bundle', bundle);
+    const offline = await run('verify', '--offline', '--bundle', bundle, ...never);
+    assert.equal(offline.verdict, report.verdict);
+    assert.equal((await run('verify', '--allow-unlogged', 'warn')).exit.code, EXIT.usage);
+    await fake.configure({});
+    await run('policy', 'baseline', 'create');
+    assert.equal((await run('verify')).verdict, 'allowed');
+    const strict = await run('verify', ...never);
+    assert.equal(strict.exit.code, EXIT.notLogged);
+    assert.deepEqual(strict.diagnostics, []);
+  });
+
   it('refuses when the exception is over, and warns when it is not needed', async () => {
     await lockWithUnlogged();
     await fake.configure({ exceptions: [{ ...EXCEPTION, expires: '2020-01-01' }] });

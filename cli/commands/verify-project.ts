@@ -22,6 +22,8 @@ export interface ProjectOptions {
   readonly workspace?: readonly string[];
   /** A commit, branch or tag. */
   readonly since?: string;
+  /** `never`: exceptions and the baseline are of no effect for what is not proven. */
+  readonly allowUnlogged?: 'never' | 'baseline';
   /** Whether to compare node_modules with the verified tarballs. */
   readonly installed?: boolean;
 }
@@ -65,8 +67,11 @@ export async function verifyProject(
   });
 }
 
-function isWhole({ omit = [], only = [], workspace = [], since }: ProjectOptions): boolean {
-  return omit.length + only.length + workspace.length === 0 && since === undefined;
+// Only then it can be said which exceptions and lines of the baseline are not needed any more.
+function isWhole(options: ProjectOptions): boolean {
+  const { omit = [], only = [], workspace = [], since, allowUnlogged } = options;
+  const isSelected = omit.length + only.length + workspace.length > 0 || since !== undefined;
+  return !isSelected && allowUnlogged !== 'never';
 }
 
 async function readSelection(

@@ -11,7 +11,7 @@ import { isThere } from '../lockfiles/load.ts';
 import type { Report } from '../output/report.ts';
 import { wholeDocument } from '../session/in-parts.ts';
 import { withSession, type LogSession, type SessionOptions } from '../session/log-session.ts';
-import { PolicyRun, withSigners } from '../session/policy-run.ts';
+import { PolicyRun, refusingUnlogged, withSigners } from '../session/policy-run.ts';
 import { reportRelease, reportVerification, type AskedRelease } from '../session/report-subject.ts';
 import type { VerifySubjects } from '../session/verify-lockfile.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
@@ -52,7 +52,8 @@ export async function verify(
   invocation.progress('verifying against the log');
   return await withSession(invocation, overrides, async (session) => {
     const files = session.config.policy;
-    const demanded = signersMin === undefined ? files : withSigners(files, signersMin);
+    const strict = options.allowUnlogged === 'never' ? refusingUnlogged(files) : files;
+    const demanded = signersMin === undefined ? strict : withSigners(strict, signersMin);
     const policy = new PolicyRun(invocation, session, demanded);
     const ask = bundle === undefined ? policy.ask : policy.askBundle(bundle);
     const folder = await readFolder(invocation, targets);

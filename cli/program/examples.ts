@@ -17,6 +17,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['verify --since main --omit dev', 'what a branch changed, without what is for development'],
     ['verify --report sarif=bftpkg.sarif --report junit=bftpkg.xml', 'for a build server'],
     ['verify --offline --bundle evidence.json', 'without any network'],
+    ['verify --allow-unlogged never', 'as it would be without exceptions and baseline'],
   ],
   install: [
     ['install tar', 'choose, verify, fetch, check, and only then install'],

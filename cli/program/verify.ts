@@ -14,6 +14,7 @@ interface VerifyFlags {
   readonly saveBundle?: string;
   readonly maxCheckpointAge?: string;
   readonly requireMaintainers?: string;
+  readonly allowUnlogged: 'never' | 'baseline';
   readonly jsonSchema?: boolean;
 }
 
@@ -44,6 +45,14 @@ export function addVerify(program: Command, run: Run): void {
     .option('--save-bundle <file>', 'save the evidence, to verify the same subjects offline')
     .option('--max-checkpoint-age <duration>', 'how old the view of the log may be')
     .option('--require-maintainers <number>', 'signers that every release needs at least')
+    .addOption(
+      new Option(
+        '--allow-unlogged <when>',
+        'never: no exception or baseline helps what the log does not prove',
+      )
+        .choices(['never', 'baseline'])
+        .default('baseline', 'as the policy has it'),
+    )
     .option('--json-schema', 'print the schema of the JSON report, and do nothing else')
     .action((subjects: string[], options: VerifyFlags) =>
       run('verify', async (invocation) => {

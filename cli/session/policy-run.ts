@@ -12,7 +12,7 @@ import {
   type Verification,
 } from '../output/report.ts';
 import { applyPolicy, type PolicyOutcome } from '../policy/apply.ts';
-import { needsPredecessor, type Policy } from '../policy/policy.ts';
+import { needsPredecessor, type Layer, type Policy, type Rule } from '../policy/policy.ts';
 import { candidatesBefore, NOBODY_ASKED, type KnownVersions } from '../policy/predecessor.ts';
 import { SUBJECTS_TOTAL_MAX, verifyInParts } from './in-parts.ts';
 import type { LogSession, Verified } from './log-session.ts';
@@ -145,13 +145,22 @@ export class PolicyRun {
 
 /** The policy with a demand of the command line: that many signers for every release. */
 export function withSigners(policy: Policy, signersMin: number): Policy {
-  const flags = {
+  return demanding(policy, '--require-maintainers', { packages: ['*'], signersMin });
+}
+
+/** The policy with a demand of the command line that no exception and no baseline can lift. */
+export function refusingUnlogged(policy: Policy): Policy {
+  return demanding(policy, '--allow-unlogged', { packages: ['*'], unlogged: 'refuse' });
+}
+
+function demanding(policy: Policy, source: string, rule: Rule): Policy {
+  const flags: Layer = {
     origin: 'flags',
-    source: '--require-maintainers',
+    source,
     checkpointAgeMaxSeconds: undefined,
-    rules: [{ packages: ['*'], signersMin }],
+    rules: [rule],
     exceptions: [],
-  } as const;
+  };
   return { ...policy, layers: [...policy.layers, flags] };
 }
 
