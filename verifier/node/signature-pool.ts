@@ -8,7 +8,8 @@ import { SIGNATURE_LENGTH } from '../ed25519.ts';
 import { assert } from '../errors.ts';
 import type { SignatureJob, SignatureVerifier } from '../signatures.ts';
 import { verifyNative } from './ed25519.ts';
-import { READY, packJobs, packedLength } from './packed-jobs.ts';
+import { jobChunks } from './job-chunks.ts';
+import { READY, packJobs } from './packed-jobs.ts';
 import { startWorkerBeside } from './worker-beside.ts';
 
 /** How a pool is to work. */
@@ -20,11 +21,6 @@ export interface SignaturePoolOptions {
 const WORKERS_MAX = 64;
 // Up to here verifying in this thread (2 to 3 ms) is quicker than a round trip through another one.
 const INLINE_JOBS_MAX = 23;
-// Small chunks spend the event loop on messages; large ones leave other cores idle at the end.
-const CHUNK_JOBS_MIN = 50;
-const CHUNK_JOBS_MAX = 200;
-// A chunk of large messages is closed early, so that copies in flight stay small.
-const CHUNK_BYTES_MAX = 8 * 1024 * 1024;
 // A caller who comes while this many jobs wait is refused. About 13 s of one core's work.
 const WAITING_JOBS_MAX = 131_072;
 // A thread that dies (out of memory) is replaced, but not for ever.
@@ -99,7 +95,7 @@ export class SignaturePool implements SignatureVerifier {
     // What isn't 64 bytes is no signature, and has no place in a packed chunk.
     const positions = [...jobs.keys()].filter((i) => isPackable(jobs[i]));
     const packable = jobs.filter(isPackable);
-    const parts = split(packable, this.#workersMax);
+    const parts = jobChunks(packable, this.#workersMax);
     const answers = (await Promise.all(parts.map(async (part) => this.#enqueue(part)))).flat();
     const result = jobs.map(() => false);
     for (const [i, position] of positions.entries()) result[position] = answers[i] === true;
@@ -220,25 +216,4 @@ export class SignaturePool implements SignatureVerifier {
 
 function isPackable(job: SignatureJob | undefined): boolean {
   return job !== undefined && job.signature.length === SIGNATURE_LENGTH;
-}
-
-/** Cuts jobs into chunks of 50 to 200 (the last may be smaller), evenly over `lanes`, bounded in bytes. */
-function split(jobs: readonly SignatureJob[], lanes: number): readonly (readonly SignatureJob[])[] {
-  const even = Math.ceil(jobs.length / lanes);
-  const countMax = Math.min(Math.max(even, CHUNK_JOBS_MIN), CHUNK_JOBS_MAX);
-  const chunks: SignatureJob[][] = [];
-  let current: SignatureJob[] = [];
-  let bytes = 0;
-  for (const job of jobs) {
-    const length = packedLength(job);
-    if (current.length === countMax || (current.length > 0 && bytes + length > CHUNK_BYTES_MAX)) {
-      chunks.push(current);
-      current = [];
-      bytes = 0;
-    }
-    current.push(job);
-    bytes += length;
-  }
-  if (current.length > 0) chunks.push(current);
-  return chunks;
 }
