@@ -319,12 +319,9 @@ export class LogSession {
     trusted: TrustState | undefined,
     remembered: Remembered | undefined,
   ): Promise<CheckedEvidence> {
-    const evidence = await readDocument(source);
-    const verified = await this.#check(evidence, subjects, trusted, remembered);
-    const { outdated } = verified;
-    // Its entries have been read, and must not stay until everything is over.
-    const { checkpoint, rosters } = evidence;
-    if (outdated.length === 0) return { evidence: { checkpoint, rosters }, verified };
+    const checked = await this.#check(source, subjects, trusted, remembered);
+    const { outdated } = checked.verified;
+    if (outdated.length === 0) return checked;
     // Once by name, which costs least. Again and again, a liar could show one old state after the other.
     await this.#releases?.forget(this.#wasAskedWrong ? subjects.map(subjectId) : outdated);
     this.#wasAskedWrong = true;
@@ -338,15 +335,27 @@ export class LogSession {
   }
 
   async #check(
-    evidence: Evidence,
+    source: Uint8Array,
     subjects: readonly Subject[],
     trusted: TrustState | undefined,
     remembered?: Remembered,
-  ): Promise<VerifiedEvidence> {
-    const { verifyEvidence } = await loadVerifier();
-    return await verifyEvidence(
+  ): Promise<CheckedEvidence> {
+    if (source.length > LARGE_DOCUMENT_BYTES) tuneForLargeDocuments();
+    const [{ parseEvidence }, { verifyEvidence }] = await Promise.all([
+      loadReader(),
+      loadVerifier(),
+    ]);
+    let shown: CheckedEvidence['evidence'] | undefined;
+    // Its entries have been read then, and must not stay until everything is over.
+    const read = (): Evidence => {
+      const evidence = parseEvidence(source);
+      const { checkpoint, rosters } = evidence;
+      shown = { checkpoint, rosters };
+      return evidence;
+    };
+    const verified = await verifyEvidence(
       {
-        evidence,
+        evidence: read,
         pin: this.config.pin,
         subjects,
         nowSeconds: this.#nowSeconds(),
@@ -358,6 +367,8 @@ export class LogSession {
       threadedVerifier,
       this.#signatures,
     );
+    assert(shown !== undefined, 'what was verified was read');
+    return { evidence: shown, verified };
   }
 
   #allFailed(failures: readonly ReplicaFailure[]): CliError {
@@ -427,8 +438,7 @@ export class LogSession {
    * @throws {CliError} BP4003
    */
   async verifyBundle(source: Uint8Array, subjects: readonly Subject[]): Promise<Verified> {
-    const evidence = await readDocument(source);
-    const verified = await this.#check(evidence, subjects, undefined);
+    const { evidence, verified } = await this.#check(source, subjects, undefined);
     giveBackMemory(source);
     const trusted = await this.#trust.read();
     const { size, root, origin } = verified.checkpoint.checkpoint;
@@ -484,12 +494,6 @@ const loadReader = (): Promise<typeof import('../../verifier/evidence/format.ts'
   import('../../verifier/evidence/format.ts');
 const loadVerifier = (): Promise<typeof import('../../verifier/evidence/verify.ts')> =>
   import('../../verifier/evidence/verify.ts');
-
-async function readDocument(source: Uint8Array): Promise<Evidence> {
-  if (source.length > LARGE_DOCUMENT_BYTES) tuneForLargeDocuments();
-  const { parseEvidence } = await loadReader();
-  return parseEvidence(source);
-}
 
 // Several times as much as a document was made of it, for good or in vain. What comes after it, another document or
 // the report, would be put beside that.

@@ -26,7 +26,11 @@ export const SLICE_SUBJECTS = 256;
 
 /** What is to be verified, by what standards. */
 export interface EvidenceRequest {
-  readonly evidence: Evidence;
+  /**
+   * The document, or what reads it, called once. What is read here is given up as soon as the log that it shows is
+   * known to be under the checkpoint: of a large document, megabytes of text for as long as signatures take.
+   */
+  readonly evidence: Evidence | (() => Evidence);
   /** Hash of a roster, hex: where trust starts. */
   readonly pin: string;
   /** 1 to `SUBJECTS_MAX`. */
@@ -82,8 +86,19 @@ export async function verifyEvidence(
   statements: SignatureVerifier = verifier,
 ): Promise<VerifiedEvidence> {
   requireSaneRequest(request);
-  const { evidence } = request;
+  const { log, remembered, ...proven } = await openLog(request, verifier);
+  const judged = await judgeAll(log, request.subjects, statements, remembered);
+  return { ...proven, commit: log.commit, ...judged };
+}
 
+interface OpenedLog extends Pick<VerifiedEvidence, 'roster' | 'checkpoint' | 'trust'> {
+  readonly log: ShownLog;
+  readonly remembered: Remembered;
+}
+
+// A function of its own, so that nobody holds the document while subjects are judged.
+async function openLog(request: EvidenceRequest, verifier: SignatureVerifier): Promise<OpenedLog> {
+  const evidence = typeof request.evidence === 'function' ? request.evidence() : request.evidence;
   const { rosters, roster, checkpoint } = await verifyView(evidence, request.pin, verifier);
   // Before the age: of a fork there must be evidence, however old it is.
   const step = { pin: request.pin, evidence, rosters, roster, checkpoint };
@@ -94,9 +109,7 @@ export async function verifyEvidence(
   const hidden = rememberedLeaves(remembered.values());
   const log = new ShownLog(evidence, checkpoint.checkpoint, hidden);
   requireEpoch(log, checkpoint.checkpoint.size, roster);
-
-  const { subjects, outdated } = await judgeAll(log, request.subjects, statements, remembered);
-  return { roster, checkpoint, commit: log.commit, subjects, outdated, trust };
+  return { roster, checkpoint, trust, log, remembered };
 }
 
 // Of the subjects asked about only: the tree is to have exactly the leaves that these need.
