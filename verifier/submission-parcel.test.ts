@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import * as fc from 'fast-check';
+
 import { concat } from './bytes.ts';
 import { VerifyError } from './errors.ts';
 import {
@@ -115,4 +117,23 @@ describe('SubmissionParcelReader', () => {
       }
     });
   }
+
+  it('reads anything the same however it is cut, and refuses it in one way', () => {
+    const valid = fc
+      .array(fc.tuple(fc.integer({ min: 0, max: 3 }), fc.integer({ min: 1, max: 50 })), {
+        minLength: 1,
+        maxLength: 5,
+      })
+      .map((all) => formatSubmissionParcel(all.map(([count, length]) => one(count, length))));
+    const damage = fc.array(fc.tuple(fc.nat(2000), fc.nat(255)), { maxLength: 3 });
+    fc.assert(
+      fc.property(valid, damage, fc.integer({ min: 1, max: 200 }), (request, changes, size) => {
+        const damaged = Uint8Array.from(request);
+        for (const [at, value] of changes) damaged[at % damaged.length] = value;
+        const whole = read([damaged]);
+        assert.ok([MALFORMED, 'whole'].includes(whole[1]), whole[1]);
+        assert.deepEqual(read(piecesOf(damaged, size)), whole);
+      }),
+    );
+  });
 });
