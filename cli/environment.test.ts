@@ -35,9 +35,10 @@ describe('variableOf', () => {
 });
 
 describe('allSettings', () => {
-  it('has a variable for every flag of every command', () => {
+  it('has a variable for every flag of every command, but for those that answer in its place', () => {
+    const inItsPlace = new Set(['--version', '--json-schema']);
     const flags = commandTree(program).flatMap((command) =>
-      command.options.flatMap(({ long }) => (long === '--version' ? [] : (long ?? []))),
+      command.options.flatMap(({ long }) => (inItsPlace.has(long ?? '') ? [] : (long ?? []))),
     );
     assert.ok(flags.length > 40);
     const known = new Set(allSettings(program).map(({ variable }) => variable));
@@ -98,6 +99,13 @@ describe('applyEnvironment', () => {
       { BFTPKG_LIST: '1', BFTPKG_JSON: '1' },
       0,
       true,
+    ],
+    [
+      'no variable asks for the schema in the place of a verification',
+      ['--project', '/dev/null/nowhere', 'verify'],
+      { BFTPKG_JSON_SCHEMA: '1' },
+      2,
+      false,
     ],
     ['a mistake in a repeatable flag', explained, { BFTPKG_REPORT: 'json' }, 2, false],
     ['a time that is none', explained, { BFTPKG_TIMEOUT: 'soon' }, 2, false],

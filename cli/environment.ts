@@ -7,7 +7,9 @@ type Environment = Readonly<Record<string, string | undefined>>;
 const PREFIX = 'BFTPKG_';
 // Those are for bftpkg-log.
 const SERVER_PREFIX = 'BFTPKG_SERVER_';
-const NOT_SETTINGS: ReadonlySet<string> = new Set(['--help', '--version']);
+// They make a command do something else and end with 0: a variable that somebody planted would turn each
+// `bftpkg verify` into one that verifies nothing.
+const NOT_SETTINGS: ReadonlySet<string> = new Set(['--help', '--version', '--json-schema']);
 const YES: ReadonlySet<string> = new Set(['1', 'true', 'yes', 'on']);
 const NO: ReadonlySet<string> = new Set(['0', 'false', 'no', 'off']);
 
