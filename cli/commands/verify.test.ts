@@ -86,8 +86,11 @@ describe('verify', () => {
   it('asks for the evidence of all subjects once', async () => {
     for (const replica of fake.replicas) replica.requests.length = 0;
     await verifyJson();
-    const asked = fake.replicas.flatMap(({ requests }) => requests);
-    assert.equal(asked.filter((line) => line.startsWith('POST')).length, 1);
+    const posts = fake.replicas.map(
+      ({ requests }) => requests.filter((line) => line.startsWith('POST')).length,
+    );
+    // A slow replica may have been helped out by another one; none is asked twice.
+    assert.equal(Math.max(...posts), 1, posts.join(' '));
   });
 
   const lies: readonly (readonly [
