@@ -78,7 +78,7 @@ export class MapChange {
 export class MapChanges {
   #changes: readonly MapChange[] = [];
   /** Part of these and the older ones may be in the table: a fold was begun and never ended. */
-  #begunHeight: number;
+  readonly #begunHeight: number;
   #bytes = 0;
 
   /** @param begunHeight of the last change that an earlier life has left */
@@ -138,11 +138,6 @@ export class MapChanges {
   drop(heightMax: number): void {
     for (const { bytes } of this.upTo(heightMax)) this.#bytes -= bytes;
     this.#changes = this.#changes.filter(({ height }) => height > heightMax);
-  }
-
-  /** A fold is given up with part of it in the table. */
-  giveUp({ height }: Fold): void {
-    this.#begunHeight = Math.max(this.#begunHeight, height);
   }
 }
 

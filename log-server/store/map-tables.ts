@@ -41,12 +41,14 @@ export interface FoldBounds {
 /**
  * Four megabytes are some twenty batches of hundreds of releases, a fifth of a second after a start or a rest, and nodes
  * that are in memory anyway. Each time most pages of the table are written, so half as much would be twice the
- * writing. Six are for a replica that catches up, or makes its database anew: it has no checkpoint until the end.
+ * writing. The rest, up to sixteen, is for what comes until a fold is done: batches that no checkpoint has passed by,
+ * one more for each part, and a batch grows with the depth of the map, to most of a megabyte with a million packages.
+ * A replica that catches up, or makes its database anew, has no checkpoint until the end, and gets there too.
  */
 const FOLD_BOUNDS: FoldBounds = {
   bytes: 4 * 1024 * 1024,
   count: 64,
-  bytesMax: 6 * 1024 * 1024,
+  bytesMax: 16 * 1024 * 1024,
 };
 
 /** A checkpoint brings so much of what is due into the table: no write takes long. */
@@ -149,18 +151,17 @@ export class MapTables implements MapNodes {
     changes.add(new MapChange(height, update.added, packed, update.removed, bytes));
     // They are what the next batch reads.
     for (const node of update.added) this.#cache.add(node);
+    if (changes.bytes > this.#bounds.bytesMax) this.#foldPart(Number.MAX_SAFE_INTEGER);
     while (changes.bytes > this.#bounds.bytesMax && changes.count > 1) this.#spill(changes);
   }
 
   /**
    * Brings the oldest change into the table, and what it replaced into that of obsolete nodes: an older
-   * checkpoint needs it still.
+   * checkpoint needs it still. Dear, and no fold may be under way.
    */
   #spill(changes: MapChanges): void {
     const { oldest } = changes;
     if (oldest === undefined) return;
-    if (this.#fold !== undefined) changes.giveUp(this.#fold.fold);
-    this.#fold = undefined;
     this.#insertAll(inHashOrder(oldest.rows()));
     this.#obsolete.mark(oldest.removed, oldest.height);
     this.#deleteChanges.run(oldest.height);
@@ -170,18 +171,22 @@ export class MapTables implements MapNodes {
   /** Brings a part of the changes up to `height` into the table, and drops what no map since then uses. */
   prune(height: number): void {
     this.#obsolete.prune(height);
-    const changes = this.#read();
-    this.#fold ??= this.#begin(changes, height);
+    this.#fold ??= this.#begin(this.#read(), height);
+    if (this.#fold !== undefined) this.#foldPart(this.#fold.rowsAtOnce);
+  }
+
+  /** Brings some rows of the fold that is under way into the table. */
+  #foldPart(count: number): void {
     const current = this.#fold;
     if (current === undefined) return;
-    const { fold, rowsAtOnce } = current;
-    const rows = fold.rows.slice(current.done, current.done + rowsAtOnce);
+    const { fold, done } = current;
+    const rows = fold.rows.slice(done, done + count);
     this.#insertAll(rows);
     this.#deleteAll(rows);
     current.done += rows.length;
     if (current.done < fold.rows.length) return;
     this.#deleteChanges.run(fold.height);
-    changes.drop(fold.height);
+    this.#read().drop(fold.height);
     this.#fold = undefined;
   }
 
