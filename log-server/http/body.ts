@@ -144,7 +144,7 @@ export async function* boundedBody(
     const before = performance.now();
     const paceMs = pace?.patienceMs ?? Number.POSITIVE_INFINITY;
     const patience = Math.min(limits.idleTimeoutMs, deadline - before, paceMs);
-    const next = await within(chunks.next(), patience, tooSlow);
+    const next = await within(chunks.next().catch(refuseCut), patience, tooSlow);
     if (next.done === true) break;
     pace?.received(next.value.length, performance.now() - before);
     length += next.value.length;
@@ -157,6 +157,11 @@ export async function* boundedBody(
 
 function cutOff(): HttpError {
   return new HttpError(400, 'REQUEST_MALFORMED', 'the body was cut off');
+}
+
+// Its sender's doing, and no failure of ours: each would be an error in the log, a stack and all, for a packet.
+function refuseCut(): never {
+  throw cutOff();
 }
 
 function tooLarge(limits: Pick<BodyLimits, 'bytesMax'>): HttpError {

@@ -119,9 +119,12 @@ class ParcelReading {
    *          before that counts
    */
   async read(incoming: IncomingMessage): Promise<HttpError | undefined> {
-    const end = await this.#readAll(incoming);
-    while (this.#held > 0) await this.#left();
-    return end;
+    try {
+      return await this.#readAll(incoming);
+    } finally {
+      // However it ended: whoever hung up would give its place back, and fill it anew, while these are stored.
+      while (this.#held > 0) await this.#left();
+    }
   }
 
   async #readAll(incoming: IncomingMessage): Promise<HttpError | undefined> {
