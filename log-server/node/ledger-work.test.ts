@@ -12,6 +12,7 @@ import { SignaturePoolError } from '../../verifier/node/signature-pool.ts';
 import { LedgerError, type LedgerErrorCode } from '../../verifier/ledger/errors.ts';
 import type {
   AdmitAnswer,
+  AdmitRequest,
   BuildRequest,
   CheckRequest,
   CheckResult,
@@ -303,10 +304,15 @@ describe('admitting what peers hand in', () => {
   };
   const [good, bad] = ['good', 'bad'].map(requestOf);
   assert.ok(good && bad, 'two requests');
+  const line = { keyid: 'nobody', signature: new Uint8Array(64) };
+  const unsigned = new TextEncoder().encode(
+    formatEnvelope({ ...envelopeOf('good'), signatures: [line] }),
+  );
 
-  /** An application that accepts all but one request, and counts. */
+  /** An application that accepts all but one request and what nobody signed, and counts. */
   function bench(): {
     readonly admit: (lane: string, ...requests: readonly Request[]) => Promise<AdmitAnswer>;
+    readonly recheck: (...requests: readonly Request[]) => Promise<AdmitAnswer>;
     readonly judged: string[];
     readonly refused: string[];
     readonly state: { height: number; isRefusing: boolean };
@@ -321,6 +327,8 @@ describe('admitting what peers hand in', () => {
           const id = statementHash(parseEnvelope(bytes).payload);
           judged.push(id);
           if (id === bad?.id && state.isRefusing) throw new LedgerError('RATE_LIMITED', 'no');
+          const isSigned = parseEnvelope(bytes).signatures.some(({ keyid }) => keyid === '');
+          if (!isSigned) throw new VerifyError('MAINTAINER_SIGNATURES_MISSING', 'no');
           return { kind: 'accepted', request: { id, bytes } } as const;
         },
       },
@@ -331,13 +339,19 @@ describe('admitting what peers hand in', () => {
       log: silentLog,
     };
     const work = new LedgerWork(parts as unknown as LedgerWorkParts);
-    const admit = (lane: string, ...requests: readonly Request[]): Promise<AdmitAnswer> =>
+    const ask = (request: AdmitRequest): Promise<AdmitAnswer> =>
       new Promise((resolve) => {
-        work.admit({ lane, recheck: false, requests }, (input) => {
+        work.admit(request, (input) => {
           if (input.kind === 'admitted') resolve(input.answer);
         });
       });
-    return { admit, judged, refused, state };
+    return {
+      admit: (lane, ...requests) => ask({ lane, recheck: false, requests }),
+      recheck: (...requests) => ask({ lane: 'self', recheck: true, requests }),
+      judged,
+      refused,
+      state,
+    };
   }
 
   it('judges what three peers relay once', async () => {
@@ -360,16 +374,29 @@ describe('admitting what peers hand in', () => {
   });
 
   it('remembers no refusal', async () => {
-    const { admit, refused, state } = bench();
+    const { admit, state } = bench();
     assert.deepEqual((await admit('r1', bad)).refused, [bad.id]);
-    assert.deepEqual(refused, [bad.id]);
     state.isRefusing = false;
     assert.deepEqual((await admit('r1', bad)).accepted, [bad]);
+  });
+
+  it('tells the publisher what leaves the pool here', async () => {
+    const { recheck, refused } = bench();
+    assert.deepEqual((await recheck(good, bad)).refused, [bad.id]);
+    assert.deepEqual(refused, [bad.id]);
+  });
+
+  it('tells the publisher also when a peer is about to hear the same', async () => {
+    const { admit, recheck, judged, refused } = bench();
+    await Promise.all([admit('r1', bad), recheck(bad)]);
+    assert.deepEqual(judged, [bad.id], 'judged once for both');
+    assert.deepEqual(refused, [bad.id]);
   });
 
   const lies: readonly (readonly [why: string, request: Request])[] = [
     ['another submission', { id: good.id, bytes: bad.bytes }],
     ['nothing', { id: good.id, bytes: new Uint8Array(3) }],
+    ['the same statement without its signatures', { id: good.id, bytes: unsigned }],
   ];
   for (const [why, request] of lies) {
     it(`has nobody’s submission refused by ${why} under its id`, async () => {

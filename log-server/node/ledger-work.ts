@@ -1,7 +1,6 @@
 // What the core asks of the ledger: build a batch, check one, admit requests, serve old batches. Each
 // waits in the lane behind the writes before it; fetching artifacts happens outside the lane, so that a
 // slow peer never holds up a vote.
-import { statementHash, parseEnvelope } from '../../verifier/dsse.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { LedgerError } from '../../verifier/ledger/errors.ts';
 import { isOverloaded } from '../../verifier/node/signature-pool.ts';
@@ -57,7 +56,12 @@ const ADMISSIONS_AT_ONCE = 64;
 const JUDGED_MAX = 8192;
 
 /** What became of a request; `unjudged` says nothing about it. */
-type Verdict = 'accepted' | 'refused' | 'unjudged';
+type Verdict =
+  | { readonly kind: 'accepted' | 'unjudged' }
+  | { readonly kind: 'refused'; readonly refusal: Refusal | undefined };
+
+const ACCEPTED: Verdict = { kind: 'accepted' };
+const UNJUDGED: Verdict = { kind: 'unjudged' };
 
 /** Requests that are looked at ahead in one go: what is to be voted on has its turn after so many. */
 const AHEAD_AT_ONCE = 32;
@@ -197,9 +201,12 @@ export class LedgerWork {
         for (const [i, verdict] of verdicts.entries()) {
           const one = part[i];
           if (one === undefined) continue;
-          if (verdict === 'accepted') accepted.push(one);
+          if (verdict?.kind === 'accepted') accepted.push(one);
           // A pooled one that nobody has judged stays in the pool; a new one is sent again by its owner.
-          else if (verdict === 'refused' || !recheck) refused.push(one.id);
+          else if (verdict?.kind === 'refused' || !recheck) refused.push(one.id);
+          // Only what leaves this pool: a statement's id says nothing of its signatures, and a peer that sends
+          // it with bad ones would have us tell its publisher that it is refused, while it is being committed.
+          if (recheck && verdict?.kind === 'refused') this.#tell(one.id, verdict.refusal);
         }
       }
       answer({ kind: 'admitted', answer: { lane, recheck, accepted, refused } });
@@ -214,7 +221,7 @@ export class LedgerWork {
     if (known?.height === height) {
       // A flood that costs one peer its turn must not cost another one the same request.
       return known.verdict.then((verdict) =>
-        verdict === 'unjudged' ? this.#judge(request, from, asker) : verdict,
+        verdict.kind === 'unjudged' ? this.#judge(request, from, asker) : verdict,
       );
     }
     const verdict = this.#judge(request, from, asker);
@@ -224,8 +231,12 @@ export class LedgerWork {
     const forget = (): void => {
       if (this.#judged.get(name) === judged) this.#judged.delete(name);
     };
-    verdict.then((is) => (is === 'accepted' ? undefined : forget()), forget);
+    verdict.then(({ kind }) => (kind === 'accepted' ? undefined : forget()), forget);
     return verdict;
+  }
+
+  #tell(id: string, refusal: Refusal | undefined): void {
+    if (refusal !== undefined) this.#parts.refused(id, refusal);
   }
 
   async #judge(request: Request, from: PeerId, asker: Asker | undefined): Promise<Verdict> {
@@ -233,17 +244,14 @@ export class LedgerWork {
       const admission = await this.admitEnvelope(request.bytes, [from], asker);
       // The id is the peer's word until it is computed.
       const isIt = admission.kind === 'accepted' && admission.request.id === request.id;
-      return isIt ? 'accepted' : 'refused';
+      return isIt ? ACCEPTED : { kind: 'refused', refusal: undefined };
     } catch (error) {
-      if (isOverloaded(error)) return 'unjudged';
+      if (isOverloaded(error)) return UNJUDGED;
       if (!(error instanceof LedgerError || error instanceof VerifyError)) throw error;
-      // Nor may a peer have somebody else's submission refused by sending other bytes under its id.
-      if (idOf(request.bytes) !== request.id) return 'refused';
       // Also what is only refused for now: a pool must hold nothing that a leader may rightly leave
       // out, or an honest leader would be suspected of censoring it. Its publisher sends it again.
-      this.#parts.refused(request.id, refusalOf(error));
       this.#parts.log.debug('entry_refused', { id: request.id, reason: describeError(error) });
-      return 'refused';
+      return { kind: 'refused', refusal: refusalOf(error) };
     }
   }
 
@@ -342,14 +350,4 @@ export class LedgerWork {
 function nothingWhenOverloaded(error: unknown): BuiltBatch {
   if (isOverloaded(error)) return { proposal: undefined, refused: [] };
   throw error;
-}
-
-/** The id of a submission; `undefined` when the bytes are none. */
-function idOf(bytes: Uint8Array): string | undefined {
-  try {
-    return statementHash(parseEnvelope(bytes).payload);
-  } catch (error) {
-    if (error instanceof VerifyError) return undefined;
-    throw error;
-  }
 }
