@@ -113,6 +113,18 @@ describe('FairVerifier', () => {
     assert.match(pool.asked.slice(0, 2).join(''), /^aaaabbcc/);
   });
 
+  it('counts turns in signatures: whoever asks about 64 at a time waits for as many turns', async () => {
+    const { ask, pool, outcomes } = bench(8192, 64);
+    for (let i = 0; i < 20; i++) ask('m', 64);
+    for (let i = 0; i < 30; i++) ask('a', 2);
+    await outcomes();
+    const order = pool.asked.join('');
+    const before = order.slice(0, order.lastIndexOf('a')).replaceAll('a', '').length;
+    // As many as were asked for, and at most a question that was to begin and one that was to end.
+    assert.ok(before <= 60 + 2 * 64, `${before} of the flood's before 60 of somebody else's`);
+    assert.equal(order.length, 20 * 64 + 60, 'the flood is asked about, too');
+  });
+
   const rows: readonly (readonly [
     why: string,
     questions: readonly (readonly [string, number])[],

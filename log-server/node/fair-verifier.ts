@@ -1,8 +1,8 @@
 // Signatures of strangers, checked beside those that consensus waits for. An envelope of a few kilobytes may
 // carry 64 lines that nobody has to be able to sign: 3,000 of them were more than the pool takes, in the one
 // queue that votes stand in too. So those who ask by handing something in stand in a queue of their own: only
-// a little of it is in the pool at any time, whoever asks has a turn like everybody else, and when it is full
-// the one who asked for most goes without.
+// a little of it is in the pool at any time, whoever asks has turns of as many signatures as everybody else, and
+// when it is full the one who asked for most goes without.
 import { SignaturePoolError } from '../../verifier/node/signature-pool.ts';
 import type { SignatureJob, SignatureVerifier } from '../../verifier/signatures.ts';
 
@@ -25,6 +25,12 @@ export function fairLimits(cores: number): FairLimits {
   return { waitingMax: WAITING_MAX, inPoolMax: IN_POOL_PER_CORE * cores };
 }
 
+/**
+ * Signatures of one turn: what an ordinary submission has. A question with more waits for as many turns as it
+ * takes. Counted in questions, whoever asked about 64 signatures at a time had thirty times everybody else's share.
+ */
+const TURN = 4;
+
 interface Question {
   readonly jobs: readonly SignatureJob[];
   readonly resolve: (answers: readonly boolean[]) => void;
@@ -35,6 +41,8 @@ interface Question {
 interface Line {
   readonly questions: Question[];
   signatures: number;
+  /** Of its turns so far, signatures that it has not used. */
+  credit: number;
 }
 
 /** A queue before a verifier, with a line for each holder. */
@@ -77,7 +85,7 @@ export class FairVerifier {
         reject(overloaded());
         return;
       }
-      const line = this.#lines.get(holder) ?? { questions: [], signatures: 0 };
+      const line = this.#lines.get(holder) ?? { questions: [], signatures: 0, credit: TURN };
       line.questions.push({ jobs, resolve, reject });
       line.signatures += jobs.length;
       this.#waiting += jobs.length;
@@ -132,7 +140,7 @@ export class FairVerifier {
     }
   }
 
-  /** Whole questions, one of each holder in turn, until they are at least `count` signatures. */
+  /** Whole questions, of each holder in turn what its turns have paid for, until they are `count` signatures. */
   #draw(count: number): readonly Question[] {
     const drawn: Question[] = [];
     let signatures = 0;
@@ -140,13 +148,20 @@ export class FairVerifier {
       const next = this.#lines.entries().next();
       if (next.done === true) break;
       const [name, line] = next.value;
-      const question = line.questions.shift();
+      const [question] = line.questions;
       if (question === undefined) break;
+      const { length } = question.jobs;
+      if (length > line.credit) {
+        // Its turn is over, and the next one comes after everybody else's.
+        line.credit += TURN;
+        this.#lines.delete(name);
+        this.#lines.set(name, line);
+        continue;
+      }
+      line.credit -= length;
+      line.questions.shift();
       drawn.push(question);
-      signatures += question.jobs.length;
-      // Put at the end again: its next turn comes after everybody else's.
-      this.#lines.delete(name);
-      this.#lines.set(name, line);
+      signatures += length;
       this.#left(name, line, question);
     }
     return drawn;
