@@ -4,7 +4,11 @@ import { once as event } from 'node:events';
 import { createServer } from 'node:http';
 import { describe, it } from 'node:test';
 
+import { parseEnvelope } from '../verifier/dsse.ts';
+import { parseMaintainerSet } from '../verifier/statements/maintainers.ts';
 import { Gateways, Press } from './gateway.ts';
+import { compareSizes } from './larger-logs.ts';
+import { courseOf, type Sample } from './load.ts';
 import { median, once, quantile } from './measure.ts';
 import { renderMarkdown, round, type Section } from './report.ts';
 import { benchVerify } from './verify.ts';
@@ -94,10 +98,67 @@ describe('bench', () => {
     try {
       const latencies = await gateways.publishTogether(releases, 3, 3);
       assert.deepEqual([latencies.length, requests], [5, 4]);
+      assert.equal(gateways.acknowledged, 5);
+      assert.deepEqual(Object.fromEntries(gateways.putOff), { 202: 1, 429: 1, 503: 1 });
     } finally {
       await gateways.close();
       server.close();
     }
+  });
+
+  for (const faulty of [1, 2, 3]) {
+    it(`has releases signed by f + 1 of 2f + 1 maintainers, f = ${faulty}`, () => {
+      const press = new Press('bench.example/log', faulty);
+      const { payload } = parseEnvelope(press.claim('a'));
+      const set = parseMaintainerSet(payload);
+      assert.deepEqual([set.faulty, set.maintainers.length], [faulty, 2 * faulty + 1]);
+      const { envelope } = press.release('a', '1.0.0');
+      assert.equal(parseEnvelope(envelope).signatures.length, faulty + 1);
+      assert.equal(press.signers, faulty + 1);
+    });
+  }
+
+  const steps = (...costs: readonly number[]): readonly Sample[] => {
+    const samples: Sample[] = [{ acknowledged: 100, cpuMs: 5_000 }];
+    for (const [i, cost] of costs.entries()) {
+      const cpuMs = (samples.at(-1)?.cpuMs ?? 0) + cost;
+      samples.push({ acknowledged: 100 + 10 * (i + 1), cpuMs });
+    }
+    return samples;
+  };
+  type Course = ReturnType<typeof courseOf>;
+  const courses: readonly (readonly [string, readonly Sample[], Course])[] = [
+    ['an even load', steps(20, 20, 20, 20), { first: 1000, last: 1000 }],
+    ['a log that gets slower', steps(20, 20, 30, 80), { first: 1000, last: 4000 }],
+    ['quarters that end within a batch', steps(20, 20, 20, 20, 40), { first: 1000, last: 1500 }],
+    ['two batches', steps(20, 40), { first: 1000, last: 2000 }],
+    ['all at once', steps(20), undefined],
+    ['nothing published', steps(), undefined],
+    ['nothing looked at', [], undefined],
+  ];
+  for (const [why, samples, expected] of courses) {
+    it(`compares the last quarter with the first: ${why}`, () => {
+      assert.deepEqual(courseOf(samples, 2), expected);
+    });
+  }
+
+  it('sets each size beside the smallest', () => {
+    const { figures } = compareSizes([
+      { replicas: 4, signers: 2, ofRate: 0.2, ofCpu: 0.25 },
+      { replicas: 7, signers: 3, ofRate: 0.3, ofCpu: 0.35 },
+      { replicas: 7, signers: 2, ofRate: 0.1, ofCpu: 0.15 },
+    ]);
+    assert.deepEqual(
+      figures.map(({ what, value, floor }) => [what.split(':')[0], value, floor]),
+      [
+        ['n = 4, 2 signatures', 0.2, undefined],
+        ['n = 7, 3 signatures', 0.3, 0.2],
+        ['n = 7, 2 signatures', 0.1, 0.2],
+        ['n = 4, 2 signatures', 0.25, undefined],
+        ['n = 7, 3 signatures', 0.35, 0.25],
+        ['n = 7, 2 signatures', 0.15, 0.25],
+      ],
+    );
   });
 
   const quantiles: readonly (readonly [q: number, expected: number])[] = [

@@ -8,6 +8,7 @@ import { utf8 } from '../verifier/bytes.ts';
 import { formatEnvelope } from '../verifier/dsse.ts';
 import { encodeHex } from '../verifier/encoding.ts';
 import { EMPTY_ROOT } from '../verifier/merkle/hash.ts';
+import { SigningKey } from '../verifier/node/signing-key.ts';
 import type { Observed } from '../verifier/statements/observed.ts';
 import { formatSubmissionParcel } from '../verifier/submission-parcel.ts';
 import { Publisher, type PreparedRelease } from '../fixtures/publisher.ts';
@@ -38,11 +39,16 @@ export interface WireRelease {
 
 /** Maintainers with their statements, signed. */
 export class Press {
+  /** Signatures of each release: f + 1. */
+  readonly signers: number;
   readonly #publisher: Publisher;
   readonly #observed: Observed;
 
-  constructor(origin: string) {
-    this.#publisher = new Publisher(origin);
+  /** @param faulty the f of its packages, which 2f + 1 maintainers each have */
+  constructor(origin: string, faulty = 1) {
+    const keys = Array.from({ length: 2 * faulty + 1 }, () => SigningKey.generate());
+    this.#publisher = new Publisher(origin, keys);
+    this.signers = faulty + 1;
     // The empty log is a head that every log has gone through: no replica has to be asked.
     this.#observed = new Map([[origin, { size: 0, root: EMPTY_ROOT }]]);
   }
@@ -61,7 +67,10 @@ export class Press {
 /** Connections to all replicas. */
 export class Gateways {
   readonly urls: readonly string[];
+  /** How often a gateway said "later" of a request or of one release in it, by the HTTP status it said it with. */
+  readonly putOff = new Map<number, number>();
   readonly #agent: Agent;
+  #acknowledged = 0;
 
   constructor(urls: readonly string[], connections = 128) {
     this.urls = urls;
@@ -70,6 +79,17 @@ export class Gateways {
 
   async close(): Promise<void> {
     await this.#agent.close();
+  }
+
+  /** Releases that are under a checkpoint so far. */
+  get acknowledged(): number {
+    return this.#acknowledged;
+  }
+
+  #isPutOff(status: number): boolean {
+    if (!RETRIED.includes(status)) return false;
+    this.putOff.set(status, (this.putOff.get(status) ?? 0) + 1);
+    return true;
   }
 
   /** @returns the body; anything but 2xx is a broken benchmark, but for what says "later" */
@@ -82,7 +102,7 @@ export class Gateways {
       const answer = await this.#ask(method, url, body);
       if (answer === undefined) continue;
       const bytes = await answer.body.bytes();
-      if (RETRIED.includes(answer.statusCode)) {
+      if (this.#isPutOff(answer.statusCode)) {
         await sleep(RETRY_PAUSE_MS);
         continue;
       }
@@ -142,6 +162,7 @@ export class Gateways {
         submitted.push(
           this.submit(gateway, release.envelope).then(() => {
             latencies.push(performance.now() - started);
+            this.#acknowledged += 1;
             places.give();
           }),
         );
@@ -201,7 +222,9 @@ export class Gateways {
       }
       const bad = results.find(({ http }) => http >= 300 && !RETRIED.includes(http));
       if (bad !== undefined) throw new Error(`${url}: ${JSON.stringify(bad)}`);
-      left = left.filter((_, i) => RETRIED.includes(results[i]?.http ?? 0));
+      const before = left.length;
+      left = left.filter((_, i) => this.#isPutOff(results[i]?.http ?? 0));
+      this.#acknowledged += before - left.length;
       if (left.length > 0) await sleep(RETRY_PAUSE_MS);
     }
   }

@@ -5,31 +5,24 @@ import { join } from 'node:path';
 import type { Cluster } from '../fixtures/e2e/cluster.ts';
 import { releasePurl } from '../verifier/npm/purl.ts';
 import { benchClient } from './cli.ts';
+import { pidsOf, startBenchCluster } from './bench-cluster.ts';
 import { Gateways, type WireRelease } from './gateway.ts';
+import { benchLargerLog, compareSizes, type LargerLog } from './larger-logs.ts';
 import { processCpuMs, processMemory, quantile } from './measure.ts';
-import {
-  SIGNERS_NEEDED,
-  benchLargerLog,
-  benchPublish,
-  pidsOf,
-  primitives,
-  startBenchCluster,
-  type PublishOptions,
-} from './publish.ts';
+import { benchPublish, primitives, type PublishOptions, type Share } from './publish.ts';
 import type { Figure, Section } from './report.ts';
 import { benchStages } from './stages.ts';
+
+/** Signatures of each release in the profile by stages. */
+const STAGES_SIGNERS = 2;
 
 /** Sizes of the benchmarks on a log. */
 export interface LogBenchOptions extends PublishOptions {
   /** Where everything is made: an empty folder. */
   readonly directory: string;
   readonly replicas: number;
-  /** Sizes of further logs, how many releases are ready for each, and how long it is under load. */
-  readonly larger: readonly {
-    readonly replicas: number;
-    readonly releases: number;
-    readonly seconds: number;
-  }[];
+  /** Further logs. */
+  readonly larger: readonly LargerLog[];
   /** Releases in each batch of the profile by stages, and how many batches. */
   readonly stages: { readonly batch: number; readonly batches: number };
   /** How long a replica is left alone before its memory is called idle, milliseconds. */
@@ -50,10 +43,10 @@ export async function benchLog(options: LogBenchOptions): Promise<readonly Secti
   const cluster = await startBenchCluster(join(directory, 'replicas'), replicas);
   const gateways = new Gateways(cluster.replicas.map(({ url }) => url));
   try {
-    const { section, first } = await benchPublish(options, cluster, gateways);
+    const { section, first, share } = await benchPublish(options, cluster, gateways);
     const sections = [section];
     // On a log of its own each: these stand idle meanwhile.
-    if (wanted.has('publish')) sections.push(...(await benchFurther(options)));
+    if (wanted.has('publish')) sections.push(...(await benchFurther(options, share)));
     if (wanted.has('read')) sections.push(await benchRead(options, cluster, gateways, first));
     if (wanted.has('memory')) sections.push(await memoryOf(cluster, options.idleMs));
     if (wanted.has('cli')) {
@@ -77,31 +70,20 @@ export async function benchLog(options: LogBenchOptions): Promise<readonly Secti
   }
 }
 
-async function benchFurther({
-  directory,
-  larger,
-  packages,
-  warmUp,
-  stages,
-}: LogBenchOptions): Promise<readonly Section[]> {
+async function benchFurther(options: LogBenchOptions, share: Share): Promise<readonly Section[]> {
+  const { directory, larger, stages } = options;
   const sections: Section[] = [];
-  for (const { replicas, releases, seconds } of larger) {
+  const shares = [share];
+  for (const size of larger) {
     // As much to warm up as on the small log: otherwise their code is compiled while it is measured.
-    const sizes = {
-      packages,
-      warmUp,
-      releases,
-      seconds,
-      pacedReleases: 0,
-      loads: [],
-      loadReleases: 0,
-      perRequest: [],
-      perRequestReleases: 0,
-    };
-    sections.push(await benchLargerLog(directory, replicas, sizes));
+    const further = await benchLargerLog(directory, options, size);
+    sections.push(...further.sections);
+    shares.push(...further.shares);
   }
+  sections.push(compareSizes(shares));
   const { verifyUs } = await primitives();
-  sections.push(await benchStages({ directory, ...stages, floorUs: SIGNERS_NEEDED * verifyUs }));
+  const floorUs = STAGES_SIGNERS * verifyUs;
+  sections.push(await benchStages({ directory, ...stages, floorUs }));
   return sections;
 }
 

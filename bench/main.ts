@@ -51,6 +51,7 @@ async function onALog(): Promise<readonly Section[]> {
     return await benchLog({
       directory,
       replicas: 4,
+      faulty: 1,
       packages: 514,
       // V8 compiles for thousands of releases, which at n = 10 would be most of the figure: with a thousand of
       // them before, a replica there took 1,216 us a release, with six 1,073. What a replica costs that runs
@@ -68,6 +69,8 @@ async function onALog(): Promise<readonly Section[]> {
         replicas,
         releases: isQuick ? 64 : 20_000,
         seconds: isQuick ? 5 : 60,
+        pacedReleases: isQuick ? 10 : 750,
+        withTwo: isQuick ? { releases: 64, seconds: 5 } : { releases: 10_000, seconds: 30 },
       })),
       stages: { batch: isQuick ? 100 : 500, batches: isQuick ? 6 : 12 },
       // Replicas look every ten seconds whether there is nothing to do.

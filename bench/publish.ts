@@ -1,26 +1,22 @@
 // Publishing at full load, on logs of several sizes: CPU time, rate, latency and disk, beside the floor.
 import { createPublicKey, verify } from 'node:crypto';
-import { mkdirSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 
-import { startCluster, type Cluster } from '../fixtures/e2e/cluster.ts';
+import type { Cluster } from '../fixtures/e2e/cluster.ts';
 import { SigningKey } from '../verifier/node/signing-key.ts';
-import { Gateways, Press, type WireRelease } from './gateway.ts';
-import { measure, processCpuMs, quantile } from './measure.ts';
+import { diskOf } from './bench-cluster.ts';
+import { Press, type Gateways, type WireRelease } from './gateway.ts';
+import { load, type LoadCost } from './load.ts';
+import { measure, quantile } from './measure.ts';
 import type { Figure, Section } from './report.ts';
-
-/** Maintainers that have to sign: f + 1 with f = 1. */
-export const SIGNERS_NEEDED = 2;
 
 /** Submissions under way while the log is under full load. */
 const UNDER_WAY = 512;
 
-/** Bytes that have gone over the loopback interface, where the replicas and the publisher talk (Linux only). */
-const WIRE_BYTES_FILE = '/sys/class/net/lo/statistics/rx_bytes';
-
 /** What is published on a log. */
 export interface PublishOptions {
+  /** The f of their packages: f + 1 of 2f + 1 maintainers sign each release. */
+  readonly faulty: number;
   /** Packages that are claimed. */
   readonly packages: number;
   /** Releases before anything is measured: the first hundreds are run by code that is still compiled. */
@@ -41,42 +37,36 @@ export interface PublishOptions {
   readonly perRequestReleases: number;
 }
 
-/** A log for benchmarks, with every sync, signature and check that production has. */
-export async function startBenchCluster(folder: string, replicas: number): Promise<Cluster> {
-  mkdirSync(folder);
-  return startCluster(folder, replicas, {
-    BFTPKG_SERVER_ADDRESS_WRITES_PER_SECOND: '1000000',
-    BFTPKG_SERVER_LOG_LEVEL: 'warn',
-  });
+/** How much of its floor a log of some size reached. */
+export interface Share {
+  readonly replicas: number;
+  /** Signatures of each release. */
+  readonly signers: number;
+  /** Releases per second, beside the most that these cores could check the signatures of. */
+  readonly ofRate: number;
+  /** The same by CPU time, in which the load generator and other processes have no part. */
+  readonly ofCpu: number;
 }
 
-/** Process ids of its replicas. */
-export function pidsOf(cluster: Cluster): number[] {
-  return cluster.replicas.flatMap(({ process: child }) => child?.pid ?? []);
+/** What came of publishing. */
+export interface Published {
+  readonly section: Section;
+  /** Releases of which each is the first of its package. */
+  readonly first: readonly WireRelease[];
+  readonly share: Share;
 }
 
-function cpuOf(cluster: Cluster): number {
-  return pidsOf(cluster).reduce((sum, pid) => sum + processCpuMs(pid), 0);
-}
-
-function diskOf({ replicas }: Cluster): number {
-  const [first] = replicas;
-  if (first === undefined) return 0;
-  return readdirSync(first.directory, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
-}
-
-/** Publishes on a log, and says how that went. */
+/** Publishes on a log, with maintainers of its own, and says how that went. */
 export async function benchPublish(
   options: PublishOptions,
   cluster: Cluster,
   gateways: Gateways,
-): Promise<{ readonly section: Section; readonly first: readonly WireRelease[] }> {
+): Promise<Published> {
   const { packages, warmUp, releases, seconds, pacedReleases, loads, perRequest } = options;
   const replicas = cluster.replicas.length;
-  const press = new Press(cluster.origin);
-  const nameOf = (i: number): string => `bench-${i % packages}`;
+  const press = new Press(cluster.origin, options.faulty);
+  const { signers } = press;
+  const nameOf = (i: number): string => `bench-${signers}-${i % packages}`;
   const further = loads.length * options.loadReleases;
   const grouped = perRequest.length * options.perRequestReleases;
   const count = warmUp + releases + pacedReleases + further + grouped;
@@ -90,28 +80,26 @@ export async function benchPublish(
   const { signUs, verifyUs } = await primitives();
   const disk = diskOf(cluster);
   const main = all.slice(warmUp, warmUp + releases);
-  const { published, tookSeconds, perRelease, rate, perBatch, generatorUs, wireBytes } = await load(
-    cluster,
-    gateways,
-    main,
-    { underWay: UNDER_WAY, perRequest: 1, lastSeconds: seconds },
-  );
-  const floor = SIGNERS_NEEDED * verifyUs;
+  const way = { underWay: UNDER_WAY, perRequest: 1, lastSeconds: seconds };
+  const cost = await load(cluster, gateways, main, way);
+  const { published, perRelease, rate } = cost;
+  const floor = signers * verifyUs;
   const left = all.slice(warmUp + releases);
   const paced = await gateways.publishPaced(left.splice(0, pacedReleases), rate / 2);
   const diskBytes = (diskOf(cluster) - disk) / (published + pacedReleases);
   const others: Figure[] = [];
   for (const underWay of loads) {
     const part = left.splice(0, options.loadReleases);
-    const cost = await load(cluster, gateways, part, { underWay, perRequest: 1 });
-    others.push(...loadFigures(`${underWay} under way`, cost, floor));
+    const of = await load(cluster, gateways, part, { underWay, perRequest: 1 });
+    others.push(...loadFigures(`${underWay} under way`, of, floor));
   }
   for (const size of perRequest) {
     const part = left.splice(0, options.perRequestReleases);
-    const way = { underWay: UNDER_WAY, perRequest: size };
-    others.push(...requestFigures(size, await load(cluster, gateways, part, way), floor));
+    const of = await load(cluster, gateways, part, { underWay: UNDER_WAY, perRequest: size });
+    others.push(...requestFigures(size, of, floor));
   }
   const cores = availableParallelism();
+  const rateFloor = (cores * 1e6) / (replicas * floor);
   const faulty = Math.floor((replicas - 1) / 3);
   const figures: Figure[] = [
     {
@@ -119,20 +107,21 @@ export async function benchPublish(
       value: perRelease,
       unit: 'µs',
       floor,
-      note: `floor: ${SIGNERS_NEEDED} native verifications of ${Math.round(verifyUs)} µs`,
+      note: `floor: ${signers} native verifications of ${Math.round(verifyUs)} µs`,
     },
+    ...courseFigures(cost),
     {
       what: 'sustained',
       value: rate,
       unit: 'releases/s',
-      floor: (cores * 1e6) / (replicas * floor),
-      note: `for ${Math.round(tookSeconds)} s; floor: c / (n (f+1) t_v) on ${cores} cores, which the load generator shares`,
+      floor: rateFloor,
+      note: `for ${Math.round(cost.tookSeconds)} s; floor: c / (n (f+1) t_v) on ${cores} cores, which the load generator shares`,
     },
     {
       what: 'sustained, if the replicas had the cores to themselves',
       value: (cores * 1e6) / (replicas * perRelease),
       unit: 'releases/s',
-      floor: (cores * 1e6) / (replicas * floor),
+      floor: rateFloor,
       note: 'from CPU time',
     },
     {
@@ -141,12 +130,14 @@ export async function benchPublish(
       unit: 'operations/s and core',
       note: `1 / (4 t_s + (6f+1) t_v), t_s = ${Math.round(signUs)} µs`,
     },
-    { what: 'CPU of the load generator per release', value: generatorUs, unit: 'µs' },
-    { what: 'releases per batch', value: perBatch, unit: '', note: `${UNDER_WAY} under way` },
+    { what: 'CPU of the load generator per release', value: cost.generatorUs, unit: 'µs' },
+    { what: 'releases per batch', value: cost.perBatch, unit: '', note: `${UNDER_WAY} under way` },
+    putOffFigure(cost),
+    { what: 'peak memory of a replica under this load', value: cost.peakMb, unit: 'MB' },
     ...latencies(paced),
     {
       what: 'wire per release',
-      value: wireBytes / 1000,
+      value: cost.wireBytes / 1000,
       unit: 'kB',
       note: `loopback: publisher to gateway, and between ${replicas} replicas`,
     },
@@ -159,69 +150,38 @@ export async function benchPublish(
     ...others,
   ];
   const about =
-    `${replicas} replicas as processes on this machine, ${published} releases of ${packages} packages (f = 1, two ` +
-    `signatures each) after ${warmUp} to warm up, each in one request to a gateway with its artifact, fetched by ` +
-    'the others; acknowledged when it is under a checkpoint.';
+    `${replicas} replicas as processes on this machine, ${published} releases of ${packages} packages (f = ` +
+    `${options.faulty}, ${signers} signatures each) after ${warmUp} to warm up, each in one request to a gateway with ` +
+    'its artifact, fetched by the others; acknowledged when it is under a checkpoint.';
   return {
     section: { name: 'publish', about, figures },
     first: all.slice(0, Math.min(packages, warmUp + published)),
+    share: { replicas, signers, ofRate: rate / rateFloor, ofCpu: floor / perRelease },
   };
 }
 
-interface LoadCost {
-  /** Releases. */
-  readonly published: number;
-  /** From the first of them to the last one's checkpoint. */
-  readonly tookSeconds: number;
-  /** CPU time of one replica, microseconds. */
-  readonly perRelease: number;
-  /** Releases per second. */
-  readonly rate: number;
-  /** Releases in one batch, on average. */
-  readonly perBatch: number;
-  /** CPU time of this process per release, microseconds. */
-  readonly generatorUs: number;
-  /** Per release. */
-  readonly wireBytes: number;
+function courseFigures({ course }: LoadCost): readonly Figure[] {
+  if (course === undefined) return [];
+  return [
+    {
+      what: 'the same in the last quarter of these releases',
+      value: course.last,
+      unit: 'µs',
+      floor: course.first,
+      note: 'floor: in the first quarter; about 1 is a log that gets no slower as it grows',
+    },
+  ];
 }
 
-/** How releases are published. */
-interface LoadWay {
-  /** Releases that wait for their checkpoint at one time. */
-  readonly underWay: number;
-  /** Releases in one request; 0 for an artifact and a statement with a request each. */
-  readonly perRequest: number;
-  /** How long new ones are begun. */
-  readonly lastSeconds?: number | undefined;
-}
-
-/** Publishes under full load. */
-async function load(
-  cluster: Cluster,
-  gateways: Gateways,
-  releases: readonly WireRelease[],
-  { underWay, perRequest, lastSeconds = Number.POSITIVE_INFINITY }: LoadWay,
-): Promise<LoadCost> {
-  const height = await heightOf(gateways);
-  const wire = wireBytes();
-  const cpu = cpuOf(cluster);
-  const own = process.cpuUsage();
-  const started = performance.now();
-  const lastMs = 1000 * lastSeconds;
-  const { length: count } = await (perRequest === 0
-    ? gateways.publishAll(releases, underWay, lastMs)
-    : gateways.publishTogether(releases, perRequest, underWay, lastMs));
-  const seconds = (performance.now() - started) / 1000;
-  const used = cpuOf(cluster) - cpu;
-  const { user, system } = process.cpuUsage(own);
+/** Busy gateways: what they put off is sent again, and its time counts. */
+function putOffFigure({ putOff, published }: LoadCost): Figure {
+  const others = [...putOff].filter(([status, times]) => status !== 503 && times > 0);
+  const also = others.map(([status, times]) => `${status}: ${times}`).join(', ');
   return {
-    published: count,
-    tookSeconds: seconds,
-    perRelease: (1000 * used) / count / cluster.replicas.length,
-    rate: count / seconds,
-    perBatch: count / ((await heightOf(gateways)) - height),
-    generatorUs: (user + system) / count,
-    wireBytes: (wireBytes() - wire) / count,
+    what: 'answers 503',
+    value: putOff.get(503) ?? 0,
+    unit: '',
+    note: `for ${published} releases${also === '' ? '' : `; others that put off: ${also}`}`,
   };
 }
 
@@ -246,39 +206,12 @@ function requestFigures(perRequest: number, cost: LoadCost, floor: number): read
   return [...loadFigures(way, cost, floor), { what, value: cost.generatorUs, unit: 'µs' }];
 }
 
-async function heightOf(gateways: Gateways): Promise<number> {
-  const [url = ''] = gateways.urls;
-  const status = Buffer.from(await gateways.exchange('GET', `${url}/v1/status`)).toString();
-  return (JSON.parse(status) as { readonly height: number }).height;
-}
-
-function wireBytes(): number {
-  return Number(readFileSync(WIRE_BYTES_FILE, 'utf8'));
-}
-
 function latencies(paced: readonly number[]): readonly Figure[] {
   if (paced.length === 0) return [];
   return [
     { what: 'latency at half load, p50', value: quantile(paced, 0.5), unit: 'ms' },
     { what: 'latency at half load, p99', value: quantile(paced, 0.99), unit: 'ms' },
   ];
-}
-
-/** Publishes a little on a larger log of its own: how throughput falls with n. */
-export async function benchLargerLog(
-  directory: string,
-  replicas: number,
-  options: PublishOptions,
-): Promise<Section> {
-  const cluster = await startBenchCluster(join(directory, `of-${replicas}`), replicas);
-  const gateways = new Gateways(cluster.replicas.map(({ url }) => url));
-  try {
-    const { section } = await benchPublish(options, cluster, gateways);
-    return { ...section, name: `publish, n = ${replicas}` };
-  } finally {
-    await gateways.close();
-    await cluster.stopAll();
-  }
 }
 
 /** What one signature costs here and now, microseconds. */
