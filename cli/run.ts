@@ -96,6 +96,12 @@ export async function runCli(
   return await execute(chosen, globals, { env, cwd, terminal, nowMs, keyWorkFactorLog2 }, facts);
 }
 
+// Where it was thrown. The report has the message, printable; in front of the stack it is as strangers wrote it.
+function framesOf({ name, stack = '' }: Error): string {
+  const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line));
+  return [name, ...frames].map((line) => `${printable(line)}\n`).join('');
+}
+
 function timeoutOf(chosen: Chosen | undefined): string | undefined {
   return chosen?.timeout;
 }
@@ -139,7 +145,7 @@ async function execute(
     try {
       report = await budget.bound(action(invocation));
     } catch (error) {
-      if (globals.verbose && error instanceof Error) terminal.writeErr(`${error.stack ?? ''}\n`);
+      if (globals.verbose && error instanceof Error) terminal.writeErr(framesOf(error));
       report = await failed(command, error, undefined, budget.isSpent);
     }
     progress.stop();

@@ -46,6 +46,17 @@ async function run(
   return await fake.run(argv, options);
 }
 
+describe('--verbose', () => {
+  it('shows where an error comes from, and nothing of its text as it is', async () => {
+    const hostile = 'a\u001b[2J\n::stop-commands::x\n##vso[task.prependpath]x';
+    const { code, stderr } = await run(['verify', '--verbose', hostile]);
+    assert.equal(code, EXIT.usage);
+    assert.match(stderr, /^CliError\n {4}at /, 'the frames');
+    // oxlint-disable-next-line no-control-regex -- looking for control characters
+    assert.doesNotMatch(stderr, /\u001b|^\s*::|##vso\[/m, 'the text');
+  });
+});
+
 describe('--format', () => {
   for (const format of FORMATS) {
     it(`has nothing but ${format} on stdout, and nothing on stderr, for every verdict`, async () => {

@@ -4,7 +4,7 @@ import type { Style } from './color.ts';
 import { countVerdicts, findingsOf, subjectSpec, type Finding } from './findings.ts';
 import type { RunFacts } from './json.ts';
 import type { Diagnostic, Report, SubjectReport, Verification } from './report.ts';
-import { printable, printableLines } from './sanitize.ts';
+import { printable } from './sanitize.ts';
 import { formatCount, shortenDigests, wrapLine } from './text-layout.ts';
 
 /** What goes where: results to stdout, everything else to stderr. */
@@ -39,13 +39,12 @@ interface Layout {
 }
 
 function diagnosticLines(found: Diagnostic, { style, verbose, width }: Layout): readonly string[] {
-  const [first = '', ...rest] = printableLines(found.message);
   const labels = Math.max(0, ...found.details.map(([label]) => Math.min(label.length, 32)));
   const texts = found.details.map(([, text]) => printable(text, TEXT_LENGTH_MAX));
   const shown = verbose ? texts : shortenDigests(texts);
   return [
-    ...wrapLine(`${mark(found, style)} ${first}`, width, 2),
-    ...rest.flatMap((line) => wrapLine(`  ${line}`, width, 2)),
+    // On one line whatever is in it: a name with line breaks would write lines of its own.
+    ...wrapLine(`${mark(found, style)} ${printable(found.message)}`, width, 2),
     ...found.details.flatMap(([label], index) => {
       const name = style.dim(printable(label, 80).padEnd(labels));
       return wrapLine(`  ${name}  ${shown[index] ?? ''}`, width, labels + 4);

@@ -184,7 +184,9 @@ function describe({ code, message, details, hints }: Diagnostic): string {
     `${code} ${message}`,
     ...details.map(([label, text]) => `${label}: ${text}`),
     ...hints.map((hint) => `next: ${hint}`),
-  ].join('\n');
+  ]
+    .map((line) => printable(line, TEXT_LENGTH_MAX))
+    .join('\n');
 }
 
 // XML has no way at all to write most control characters, so they are spelled out first; line breaks

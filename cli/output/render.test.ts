@@ -83,6 +83,10 @@ const evil = fc.oneof(
         '\n::error::x',
         '%0A::warning::x',
         '::set-env name=A::b',
+        '\n  ::stop-commands::x',
+        '##vso[task.prependpath]x',
+        '##[add-path]x',
+        '\nFORGED',
         '\u202e',
         '\u2066',
         '\ud800',
@@ -176,6 +180,13 @@ describe('render', () => {
             const { stdout, stderr } = await render(format, report, FACTS, FILE_OPTIONS);
             consume(format, stdout);
             if (stderr !== '') consume('human', stderr);
+            const lines = `${stdout}\n${stderr}`.split('\n');
+            // Of GitHub's format some lines are ours, which its consumer reads.
+            const told = format === 'github' ? /##[a-z]*\[/i : /^\s*::|##[a-z]*\[/i;
+            for (const each of lines) {
+              assert.doesNotMatch(each, told, `${format} tells a build server what to do`);
+              assert.doesNotMatch(each, /^\s*FORGED/, `${format} has a line that is not ours`);
+            }
           },
         ),
         { numRuns: 60 },

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { printable, printableJson, printableLines } from './sanitize.ts';
+import { printable, printableJson, printableJsonLine } from './sanitize.ts';
 
 describe('printable', () => {
   const cases: readonly (readonly [string, string, string])[] = [
@@ -18,6 +18,13 @@ describe('printable', () => {
     ['spells out tag characters', 'a\u{e0041}', 'a\\u{e0041}'],
     ['spells out a lone surrogate', 'a\ud800b', 'a\\ud800b'],
     ['keeps a surrogate pair', '😀', '😀'],
+    ['leaves no command to GitHub', '::set-output name=a::b', '\\u003a:set-output name=a::b'],
+    ['nor one behind blanks', ' \u00a0::stop-commands::x', ' \u00a0\\u003a:stop-commands::x'],
+    ['nor one of its older kind', 'a ##[add-path]evil', 'a #\\u0023[add-path]evil'],
+    ['nor one to Azure', 'x##vso[task.prependpath]e', 'x#\\u0023vso[task.prependpath]e'],
+    ['nor one to TeamCity', '##teamcity[buildStatus]', '#\\u0023teamcity[buildStatus]'],
+    ['nor one behind another', '####vso[task.x]', '###\\u0023vso[task.x]'],
+    ['leaves headings and scopes alone', '## a: b::c #1 [x]', '## a: b::c #1 [x]'],
   ];
   for (const [why, input, expected] of cases) {
     it(why, () => assert.equal(printable(input), expected));
@@ -25,12 +32,6 @@ describe('printable', () => {
 
   it('cuts long text', () => {
     assert.equal(printable('x'.repeat(1000), 10), 'xxxxxxxxx…');
-  });
-});
-
-describe('printableLines', () => {
-  it('keeps our line breaks and nothing else', () => {
-    assert.deepEqual(printableLines('a\u001b\nb'), ['a\\u001b', 'b']);
   });
 });
 
@@ -42,4 +43,13 @@ describe('printableJson', () => {
     // oxlint-disable-next-line no-control-regex -- looking for control characters
     assert.doesNotMatch(text.replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f\u202e]/);
   });
+
+  for (const command of ['##vso[task.prependpath]e', '##[set-output name=a]b']) {
+    it(`means the same and does not tell a build server ${command}`, () => {
+      for (const text of [printableJson([command]), printableJsonLine([command])]) {
+        assert.deepEqual(JSON.parse(text), [command]);
+        assert.ok(!text.includes(command), text);
+      }
+    });
+  }
 });
