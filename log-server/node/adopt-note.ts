@@ -11,11 +11,12 @@ import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import type { Tip } from '../ledger/application.ts';
 import type { Log } from '../log.ts';
 import type { Lane } from './lane.ts';
+import type { ServedCheckpoint } from './served-checkpoint.ts';
 
 /** What the note is judged with and where it goes. */
 export interface AdoptionParts {
   readonly application: { tip(): Promise<Tip> };
-  readonly store: { putCheckpoint(note: string, size: number): Promise<void> };
+  readonly served: Pick<ServedCheckpoint, 'facts' | 'put'>;
   readonly lane: Lane;
   readonly verifier: SignatureVerifier;
   /** The present roster. */
@@ -25,38 +26,31 @@ export interface AdoptionParts {
   readonly log: Log;
 }
 
-/** What was adopted. */
-export interface AdoptedNote {
-  readonly size: number;
-  /** Unix seconds. */
-  readonly certifiedTime: number;
-}
-
 /**
  * Stores the note as the newest checkpoint when it is one of exactly the tree that is here.
  *
- * @param knownTime certified time of the present checkpoint, Unix seconds
- * @returns `undefined` when it is about another size, or not newer
+ * A note of another size, or one that is not newer, changes nothing.
+ *
  * @throws {VerifyError} malformed, badly signed, or without a quorum of the present roster
  */
 export async function adoptNote(
   text: string,
-  knownTime: number,
-  { application, store, lane, verifier, roster, contradicted, log }: AdoptionParts,
-): Promise<AdoptedNote | undefined> {
+  { application, served, lane, verifier, roster, contradicted, log }: AdoptionParts,
+): Promise<void> {
   const plan = planCheckpoint(parseNote(text), roster);
   const { checkpoint, certifiedTime }: VerifiedCheckpoint = await runPlan(verifier, plan);
   const { size, root } = checkpoint;
-  return lane.run(async () => {
+  await lane.run(async () => {
     const tip = await application.tip();
-    if (size !== tip.size || certifiedTime <= knownTime) return undefined;
+    const known = served.facts;
+    const isKnown = known?.size === size && certifiedTime <= known.timeSeconds;
+    if (size !== tip.size || isKnown) return;
     if (!equalBytes(root, tip.root)) {
       // A quorum signed another tree than the one that commit certificates led to: somebody forked it.
       log.error('misbehaviour', { rule: 'X7', size, root: encodeHex(root), note: text });
       contradicted(text);
-      return undefined;
+      return;
     }
-    await store.putCheckpoint(text, size);
-    return { size, certifiedTime };
+    await served.put(text, { epoch: roster.epoch, size, timeSeconds: certifiedTime });
   });
 }

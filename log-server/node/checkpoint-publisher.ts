@@ -10,6 +10,7 @@ import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import { makeCheckpointNote } from './checkpoint-note.ts';
 import type { Lane } from './lane.ts';
+import type { ServedCheckpoint } from './served-checkpoint.ts';
 
 /**
  * How long a note of the checkpoint that is served already waits for further cosignatures, milliseconds: most come
@@ -19,13 +20,11 @@ const FURTHER_MS = 1000;
 
 /** What the publisher works with. */
 export interface PublisherParts {
-  readonly store: { putCheckpoint(note: string, size: number): Promise<void> };
+  readonly served: Pick<ServedCheckpoint, 'put'>;
   readonly lane: Lane;
   readonly verifier: SignatureVerifier;
   /** The roster of an epoch; `undefined` when it is no longer the present one. */
   readonly rosterOf: (epoch: number) => Roster | undefined;
-  /** A note of this size, which certifies this time, is being served. */
-  readonly published: (size: number, timeSeconds: number) => void;
   readonly log: Log;
   /** Calls `then` after so many milliseconds; returns what calls it off. A timer unless given. */
   readonly later?: (ms: number, then: () => void) => () => void;
@@ -79,18 +78,19 @@ export class CheckpointPublisher {
   }
 
   async #run(): Promise<void> {
-    const { store, lane, verifier, published, log } = this.#parts;
+    const { served, lane, verifier, log } = this.#parts;
     const next = this.#next;
     this.#next = undefined;
     if (next !== undefined) {
       const { cosigned, roster } = next;
       try {
         const { note, certifiedTime } = await makeCheckpointNote(cosigned, roster, verifier);
-        await lane.run(() => store.putCheckpoint(note, cosigned.size));
+        const { epoch, size } = cosigned;
+        const facts = { epoch, size, timeSeconds: certifiedTime };
+        const isServed = await lane.run(() => served.put(note, facts));
         this.#waitForMore(cosigned);
-        published(cosigned.size, certifiedTime);
         const signers = cosigned.cosignatures.length;
-        log.debug('checkpoint_published', { size: cosigned.size, signers });
+        if (isServed) log.debug('checkpoint_published', { size, signers });
       } catch (error) {
         // The note before it goes on being served; the next cosignature brings the next try. A failing
         // store has latched its own failure.

@@ -25,6 +25,7 @@ import { silentLog, type Log } from '../log.ts';
 import { adoptNote } from './adopt-note.ts';
 import { Follower, type Source } from './follower.ts';
 import { Lane } from './lane.ts';
+import type { CheckpointFacts } from './served-checkpoint.ts';
 
 const PEER = 'ab'.repeat(32);
 const POLL_MS = 10;
@@ -318,24 +319,44 @@ describe('adoptNote', () => {
   const header: Header = { ...headerAt(3), root: '07'.repeat(32) };
   const NOTE = noteFor(header);
 
-  // [why, note, tip, known time, expected]
-  const cases: readonly (readonly [string, string, Partial<Tip>, number, string])[] = [
-    ['a newer note of the same tree', NOTE, {}, TEST_TIME - 1, 'stored'],
-    ['the note that is known', NOTE, {}, TEST_TIME, 'left'],
-    ['a note of a smaller tree', NOTE, { size: 4 }, 0, 'left'],
-    ['a note of a larger tree', NOTE, { size: 2 }, 0, 'left'],
-    ['a note of another tree', NOTE, { root: decodeHex('08'.repeat(32)) }, 0, 'reported'],
+  const [older, known] = [TEST_TIME - 1, TEST_TIME].map((timeSeconds) => ({
+    epoch: 0,
+    size: 3,
+    timeSeconds,
+  }));
+  assert.ok(older && known, 'two notes that may be served');
+  // [why, note, tip, what is served, expected]
+  const cases: readonly (readonly [
+    string,
+    string,
+    Partial<Tip>,
+    CheckpointFacts | undefined,
+    string,
+  ])[] = [
+    ['the first note', NOTE, {}, undefined, 'stored'],
+    ['a newer note of the same tree', NOTE, {}, older, 'stored'],
+    ['a note of more leaves and the same second', NOTE, {}, { ...known, size: 2 }, 'stored'],
+    ['the note that is known', NOTE, {}, known, 'left'],
+    ['a note of a smaller tree', NOTE, { size: 4 }, undefined, 'left'],
+    ['a note of a larger tree', NOTE, { size: 2 }, undefined, 'left'],
+    ['a note of another tree', NOTE, { root: decodeHex('08'.repeat(32)) }, undefined, 'reported'],
     [
       'a note without a quorum',
       NOTE.split('\n').slice(0, 6).join('\n') + '\n',
       {},
-      0,
+      undefined,
       'QUORUM_NOT_REACHED',
     ],
-    ['a changed note', NOTE.replace('\n3\n', '\n4\n'), { size: 4 }, 0, 'NOTE_SIGNATURE_INVALID'],
-    ['no note', 'hello', {}, 0, 'NOTE_MALFORMED'],
+    [
+      'a changed note',
+      NOTE.replace('\n3\n', '\n4\n'),
+      { size: 4 },
+      undefined,
+      'NOTE_SIGNATURE_INVALID',
+    ],
+    ['no note', 'hello', {}, undefined, 'NOTE_MALFORMED'],
   ];
-  for (const [why, note, tip, known, expected] of cases) {
+  for (const [why, note, tip, facts, expected] of cases) {
     it(`${expected === 'stored' ? 'takes' : 'does not take'} ${why}`, async () => {
       const stored: number[] = [];
       const reports: string[] = [];
@@ -354,14 +375,17 @@ describe('adoptNote', () => {
             ...tip,
           }),
         },
-        store: { putCheckpoint: async (_: string, size: number) => void stored.push(size) },
+        served: {
+          facts,
+          put: async (_: string, { size }: CheckpointFacts) => stored.push(size) > 0,
+        },
         lane: new Lane(),
         verifier: nativeVerifier,
         roster: ROSTER,
         contradicted: (text: string) => void kept.push(text),
         log: { ...silentLog, error: (event: string) => void reports.push(event) },
       };
-      const code = await laterRefusalOf(async () => adoptNote(note, known, parts));
+      const code = await laterRefusalOf(async () => adoptNote(note, parts));
       const outcome =
         code ?? (stored.length > 0 ? 'stored' : reports.length > 0 ? 'reported' : 'left');
       assert.equal(outcome, expected);

@@ -43,6 +43,7 @@ import { Membership } from './membership.ts';
 import { Rest } from './rest.ts';
 import { Scrubber } from './scrubber.ts';
 import { SelfReport } from './self-report.ts';
+import { ServedCheckpoint } from './served-checkpoint.ts';
 import { Submissions } from './submissions.ts';
 
 /** What a batch may hold, in the ledger's words. */
@@ -100,6 +101,7 @@ export class ReplicaNode {
   readonly #rest: Rest;
   readonly #membership: Membership;
   readonly #gateway: Gateway;
+  readonly #served: ServedCheckpoint;
   readonly #publisher: CheckpointPublisher;
   readonly #desk: EvidenceDesk;
   readonly #repair: ArtifactRepair;
@@ -108,7 +110,6 @@ export class ReplicaNode {
   #server: PublicServer | undefined;
   #peerPort = 0;
   #isDraining = false;
-  #checkpoint: { readonly size: number; readonly timeSeconds: number } | undefined;
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
@@ -191,12 +192,15 @@ export class ReplicaNode {
         return this.#contradictions.explain(envelope, error);
       },
     });
-    this.#publisher = new CheckpointPublisher({
+    this.#served = new ServedCheckpoint({
       store: storage.store,
+      covered: (size) => this.#submissions.covered(size),
+    });
+    this.#publisher = new CheckpointPublisher({
+      served: this.#served,
       lane,
       verifier: heard,
       rosterOf: (epoch) => (membership.roster.epoch === epoch ? membership.roster : undefined),
-      published: (size, timeSeconds) => this.#published(size, timeSeconds),
       log,
     });
     this.#driver = new Driver({
@@ -270,7 +274,7 @@ export class ReplicaNode {
       transport: this.#transport,
       submissions: this.#submissions,
       skew: this.#skew,
-      checkpoint: () => this.#checkpoint,
+      checkpoint: () => this.#served.facts,
       coveredSize: () => this.#coveredSize,
       isDraining: () => this.#isDraining,
       counts: async () => ({
@@ -366,8 +370,6 @@ export class ReplicaNode {
 
   async #adopt(note: string): Promise<void> {
     const { storage, verifier, log } = this.#parts;
-    const { application, store } = storage;
-    const known = this.#checkpoint?.timeSeconds ?? 0;
     const contradicted = (text: string): void => {
       this.#contradictions.keepNote(text).catch((error: unknown) => {
         // The note is logged whole besides, and the follower meets it again.
@@ -376,26 +378,20 @@ export class ReplicaNode {
       });
     };
     const parts = {
-      application,
-      store,
+      application: storage.application,
+      served: this.#served,
       lane: this.#lane,
       verifier,
       roster: this.#membership.roster,
       contradicted,
       log,
     };
-    const adopted = await adoptNote(note, known, parts);
-    if (adopted !== undefined) this.#published(adopted.size, adopted.certifiedTime);
+    await adoptNote(note, parts);
   }
 
   /** Leaves that the newest checkpoint covers, of this process or before it. */
   get #coveredSize(): number {
-    return this.#checkpoint?.size ?? this.#parts.coveredSize;
-  }
-
-  #published(size: number, timeSeconds: number): void {
-    this.#checkpoint = { size, timeSeconds };
-    this.#submissions.covered(size);
+    return this.#served.facts?.size ?? this.#parts.coveredSize;
   }
 
   #committed(batch: CommittedBatch): void {

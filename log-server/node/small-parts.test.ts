@@ -18,6 +18,7 @@ import { CheckpointPublisher } from './checkpoint-publisher.ts';
 import { healthChecks, readinessChecks } from './health.ts';
 import type { Vitals } from './health.ts';
 import { Lane } from './lane.ts';
+import { ServedCheckpoint } from './served-checkpoint.ts';
 import { TickClock } from './tick-clock.ts';
 
 const KEYS = [0, 1, 2, 3].map((i) => generateKeys(`r${i}`));
@@ -83,29 +84,36 @@ describe('makeCheckpointNote', () => {
   }
 
   it('is published with the time that it certifies', async () => {
-    const published: (readonly [number, number])[] = [];
-    const publisher = new CheckpointPublisher({
+    const covered: number[] = [];
+    const served = new ServedCheckpoint({
       store: { putCheckpoint: async () => undefined },
+      covered: (size) => covered.push(size),
+    });
+    const publisher = new CheckpointPublisher({
+      served,
       lane: new Lane(),
       verifier: nativeVerifier,
       rosterOf: () => ROSTER,
-      published: (size, time) => published.push([size, time]),
       log: silentLog,
     });
     publisher.publish(cosigned([0, 1, 2, 3], undefined, [1000, 0, 1001, 1001]));
-    while (published.length === 0) await new Promise((resolve) => setImmediate(resolve));
-    assert.deepEqual(published, [[5, 1001]]);
+    while (covered.length === 0) await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(covered, [5]);
+    assert.deepEqual(served.facts, { epoch: 0, size: 5, timeSeconds: 1001 });
+    publisher.stop();
   });
 
   it('is published at once for another checkpoint; for the same one further cosignatures wait for each other', async () => {
     const written: string[] = [];
     const waiting = new Set<() => void>();
     const publisher = new CheckpointPublisher({
-      store: { putCheckpoint: async (note, size) => void written.push(`${size}/${lines(note)}`) },
+      served: {
+        put: async (note, { size }) =>
+          written.push(`${size}/${parseNote(note).signatures.length}`) > 0,
+      },
       lane: new Lane(),
       verifier: nativeVerifier,
       rosterOf: () => ROSTER,
-      published: () => undefined,
       log: silentLog,
       later: (ms, then) => {
         assert.ok(ms > 0, 'a moment');
@@ -113,7 +121,6 @@ describe('makeCheckpointNote', () => {
         return () => waiting.delete(then);
       },
     });
-    const lines = (note: string): number => parseNote(note).signatures.length;
     const afterAll = async (...checkpoints: readonly CosignedCheckpoint[]): Promise<string> => {
       for (const one of checkpoints) publisher.publish(one);
       for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -147,16 +154,16 @@ describe('makeCheckpointNote', () => {
     let isFull = true;
     let count = 0;
     const publisher = new CheckpointPublisher({
-      store: {
-        putCheckpoint: async () => {
+      served: {
+        put: async () => {
           if (isFull) throw new Error('full');
           count++;
+          return true;
         },
       },
       lane: new Lane(),
       verifier: nativeVerifier,
       rosterOf: () => ROSTER,
-      published: () => undefined,
       log: silentLog,
     });
     publisher.publish(cosigned([0, 1, 2]));
