@@ -1,7 +1,8 @@
 // `verify` of a part of a project: what a user can leave out, and what is verified all the same.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFile, rm } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { appendFile, mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
@@ -21,6 +22,20 @@ import {
   write,
 } from '../../fixtures/locked-project.ts';
 import { EXIT } from '../output/exit-codes.ts';
+
+/** Has a repository fetch what it lacks with a program of its choice, which leaves a mark. */
+async function promise(folder: string, mark: string): Promise<void> {
+  const text = `[core]
+repositoryformatversion = 1
+[extensions]
+partialClone = origin
+[remote "origin"]
+url = .
+promisor = true
+uploadpack = "touch '${mark}'; false"
+`;
+  await appendFile(join(fakeLog().project, folder, '.git/config'), text);
+}
 
 describe('verify: what the user leaves out', () => {
   useLockedProject();
@@ -88,15 +103,17 @@ describe('verify: what the user leaves out', () => {
     assert.equal(report.exit.reason, 'BP6007', JSON.stringify(report, null, 1));
   });
 
+  const git = (...argv: string[]): string => {
+    const env = { PATH: process.env['PATH'], HOME: fakeLog().home, GIT_CONFIG_NOSYSTEM: '1' };
+    return execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...argv], {
+      cwd: fakeLog().project,
+      env,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  };
+
   it('verifies only what changed since a commit', async () => {
-    const git = (...argv: string[]): void => {
-      const env = { PATH: process.env['PATH'], HOME: fakeLog().home, GIT_CONFIG_NOSYSTEM: '1' };
-      execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.org', ...argv], {
-        cwd: fakeLog().project,
-        env,
-        stdio: 'ignore',
-      });
-    };
     const { 'node_modules/tester': _later, ...earlier } = honest();
     await npmProject(earlier, { ...ROOT, devDependencies: {} });
     git('init', '-q');
@@ -110,6 +127,51 @@ describe('verify: what the user leaves out', () => {
     for (const ref of ['no-such', '--output=x', '']) {
       assert.equal((await verify('--since', ref)).exit.code, EXIT.usage, ref);
     }
+  });
+
+  it('runs nothing that the repository names where a partial clone lacks an object', async () => {
+    await npmProject(honest());
+    git('init', '-q');
+    git('add', '-A');
+    git('commit', '-q', '-m', 'x');
+    const blob = git('rev-parse', 'HEAD:package-lock.json');
+    await rm(join(fakeLog().project, '.git/objects', blob.slice(0, 2), blob.slice(2)));
+    const mark = join(fakeLog().home, 'was-run');
+    await promise('.', mark);
+    // Nothing to compare with, so nothing is left out.
+    const report = await verify('--since', 'HEAD');
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+    assert.equal(report.summary['verified'], 3);
+    assert.equal(existsSync(mark), false, 'the program that uploadpack names was run');
+  });
+
+  it('believes no repository that a checkout brings along in a folder', async () => {
+    git('init', '-q');
+    const bad = {
+      ...honest(),
+      'node_modules/helper': { version: '1.0.0', integrity: digestOf('evil@1.0.0') },
+    };
+    const { 'node_modules/tester': _later, ...earlier } = bad;
+    const lock = (packages: object): object => ({ lockfileVersion: 3, packages });
+    await write({
+      'sub/package.json': ROOT,
+      'sub/package-lock.json': lock({ '': ROOT, ...bad }),
+      'earlier.json': lock({ '': ROOT, ...earlier }),
+      'sub/HEAD': 'ref: refs/heads/main\n',
+      'sub/config': '[core]\nrepositoryformatversion = 0\nbare = false\nworktree = .\n',
+    });
+    // A history in which the bad package has always been there: it seems unchanged.
+    for (const folder of ['sub/objects', 'sub/refs/heads']) {
+      await mkdir(join(fakeLog().project, folder), { recursive: true });
+    }
+    const there = ['--git-dir', 'sub', '--work-tree', 'sub'];
+    const blob = git(...there, 'hash-object', '-w', 'earlier.json');
+    git(...there, 'update-index', '--add', '--cacheinfo', `100644,${blob},package-lock.json`);
+    const commit = git(...there, 'commit-tree', '-m', 'x', git(...there, 'write-tree'));
+    git(...there, 'update-ref', 'refs/heads/main', commit);
+    assert.equal((await verify('-C', 'sub')).exit.reason, 'BP1003');
+    const report = await verify('-C', 'sub', '--since', 'main');
+    assert.equal(report.exit.code, EXIT.usage, JSON.stringify(report, null, 1));
   });
 
   const unreadable: readonly (readonly [string, string, string])[] = [

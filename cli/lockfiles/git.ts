@@ -1,10 +1,10 @@
-// The lockfile as it was at a commit. Only plumbing commands of git are run, which obey neither filters
-// nor hooks nor text converters: the repository's settings are whoever wrote it.
+// The lockfile as it was at a commit.
 import { execFile } from 'node:child_process';
 import { basename, dirname } from 'node:path';
 
 import type { Context } from '../context.ts';
 import { usageError } from '../errors.ts';
+import { CAUTIOUS_FLAGS, cautiousEnvironment, requireNoHiddenRepository } from '../git.ts';
 import { parseLockfile } from './parse.ts';
 import { LOCKFILE_BYTES_MAX, type Lockfile } from './lockfile.ts';
 
@@ -13,8 +13,9 @@ const TIMEOUT_MS = 20_000;
 /**
  * Reads the lockfile at a commit.
  *
- * @returns `undefined` when there was none
- * @throws {CliError} BP9003 for what is no commit; BP9005 for a lockfile that can't be checked
+ * @returns `undefined` when there was none, or a partial clone has left it out
+ * @throws {CliError} BP9003 for what is no commit, or no repository to believe; BP9005 for a lockfile that can't be
+ *   checked
  */
 export async function readLockfileAt(
   lockfile: Lockfile,
@@ -22,6 +23,7 @@ export async function readLockfileAt(
   context: Context,
 ): Promise<Lockfile | undefined> {
   const folder = dirname(lockfile.path);
+  await requireNoHiddenRepository(folder);
   const commit = await git(
     ['rev-parse', '--verify', '--quiet', '--end-of-options', `${since}^{commit}`],
     folder,
@@ -47,15 +49,14 @@ async function git(
 ): Promise<Buffer | undefined> {
   const options = {
     cwd,
-    env: { PATH: context.env['PATH'], HOME: context.env['HOME'], GIT_TERMINAL_PROMPT: '0' },
+    env: { PATH: context.env['PATH'], ...cautiousEnvironment(context) },
     encoding: 'buffer' as const,
     maxBuffer: LOCKFILE_BYTES_MAX,
     timeout: TIMEOUT_MS,
     signal: context.signal,
   };
   return await new Promise((resolve) => {
-    // `core.fsmonitor` is a program that git would run.
-    execFile('git', ['-c', 'core.fsmonitor=false', ...args], options, (error, stdout) =>
+    execFile('git', [...CAUTIOUS_FLAGS, ...args], options, (error, stdout) =>
       resolve(error === null ? stdout : undefined),
     );
   });

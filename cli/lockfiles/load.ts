@@ -25,7 +25,7 @@ export const LOCKFILE_NAMES = [
 export const LARGE_LOCKFILE_BYTES = 400_000;
 
 /** What marks the top of a repository: above it other people may be able to write. */
-const REPOSITORY_MARK = '.git';
+export const REPOSITORY_MARK = '.git';
 
 /**
  * Reads the named lockfile, or the nearest one in the project's folder or above it.

@@ -5,6 +5,7 @@ import { createHash } from 'node:crypto';
 
 import type { Context } from '../../context.ts';
 import { CliError } from '../../errors.ts';
+import { CAUTIOUS_FLAGS, cautiousEnvironment, requireNoHiddenRepository } from '../../git.ts';
 import { runChild } from '../../npm/child.ts';
 
 /** A file as git has it staged. */
@@ -27,16 +28,15 @@ const RECORD =
  * The tracked files of a folder by path below it; `undefined` where git is missing or the folder is in
  * no repository.
  *
- * @throws {CliError} BP9004 for an answer that can't be read
+ * @throws {CliError} BP9004 for an answer that can't be read; BP9003 for a repository that is not to be believed
  */
 export async function gitFiles(
   folder: string,
   context: Context,
 ): Promise<ReadonlyMap<string, GitFile> | undefined> {
-  // No program that the repository's configuration names is started for a listing.
-  const args = ['-c', 'core.fsmonitor=false', 'ls-files', '--stage', '--eol', '-z', '--', '.'];
-  const { HOME } = context.env;
-  const env = { ...(HOME === undefined ? {} : { HOME }), GIT_OPTIONAL_LOCKS: '0' };
+  await requireNoHiddenRepository(folder);
+  const args = [...CAUTIOUS_FLAGS, 'ls-files', '--stage', '--eol', '-z', '--', '.'];
+  const env = cautiousEnvironment(context);
   let listing: string;
   try {
     const limits = { cwd: folder, context, env, outputBytesMax: LISTING_BYTES_MAX };
