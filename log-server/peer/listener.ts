@@ -1,5 +1,5 @@
 // The responder's side on the network, on a listener of its own: two routes for the handshake, and an upgrade
-// to a stream of frames for whoever names a live session, so that a stranger can't fill our memory.
+// to a stream of frames for whoever proves to have a session, so that a stranger can't fill our memory.
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { Socket } from 'node:net';
@@ -15,7 +15,7 @@ import { acknowledge } from './frames.ts';
 import { ChallengeBook, HANDSHAKE_LENGTH_MAX, PeerRefusal, respond } from './handshake.ts';
 import type { HandshakeContext } from './handshake.ts';
 import { IncomingStream } from './incoming-stream.ts';
-import { SessionTable } from './sessions.ts';
+import { SessionTable, type AcceptedFrame } from './sessions.ts';
 import { PeerSockets } from './sockets.ts';
 import { acceptUpgrade, readUpgrade, refuseUpgrade } from './upgrade.ts';
 
@@ -40,7 +40,7 @@ export interface PeerDirectory {
 export interface PeerEvents {
   /** Authentic messages of one peer, in the order it sent them. */
   received(peer: string, messages: readonly Uint8Array[]): void;
-  /** A peer's session has spoken for the first time. */
+  /** A peer has opened the first stream of a session. */
   connected(peer: string): void;
 }
 
@@ -169,11 +169,11 @@ export class PeerListener {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Uint8Array): void {
     socket.on('error', () => undefined);
     try {
-      const session = readUpgrade(request);
-      if (!this.#sessions.knows(session)) throw new PeerRefusal('unknown session');
+      const opening = readUpgrade(request);
       if (!(socket instanceof Socket) || socket.destroyed) throw new Error('no socket any more');
+      const { session } = this.#accept(opening, socket);
       acceptUpgrade(socket);
-      this.#open(socket, session, head);
+      this.#open(socket, session.id, head);
     } catch (error) {
       this.#logRefusal(remoteAddress(request), error);
       refuseUpgrade(socket, error);
@@ -193,14 +193,20 @@ export class PeerListener {
   }
 
   #frame(bytes: Uint8Array, socket: Socket): Uint8Array {
-    const { peer, session, counter, messages, isFirst } = this.#sessions.accept(bytes);
+    const { peer, session, counter, messages } = this.#accept(bytes, socket);
+    this.#events.received(peer, messages);
+    return acknowledge(session.id, counter, session.responseKey);
+  }
+
+  #accept(bytes: Uint8Array, socket: Socket): AcceptedFrame {
+    const accepted = this.#sessions.accept(bytes);
+    const { peer, isFirst } = accepted;
     this.#sockets.proven(socket, peer);
     if (isFirst) {
       this.#events.connected(peer);
       this.#closeDeadStreams();
     }
-    this.#events.received(peer, messages);
-    return acknowledge(session.id, counter, session.responseKey);
+    return accepted;
   }
 
   /** Streams of sessions whose place another one has taken, or whose replica has left. */

@@ -31,13 +31,13 @@ describe('OutgoingStream', { timeout: PATIENCE_MS }, () => {
       const got: Buffer[] = [];
       far.on('data', (chunk: Buffer) => {
         got.push(chunk);
-        far.write(answerOf(got.length));
+        far.write(answerOf(1 + got.length));
       });
       await stream.send([utf8('one')]);
       await stream.send([utf8('two')]);
       assert.deepEqual(got, [
-        Buffer.from(encodeFrame(keys.id, 1, keys.requestKey, [utf8('one')])),
-        Buffer.from(encodeFrame(keys.id, 2, keys.requestKey, [utf8('two')])),
+        Buffer.from(encodeFrame(keys.id, 2, keys.requestKey, [utf8('one')])),
+        Buffer.from(encodeFrame(keys.id, 3, keys.requestKey, [utf8('two')])),
       ]);
       assert.ok(stream.isOpen, 'the stream is open');
     });
@@ -45,11 +45,11 @@ describe('OutgoingStream', { timeout: PATIENCE_MS }, () => {
 
   const answers: readonly [string, (far: Socket) => void, RegExp][] = [
     ['is refused', (far) => far.write(encodeRefusal('no "more"')), /refused: "no \\"more\\""/],
-    ['is acknowledged by somebody else', (far) => far.write(answerOf(1, keys.id)), /does not fit/],
-    ['is acknowledged as another one', (far) => far.write(answerOf(2)), /does not fit/],
+    ['is acknowledged by somebody else', (far) => far.write(answerOf(2, keys.id)), /does not fit/],
+    ['is acknowledged as another one', (far) => far.write(answerOf(3)), /does not fit/],
     [
       'gets two answers',
-      (far) => far.write(Buffer.concat([answerOf(1), answerOf(1)])),
+      (far) => far.write(Buffer.concat([answerOf(2), answerOf(2)])),
       /more than/,
     ],
     ['gets HTTP back', (far) => far.write('HTTP/1.1 400 Bad Request\r\n\r\n'), /no known kind/],
@@ -75,7 +75,7 @@ describe('OutgoingStream', { timeout: PATIENCE_MS }, () => {
     for (const part of [0, 32]) {
       await withSockets(async (near, far) => {
         const stream = new OutgoingStream(near, keys, 100);
-        far.once('data', () => far.write(answerOf(1).subarray(0, part)));
+        far.once('data', () => far.write(answerOf(2).subarray(0, part)));
         await assert.rejects(
           stream.send([utf8('one')]),
           (error: Error) => !(error instanceof PeerRefusal) && /no answer/.test(error.message),
@@ -89,7 +89,7 @@ describe('OutgoingStream', { timeout: PATIENCE_MS }, () => {
     await withSockets(async (near, far) => {
       const stream = new OutgoingStream(near, keys);
       far.resume();
-      far.write(answerOf(1));
+      far.write(answerOf(2));
       await new Promise((resolve) => far.once('close', resolve));
       assert.equal(stream.isOpen, false);
     });

@@ -6,6 +6,7 @@ import { AnswerReader } from './answers.ts';
 import { encodeFrame, isAcknowledged } from './frames.ts';
 import { PeerRefusal } from './handshake.ts';
 import type { SessionKeys } from './handshake.ts';
+import { OPENING_COUNTER } from './upgrade.ts';
 
 /** How long a frame may take to be acknowledged before the connection counts as lost. */
 const FRAME_TIMEOUT_MS = 15_000;
@@ -26,7 +27,7 @@ export class OutgoingStream {
   readonly #keys: SessionKeys;
   readonly #timeoutMs: number;
   readonly #answers: AnswerReader = new AnswerReader();
-  #counter = 0;
+  #counter = OPENING_COUNTER;
   #underWay: UnderWay | undefined;
   #isOpen = true;
 

@@ -9,9 +9,9 @@ import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
 import type { PublicKey } from '../../verifier/ed25519.ts';
 import { quote } from '../../verifier/errors.ts';
 import { HANDSHAKE_LENGTH_MAX, Initiator, PeerRefusal } from './handshake.ts';
-import type { HandshakeContext } from './handshake.ts';
+import type { HandshakeContext, SessionKeys } from './handshake.ts';
 import { OutgoingStream } from './outgoing-stream.ts';
-import { FRAMES_PATH, FRAMES_PROTOCOL, SESSION_HEADER } from './upgrade.ts';
+import { FRAMES_PATH, FRAMES_PROTOCOL, OPENING_HEADER, openingOf } from './upgrade.ts';
 
 /** How long one request may take before the connection counts as lost. */
 const REQUEST_TIMEOUT_MS = 15_000;
@@ -57,7 +57,7 @@ export class PeerClient {
     const challenge = await this.#post('/peer/challenge', '');
     const initiator = new Initiator(context, peer, decodeHex(challenge));
     const keys = initiator.finish(await this.#post('/peer/hello', initiator.hello));
-    return new OutgoingStream(await this.#upgrade(keys.id), keys);
+    return new OutgoingStream(await this.#upgrade(keys), keys);
   }
 
   async close(): Promise<void> {
@@ -70,12 +70,12 @@ export class PeerClient {
     return text(outcome.answer);
   }
 
-  async #upgrade(session: Uint8Array): Promise<Socket> {
+  async #upgrade(keys: SessionKeys): Promise<Socket> {
     const outcome = await this.#request({
       method: 'GET',
       path: FRAMES_PATH,
       upgrade: FRAMES_PROTOCOL,
-      headers: { [SESSION_HEADER]: encodeHex(session) },
+      headers: { [OPENING_HEADER]: encodeHex(openingOf(keys)) },
     });
     if (!('socket' in outcome)) throw refused(outcome);
     const { protocol, socket } = outcome;

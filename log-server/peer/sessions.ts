@@ -1,6 +1,6 @@
 // The responder's table of sessions: at most one in use and one on trial per peer. A new session takes
-// the old one's place only when its first authentic frame arrives, so that half a handshake, whoever
-// started it, never cuts off a live connection.
+// the old one's place only when its first authentic frame arrives, the one that opens a stream, so that half
+// a handshake, whoever started it, never cuts off a live connection.
 import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { decodeFrame, frameIsAuthentic, splitMessages } from './frames.ts';

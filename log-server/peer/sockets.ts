@@ -24,7 +24,7 @@ const LIMITS: SocketLimits = {
   perNetwork: 32,
   // A replica uses one. After a loss it may open the next before this end knows.
   perPeer: 4,
-  // As long as the largest frame may take: it proves nothing before its end.
+  // As long as a request may take.
   patienceMs: 20_000,
 };
 

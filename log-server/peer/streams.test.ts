@@ -8,22 +8,31 @@ import { SigningKey } from '../../verifier/node/signing-key.ts';
 import { utf8 } from '../../verifier/bytes.ts';
 import { silentLog } from '../log.ts';
 import { AnswerReader, encodeAcknowledgement } from './answers.ts';
-import { FRAME_BYTES_MAX, FRAME_PREFIX_LENGTH, acknowledge, encodeFrame } from './frames.ts';
+import {
+  FRAME_BYTES_MAX,
+  FRAME_HEADER_LENGTH,
+  FRAME_PREFIX_LENGTH,
+  acknowledge,
+  encodeFrame,
+} from './frames.ts';
 import { Initiator } from './handshake.ts';
 import type { SessionKeys } from './handshake.ts';
 import { PeerListener } from './listener.ts';
+import { openingOf } from './upgrade.ts';
 
 /** Only a hang meets it. */
 const PATIENCE_MS = 120_000;
 
 const HOST = '127.0.0.1';
 const key = (n: number): SigningKey => SigningKey.fromSeed(new Uint8Array(32).fill(n));
-const [ALICE, BOB] = [key(1), key(2)];
+const [ALICE, BOB, CAROL] = [key(1), key(2), key(3)];
 
 /** Bob's listener, and who may talk to it. */
 class Bob {
   readonly heard: string[] = [];
-  readonly peers: Set<string> = new Set([publicKeyHex(ALICE.publicKey)]);
+  readonly peers: Set<string> = new Set(
+    [ALICE, CAROL].map(({ publicKey }) => publicKeyHex(publicKey)),
+  );
   readonly listener: PeerListener;
   #port = 0;
 
@@ -52,22 +61,23 @@ class Bob {
     return `http://${HOST}:${this.#port}`;
   }
 
-  /** Alice's handshake. */
-  async greet(): Promise<SessionKeys> {
+  /** A handshake. */
+  async greet(signer = ALICE): Promise<SessionKeys> {
     const post = async (path: string, body: string): Promise<string> => {
       const answer = await fetch(`${this.url}${path}`, { method: 'POST', body });
       assert.equal(answer.status, 200);
       return answer.text();
     };
     const challenge = Buffer.from(await post('/peer/challenge', ''), 'hex');
-    const context = { origin: 'log.example', epoch: 0, signer: ALICE };
+    const context = { origin: 'log.example', epoch: 0, signer };
     const initiator = new Initiator(context, BOB.publicKey, challenge);
     return initiator.finish(await post('/peer/hello', initiator.hello));
   }
 
-  async upgrade(session: Uint8Array | string | undefined): Promise<PeerStream> {
-    const { stream, status } = await PeerStream.open(this.url, session);
-    return stream ?? assert.fail(`status ${status}`);
+  /** @param counter of the frame that opens it */
+  async upgrade(keys: SessionKeys, counter?: number): Promise<PeerStream> {
+    const { stream, status, text } = await PeerStream.open(this.url, openingOf(keys, counter));
+    return stream ?? assert.fail(`status ${status} ${text}`);
   }
 }
 
@@ -94,30 +104,54 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
   it('carries frames, and answers each', async () => {
     await withBob(async (bob) => {
       const keys = await bob.greet();
-      const stream = await bob.upgrade(keys.id);
-      for (const counter of [1, 2, 7]) {
+      const stream = await bob.upgrade(keys);
+      for (const counter of [2, 3, 7]) {
         stream.write(frame(keys, counter));
         assert.deepEqual(await stream.answer(), acknowledged(keys, counter));
       }
-      assert.deepEqual(bob.heard, ['m1', 'm2', 'm7']);
+      assert.deepEqual(bob.heard, ['m2', 'm3', 'm7']);
     });
   });
 
   const notOpened: readonly (readonly [string, string | undefined, string, number, RegExp])[] = [
-    ['no session', undefined, 'bftpkg-frames/1', 401, /names no session/],
-    ['an unknown session', '00'.repeat(16), 'bftpkg-frames/1', 401, /unknown session/],
-    ['half a session', '00'.repeat(8), 'bftpkg-frames/1', 401, /names no session/],
-    ['what is no session', 'zz'.repeat(16), 'bftpkg-frames/1', 401, /hex/],
-    ['a later version', '00'.repeat(16), 'bftpkg-frames/2', 426, /speaks bftpkg-frames\/1, not/],
-    ['another protocol', '00'.repeat(16), 'websocket', 426, /speaks bftpkg-frames\/1, not/],
+    ['no frame', undefined, 'bftpkg-frames/1', 401, /no opening frame/],
+    ['an unknown session', '00'.repeat(56), 'bftpkg-frames/1', 401, /unknown session/],
+    ['half a frame', '00'.repeat(28), 'bftpkg-frames/1', 401, /no opening frame/],
+    ['what is no frame', 'zz'.repeat(56), 'bftpkg-frames/1', 401, /hex/],
+    ['a later version', '00'.repeat(56), 'bftpkg-frames/2', 426, /speaks bftpkg-frames\/1, not/],
+    ['another protocol', '00'.repeat(56), 'websocket', 426, /speaks bftpkg-frames\/1, not/],
   ];
-  for (const [why, session, protocol, status, reason] of notOpened) {
+  for (const [why, opening, protocol, status, reason] of notOpened) {
     it(`is not opened for ${why}, and says so`, async () => {
       await withBob(async (bob) => {
         await bob.greet();
-        const answer = await PeerStream.open(bob.url, session, protocol);
+        const answer = await PeerStream.open(bob.url, opening, protocol);
         assert.equal(answer.status, status);
         assert.match(answer.text, reason);
+      });
+    });
+  }
+
+  // A session's name goes over the wire, and so does every frame: whoever listens has them all.
+  const overheard: readonly [string, (keys: SessionKeys) => Uint8Array, RegExp][] = [
+    ['its name alone', ({ id }) => padded(id), /MAC does not fit/],
+    ['its name and a counter', ({ id }) => forged(id, 9), /MAC does not fit/],
+    ['the frame that opened it', (keys) => openingOf(keys), /replayed/],
+    ['a frame that was taken', (keys) => openingOf(keys, 2), /replayed/],
+    ['a frame with messages', (keys) => frame(keys, 9).subarray(4), /no opening frame/],
+  ];
+  for (const [why, make, reason] of overheard) {
+    it(`is not opened for a stranger who knows of a session ${why}`, async () => {
+      await withBob(async (bob) => {
+        const keys = await bob.greet();
+        const stream = await bob.upgrade(keys);
+        stream.write(encodeFrame(keys.id, 2, keys.requestKey, []));
+        assert.deepEqual(await stream.answer(), acknowledged(keys, 2));
+        const answer = await PeerStream.open(bob.url, make(keys));
+        assert.equal(answer.status, 401);
+        assert.match(answer.text, reason);
+        stream.write(frame(keys, 3));
+        assert.deepEqual(await stream.answer(), acknowledged(keys, 3));
       });
     });
   }
@@ -130,13 +164,12 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
   for (const [why, start] of requests) {
     it(`is not opened ${why}`, async () => {
       await withBob(async (bob) => {
-        const { id } = await bob.greet();
-        const session = Buffer.from(id).toString('hex');
+        const opening = Buffer.from(openingOf(await bob.greet())).toString('hex');
         const socket = createConnection(bob.port, HOST);
         socket.on('error', () => undefined);
         let answer = '';
         socket.on('data', (chunk: Buffer) => (answer += chunk.toString()));
-        socket.write(`${start}host: a\r\nconnection: upgrade\r\nbftpkg-session: ${session}\r\n`);
+        socket.write(`${start}host: a\r\nconnection: upgrade\r\nbftpkg-opening: ${opening}\r\n`);
         socket.write('upgrade: bftpkg-frames/1\r\n\r\n');
         await new Promise((resolve) => socket.once('close', resolve));
         assert.match(answer, /^HTTP\/1.1 401 /);
@@ -147,9 +180,9 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
   it('takes frames that come together with the request for it', async () => {
     await withBob(async (bob) => {
       const keys = await bob.greet();
-      const answer = await answerTo(bob, keys, frame(keys, 1));
+      const answer = await answerTo(bob, keys, frame(keys, 2));
       assert.match(answer.toString('latin1'), /^HTTP\/1.1 101 /);
-      const mac = acknowledge(keys.id, 1, keys.responseKey);
+      const mac = acknowledge(keys.id, 2, keys.responseKey);
       assert.deepEqual(answer.subarray(-33), Buffer.from(encodeAcknowledgement(mac)));
     });
   });
@@ -175,17 +208,17 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
     it(`is closed for ${why}, with the reason, and the session goes on`, async () => {
       await withBob(async (bob) => {
         const keys = await bob.greet();
-        const stream = await bob.upgrade(keys.id);
+        const stream = await bob.upgrade(keys);
         stream.write(frame(keys, 5));
         assert.deepEqual(await stream.answer(), acknowledged(keys, 5));
         stream.write(make(keys));
         const answer = await stream.answer();
         assert.match(answer.kind === 'refused' ? answer.reason : answer.kind, reason);
         assert.deepEqual(await stream.answer(), { kind: 'closed' });
-        const second = await bob.upgrade(keys.id);
-        second.write(frame(keys, 7));
-        assert.deepEqual(await second.answer(), acknowledged(keys, 7));
-        assert.deepEqual(bob.heard, ['m5', 'm7']);
+        const second = await bob.upgrade(keys, 7);
+        second.write(frame(keys, 8));
+        assert.deepEqual(await second.answer(), acknowledged(keys, 8));
+        assert.deepEqual(bob.heard, ['m5', 'm8']);
       });
     });
   }
@@ -193,57 +226,56 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
   it('is not cut off by what somebody says on another one', async () => {
     await withBob(async (bob) => {
       const keys = await bob.greet();
-      const stream = await bob.upgrade(keys.id);
-      stream.write(frame(keys, 1));
-      assert.deepEqual(await stream.answer(), acknowledged(keys, 1));
-      const other = await bob.upgrade(keys.id);
-      other.write(frame(keys, 1));
-      assert.equal((await other.answer()).kind, 'refused');
+      const stream = await bob.upgrade(keys);
       stream.write(frame(keys, 2));
       assert.deepEqual(await stream.answer(), acknowledged(keys, 2));
+      const other = await bob.upgrade(keys, 3);
+      other.write(frame(keys, 2));
+      assert.equal((await other.answer()).kind, 'refused');
+      stream.write(frame(keys, 4));
+      assert.deepEqual(await stream.answer(), acknowledged(keys, 4));
     });
   });
 
-  it('is closed when the first frame of a newer session comes, not before', async () => {
+  it('is closed when a newer session opens one, not before', async () => {
     await withBob(async (bob) => {
       const old = await bob.greet();
-      const stream = await bob.upgrade(old.id);
-      stream.write(frame(old, 1));
-      assert.deepEqual(await stream.answer(), acknowledged(old, 1));
+      const stream = await bob.upgrade(old);
       const keys = await bob.greet();
-      const next = await bob.upgrade(keys.id);
       stream.write(frame(old, 2));
       assert.deepEqual(await stream.answer(), acknowledged(old, 2));
-      next.write(frame(keys, 1));
-      assert.deepEqual(await next.answer(), acknowledged(keys, 1));
+      const next = await bob.upgrade(keys);
       assert.deepEqual(await stream.answer(), { kind: 'closed' });
+      next.write(frame(keys, 2));
+      assert.deepEqual(await next.answer(), acknowledged(keys, 2));
     });
   });
 
   // Only there the whole of 127.0.0.0/8 is this machine.
   const isLinux = process.platform === 'linux';
   it(
-    'is a stranger’s until a frame has come, and pushes nobody out',
+    'is one of few of its replica, whichever addresses they come from',
     { skip: !isLinux },
     async () => {
       await withBob(async (bob) => {
         const keys = await bob.greet();
-        const stream = await bob.upgrade(keys.id);
-        stream.write(frame(keys, 1));
-        assert.deepEqual(await stream.answer(), acknowledged(keys, 1));
-        // Sessions are no secret: whoever listened on the wire can name this one.
-        const mute: PeerStream[] = [];
-        for (let i = 0; i < 100; i++) {
-          const opened = await PeerStream.open(bob.url, keys.id, undefined, '127.0.0.2');
-          if (opened.stream !== undefined) mute.push(opened.stream);
+        const start = frame(keys, 1000).subarray(0, 40);
+        const streams: PeerStream[] = [];
+        for (let i = 1; i <= 40; i++) {
+          const from = `127.0.0.${2 + (i % 4)}`;
+          const { stream } = await PeerStream.open(bob.url, openingOf(keys, i), undefined, from);
+          stream?.write(start);
+          if (stream !== undefined) streams.push(stream);
         }
-        await eventually(() => mute.filter(({ isClosed }) => !isClosed).length <= 32);
-        stream.write(frame(keys, 2));
-        assert.deepEqual(await stream.answer(), acknowledged(keys, 2));
-        const again = await bob.greet();
-        const next = await bob.upgrade(again.id);
-        next.write(frame(again, 1));
-        assert.deepEqual(await next.answer(), acknowledged(again, 1));
+        assert.equal(streams.length, 40);
+        await eventually(() => streams.filter(({ isClosed }) => !isClosed).length <= 4);
+        const last = streams.at(-1) ?? assert.fail('no stream');
+        last.write(frame(keys, 1000).subarray(40));
+        assert.deepEqual(await last.answer(), acknowledged(keys, 1000));
+        const other = await bob.greet(CAROL);
+        const next = await bob.upgrade(other);
+        next.write(frame(other, 2));
+        assert.deepEqual(await next.answer(), acknowledged(other, 2));
       });
     },
   );
@@ -251,11 +283,11 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
   it('is closed when its replica leaves the roster', async () => {
     await withBob(async (bob) => {
       const keys = await bob.greet();
-      const stream = await bob.upgrade(keys.id);
+      const stream = await bob.upgrade(keys);
       bob.peers.clear();
       bob.listener.directoryChanged();
       assert.deepEqual(await stream.answer(), { kind: 'closed' });
-      assert.equal((await PeerStream.open(bob.url, keys.id)).status, 401);
+      assert.equal((await PeerStream.open(bob.url, openingOf(keys, 2))).status, 401);
     });
   });
 
@@ -263,18 +295,18 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
     const streams: PeerStream[] = [];
     await withBob(async (bob) => {
       const keys = await bob.greet();
-      streams.push(await bob.upgrade(keys.id), await bob.upgrade(keys.id));
-      streams[0]?.write(frame(keys, 1).subarray(0, 30));
+      streams.push(await bob.upgrade(keys), await bob.upgrade(keys, 2));
+      streams[0]?.write(frame(keys, 3).subarray(0, 30));
     });
     for (const stream of streams) assert.deepEqual(await stream.answer(), { kind: 'closed' });
   });
 
   /** What comes back for a request with something behind it, in one packet, until nothing comes any more. */
   async function answerTo(bob: Bob, keys: SessionKeys, behind: Uint8Array): Promise<Buffer> {
-    const session = Buffer.from(keys.id).toString('hex');
+    const opening = Buffer.from(openingOf(keys)).toString('hex');
     const head =
       'GET /peer/frames HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\n' +
-      `upgrade: bftpkg-frames/1\r\nbftpkg-session: ${session}\r\n\r\n`;
+      `upgrade: bftpkg-frames/1\r\nbftpkg-opening: ${opening}\r\n\r\n`;
     const socket = createConnection(bob.port, HOST);
     socket.on('error', () => undefined);
     const chunks: Buffer[] = [];
@@ -304,6 +336,17 @@ function tooLong(): Uint8Array {
   const start = new Uint8Array(FRAME_PREFIX_LENGTH);
   new DataView(start.buffer).setUint32(0, FRAME_BYTES_MAX + 1);
   return start;
+}
+
+/** A frame of a session whose key nobody has: all of it but the MAC is right. */
+function forged(session: Uint8Array, counter: number): Uint8Array {
+  return openingOf({ id: session, requestKey: new Uint8Array(32) }, counter);
+}
+
+function padded(session: Uint8Array): Uint8Array {
+  const opening = new Uint8Array(FRAME_HEADER_LENGTH);
+  opening.set(session);
+  return opening;
 }
 
 /** As much as says that it is another session's, and not a byte more. */
