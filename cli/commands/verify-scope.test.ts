@@ -147,11 +147,12 @@ describe('verify: what the user leaves out', () => {
 
   it('believes no repository that a checkout brings along in a folder', async () => {
     git('init', '-q');
-    const bad = {
-      ...honest(),
+    const { 'node_modules/tester': tester, ...others } = honest();
+    const earlier = {
+      ...others,
       'node_modules/helper': { version: '1.0.0', integrity: digestOf('evil@1.0.0') },
     };
-    const { 'node_modules/tester': _later, ...earlier } = bad;
+    const bad = { ...earlier, 'node_modules/tester': tester };
     const lock = (packages: object): object => ({ lockfileVersion: 3, packages });
     await write({
       'sub/package.json': ROOT,
