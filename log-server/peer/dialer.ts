@@ -4,6 +4,7 @@
 import { randomInt } from 'node:crypto';
 
 import type { PublicKey } from '../../verifier/ed25519.ts';
+import { TokenBucket } from '../http/limits.ts';
 import { FRAME_BYTES_MAX, FRAME_HEADER_LENGTH, FRAME_MESSAGES_MAX } from './frames.ts';
 import { PeerRefusal } from './handshake.ts';
 import type { HandshakeContext } from './handshake.ts';
@@ -14,6 +15,14 @@ import { PeerClient } from './peer-client.ts';
 /** Pause after a failure: doubles from the first to the last, so that a dead peer costs little. */
 const BACKOFF_FIRST_MS = 50;
 const BACKOFF_LAST_MS = 2000;
+
+/**
+ * Handshakes with one peer, and how many more each second. Each is signatures and key exchanges on the thread that
+ * votes, and a peer that took one frame of each session and refused the next had a hundred of them a second. Pauses
+ * after failures keep far below.
+ */
+const GREETINGS = 10;
+const GREETINGS_PER_SECOND = 1;
 
 /** What the dialer reports. */
 export interface DialerEvents {
@@ -30,6 +39,7 @@ export class Dialer {
   readonly #peer: PublicKey;
   readonly #context: () => HandshakeContext;
   readonly #events: DialerEvents;
+  readonly #greetings: TokenBucket;
   #stream: OutgoingStream | undefined;
   #isRunning = false;
   #isClosed = false;
@@ -37,13 +47,18 @@ export class Dialer {
   #failures = 0;
   #wake: (() => void) | undefined;
 
-  /** @param peerUrl base address of the peer's listener, without a final slash */
+  /**
+   * @param peerUrl base address of the peer's listener, without a final slash
+   * @param nowMs a monotonic clock
+   */
   constructor(
     peerUrl: string,
     peer: PublicKey,
     context: () => HandshakeContext,
     events: DialerEvents,
+    nowMs: () => number = () => performance.now(),
   ) {
+    this.#greetings = new TokenBucket(GREETINGS, GREETINGS_PER_SECOND, nowMs);
     this.#peer = peer;
     this.#context = context;
     this.#events = events;
@@ -140,6 +155,7 @@ export class Dialer {
   }
 
   async #open(): Promise<OutgoingStream> {
+    if (!this.#greetings.take()) throw new Error('it ends every stream, and was greeted enough');
     const stream = await this.#client.open(this.#context(), this.#peer);
     if (this.#isClosed) {
       stream.close();
