@@ -1,4 +1,7 @@
 // The job that `bftpkg init --ci` writes for a build server: verify before anything is installed.
+//
+// npx is started in an empty folder. In the checkout it takes a bftpkg of its node_modules for the one that is asked
+// for, and fetches it from the registry that its .npmrc names (both tried): a pull request brought its own verdict.
 import { join } from 'node:path';
 
 /** A file that is about to be written. */
@@ -67,7 +70,9 @@ jobs:
       - uses: actions/setup-node@v4
         with:
           node-version: 22
-      - run: npx --yes --ignore-scripts bftpkg@${version} verify --format github --no-input
+      # Not in the checkout: npx would obey its .npmrc, and take a bftpkg from its node_modules.
+      - run: npx --yes --ignore-scripts bftpkg@${version} -C "$GITHUB_WORKSPACE" verify --format github --no-input
+        working-directory: \${{ runner.temp }}
 `;
 
 // .pre comes before every other stage, whatever the project calls its own.
@@ -83,7 +88,9 @@ bftpkg:
     GIT_STRATEGY: clone
   cache: []
   script:
-    - npx --yes --ignore-scripts bftpkg@${version} verify --no-input --report junit=bftpkg-junit.xml
+    # Not in the checkout: npx would obey its .npmrc, and take a bftpkg from its node_modules.
+    - cd "$(mktemp -d)"
+    - npx --yes --ignore-scripts bftpkg@${version} -C "$CI_PROJECT_DIR" verify --no-input --report "junit=$CI_PROJECT_DIR/bftpkg-junit.xml"
   artifacts:
     when: always
     reports:
