@@ -267,10 +267,10 @@ describe('ArtifactFetcher', () => {
     const good: RequestListener = (request, response) =>
       response.end(byDigest.get(request.url?.split('/').at(-1) ?? ''));
     const dripping =
-      (status: number, asked: unknown[]): RequestListener =>
+      (status: number, asked: unknown[], length = 1000): RequestListener =>
       (request, response) => {
         asked.push(request.url);
-        response.writeHead(status, { 'content-length': '1000' });
+        response.writeHead(status, { 'content-length': String(length) });
         const drip = setInterval(() => response.write('x'), 10);
         response.on('close', () => clearInterval(drip));
       };
@@ -285,6 +285,30 @@ describe('ArtifactFetcher', () => {
         assert.equal(await fetcher.fetch(digests, holders, PATIENCE_MS), true);
         assert.equal(store.held.size, 20);
         assert.equal(asked.length, 12, 'its places, once');
+        await fetcher.close();
+      });
+    }
+
+    // As slow as it may be for ever: nothing here ever refuses it.
+    const patient = { pace: { bytesPerSecond: 1, graceMs: 600_000 }, besideMs: 600 };
+
+    for (const [why, urgency] of [
+      ['waits for it from the start', 'batch'],
+      ['needs what a submission waits for', 'submission'],
+    ] as const) {
+      it(`asks the next replica beside it when a vote ${why}`, async () => {
+        const asked: unknown[] = [];
+        const fetcher = new ArtifactFetcher(memoryStore(), silentLog, patient);
+        const slow = await holder('slow', dripping(200, asked, 1_000_000));
+        const all = [slow, await holder('empty', poor), await holder('good', good)];
+        const some = digests.slice(0, 5);
+        const first = fetcher.fetch(some, urgency === 'batch' ? all : [slow], PATIENCE_MS, urgency);
+        while (asked.length < 5) await new Promise((resolve) => setTimeout(resolve, 1));
+        assert.equal(await fetcher.fetch(some, all, PATIENCE_MS), true);
+        assert.equal(await first, true);
+        const more = digests.slice(5, 10);
+        assert.equal(await fetcher.fetch(more, all, PATIENCE_MS), true);
+        assert.equal(asked.length, 5, 'it is asked last from then on');
         await fetcher.close();
       });
     }

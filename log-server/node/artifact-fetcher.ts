@@ -15,7 +15,8 @@ import {
   type ArtifactStore,
 } from '../store/artifact-store.ts';
 import { FetchSlots, type Urgency } from './fetch-slots.ts';
-import { ParcelFetcher } from './parcel-fetcher.ts';
+import { BESIDE_MS, Hunt, Transfer, anyOf } from './hunt.ts';
+import { ParcelFetcher, type ParcelOutcome } from './parcel-fetcher.ts';
 import { HolderError, SlowHolders, type Holder } from './slow-holders.ts';
 
 /** One replica has half of them: with twelve the one that proposed a batch is asked fast enough. */
@@ -47,6 +48,8 @@ export type { Holder } from './slow-holders.ts';
 export interface FetcherOptions {
   /** Instead of `ARTIFACT_PACE`. */
   readonly pace?: PaceLimits;
+  /** Instead of `BESIDE_MS`. */
+  readonly besideMs?: number;
 }
 
 /** A fetch under way, or one that waits for its place. */
@@ -54,6 +57,7 @@ interface Running {
   /** As it was asked for first, or hurried. */
   readonly urgency: Urgency;
   readonly held: Promise<boolean>;
+  readonly hunt: Hunt;
 }
 
 /** Fetches artifacts into the store. */
@@ -64,6 +68,7 @@ export class ArtifactFetcher {
   readonly #running = new Map<string, Running>();
   readonly #closed = new AbortController();
   readonly #pace: PaceLimits;
+  readonly #besideMs: number;
   readonly #slow = new SlowHolders(() => performance.now());
   readonly #parcels: ParcelFetcher;
   readonly #slots = new FetchSlots<Holder>(
@@ -75,6 +80,7 @@ export class ArtifactFetcher {
 
   constructor(artifacts: ArtifactStore, log: Log, options: FetcherOptions = {}) {
     this.#pace = options.pace ?? ARTIFACT_PACE;
+    this.#besideMs = options.besideMs ?? BESIDE_MS;
     this.#artifacts = artifacts;
     this.#log = log;
     this.#agent = new Agent({
@@ -130,69 +136,99 @@ export class ArtifactFetcher {
     if (running !== undefined) {
       if (urgency !== 'batch' || running.urgency === 'batch') return running.held;
       // Behind what submissions name, one replica that stalls would hold it up for a minute.
+      running.hunt.hurry(holders);
       this.#parcels.hurry(digest);
       this.#slots.hurry(digest);
       // When it has begun already, the store may refuse it for lack of a room that a vote has.
       const held = running.held.then((is) => is || this.#fetchOnce(digest, holders, urgency));
-      this.#running.set(digest, { urgency, held });
+      this.#running.set(digest, { ...running, urgency, held });
       return held;
     }
     const isFull = this.#running.size >= FETCHES_WAITING_MAX[urgency];
     if (isFull || this.#closed.signal.aborted) return Promise.resolve(false);
+    const hunt = new Hunt(digest, holders, urgency, this.#besideMs);
     // Entered before anything is awaited: otherwise everybody who asks in one turn would fetch.
-    const held = this.#fetchIfMissing(digest, holders, urgency).finally(() =>
-      this.#running.delete(digest),
-    );
-    this.#running.set(digest, { urgency, held });
+    const held = this.#fetchIfMissing(hunt).finally(() => {
+      this.#running.delete(digest);
+      hunt.end();
+    });
+    this.#running.set(digest, { urgency, held, hunt });
     return held;
   }
 
-  async #fetchIfMissing(
-    digest: string,
-    holders: readonly Holder[],
-    urgency: Urgency,
-  ): Promise<boolean> {
+  /** In parcels from one replica after the other, then alone from those that may have it. */
+  async #fetchIfMissing(hunt: Hunt): Promise<boolean> {
+    const { digest } = hunt;
     if ((await this.#artifacts.facts(digest)) !== undefined) return true;
     let left: readonly Holder[] = [];
-    for (const holder of this.#inOrder(holders)) {
-      if (this.#closed.signal.aborted) return false;
-      const urgent = this.#running.get(digest)?.urgency ?? urgency;
-      const outcome = await this.#parcels.ask(digest, holder, urgent);
-      if (outcome === 'stored') return true;
-      // Whoever says that it has not got it is not asked again, and whoever has it first.
-      if (outcome === 'failed') left = [...left, holder];
-      if (outcome === 'alone') {
-        left = [holder, ...left];
-        break;
+    /** Answers that a vote waits for no longer, and that may come yet. */
+    const late: Promise<boolean>[] = [];
+    while (!this.#closed.signal.aborted) {
+      const holder = hunt.next((name) => this.#slow.has(name));
+      // Whoever has it, and whoever did not say: nobody is believed to have what he then does not give.
+      let alone = left;
+      if (holder !== undefined) {
+        const asked = this.#parcels.ask(digest, holder, hunt.urgency, hunt.over);
+        const outcome = await hunt.unlessLate(asked, () => true);
+        if (outcome === 'stored') return true;
+        if (outcome === 'late') late.push(this.#afterParcel(hunt, holder, asked));
+        if (outcome === 'failed') left = [...left, holder];
+        if (outcome !== 'alone') continue;
+        alone = [holder];
       }
-    }
-    while (left.length > 0 && !this.#closed.signal.aborted) {
-      // It may have been hurried while the last one was asked.
-      const urgent = this.#running.get(digest)?.urgency ?? urgency;
-      const asking = { digest, urgency: urgent, holders: left };
-      const [asked, isHeld] = await this.#slots.run(asking, async (holder, final) => {
-        const purpose = final === 'batch' ? 'vote' : 'offer';
-        return [holder, await this.#fetchFrom(digest, holder, purpose)] as const;
-      });
+      if (alone.length === 0) break;
+      const { asked, isHeld } = await this.#fetchAlone(hunt, alone, late);
       if (isHeld) return true;
-      left = left.filter((holder) => holder !== asked);
+      left = left.filter((one) => one !== asked);
     }
-    return false;
+    return anyOf(late);
   }
 
-  /** Those that let us down lately come last. */
-  #inOrder(holders: readonly Holder[]): readonly Holder[] {
-    const isSlow = ({ name }: Holder): boolean => this.#slow.has(name);
-    return [...holders.filter((one) => !isSlow(one)), ...holders.filter(isSlow)];
+  /** What becomes of an answer that is late: not asked for once more before it has come. */
+  async #afterParcel(hunt: Hunt, holder: Holder, asked: Promise<ParcelOutcome>): Promise<boolean> {
+    const outcome = await asked;
+    if (outcome === 'stored' || outcome === 'absent') return outcome === 'stored';
+    const late: Promise<boolean>[] = [];
+    const { isHeld } = await this.#fetchAlone(hunt, [holder], late);
+    return isHeld || anyOf(late);
   }
 
-  async #fetchFrom(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {
-    if (this.#closed.signal.aborted) return false;
+  /**
+   * Asks one of them for it alone.
+   *
+   * @param late gets the answer when it is late
+   */
+  async #fetchAlone(
+    hunt: Hunt,
+    holders: readonly Holder[],
+    late: Promise<boolean>[],
+  ): Promise<{ readonly asked: Holder | undefined; readonly isHeld: boolean }> {
+    const transfer = new Transfer();
+    const asking = { digest: hunt.digest, urgency: hunt.urgency, holders };
+    const attempt = this.#slots.run(asking, (holder, final) => {
+      transfer.begin(holder);
+      return this.#fetchFrom(hunt, transfer, holder, final === 'batch' ? 'vote' : 'offer');
+    });
+    const outcome = await hunt.unlessLate(attempt, () => transfer.isCrawling());
+    if (outcome === 'late') late.push(attempt);
+    return { asked: transfer.holder, isHeld: outcome === true };
+  }
+
+  async #fetchFrom(
+    hunt: Hunt,
+    transfer: Transfer,
+    holder: Holder,
+    purpose: ArtifactPurpose,
+  ): Promise<boolean> {
+    const { digest } = hunt;
+    if (this.#closed.signal.aborted || hunt.over.aborted) return false;
     try {
-      const isHeld = await this.#ask(digest, holder, purpose);
+      const isHeld = await this.#ask(hunt, transfer, holder, purpose);
       if (isHeld) this.#log.info('artifact_fetched', { sha512: digest, peer: holder.name });
       return isHeld;
     } catch (error) {
+      // Somebody who was asked later had sent it by now.
+      if (hunt.over.aborted) this.#slow.note(holder.name);
       this.#noteFailure(holder, error, { sha512: digest });
       return false;
     }
@@ -210,7 +246,12 @@ export class ArtifactFetcher {
   }
 
   /** @returns false when the replica says that it has not got it */
-  async #ask(digest: string, holder: Holder, purpose: ArtifactPurpose): Promise<boolean> {
+  async #ask(
+    { digest, over }: Hunt,
+    transfer: Transfer,
+    holder: Holder,
+    purpose: ArtifactPurpose,
+  ): Promise<boolean> {
     const left = new AbortController();
     const timeout = AbortSignal.timeout(ARTIFACT_TIMEOUT_MS);
     const tooSlow = (): Error => new HolderError('the answer came too slowly');
@@ -219,7 +260,7 @@ export class ArtifactFetcher {
         `${holder.url}/v1/artifacts/${digest}`,
         {
           dispatcher: this.#agent,
-          signal: AbortSignal.any([this.#closed.signal, timeout, left.signal]),
+          signal: AbortSignal.any([this.#closed.signal, timeout, left.signal, over]),
           headers: { 'accept-encoding': 'identity' },
         },
       );
@@ -230,7 +271,8 @@ export class ArtifactFetcher {
       // Cutting it off makes the stream fail once more, when nobody reads it any longer.
       answer.body.on('error', () => undefined);
       const chunks = answer.body as AsyncIterable<Uint8Array>;
-      await this.#artifacts.put(digest, keepingPace(chunks, this.#pace, tooSlow), purpose);
+      const coming = transfer.counted(keepingPace(chunks, this.#pace, tooSlow));
+      await this.#artifacts.put(digest, coming, purpose);
       return true;
     } finally {
       // Whoever sends on after we have stopped reading must not keep the connection.

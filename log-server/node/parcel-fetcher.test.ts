@@ -150,6 +150,7 @@ describe('artifacts in parcels', () => {
     ],
     ['silence', () => undefined],
     ['a drip', (_, answer) => void answer.write('x')],
+    ['its word that it has them alone', giver({ parcels: [], singles: 0 }, () => 'alone')],
   ];
   for (const [why, listener] of bad) {
     it(`come from the next replica when the first gives ${why}`, async () => {
@@ -167,6 +168,24 @@ describe('artifacts in parcels', () => {
       }, IMPATIENT_MS);
     });
   }
+
+  it('come from the next replica beside one that drips', async () => {
+    const asked: Asked = { parcels: [], singles: 0 };
+    let dripping = 0;
+    const first = await holder('first', (_, answer) => {
+      dripping += 1;
+      const drip = setInterval(() => answer.write('x'), 10);
+      answer.on('close', () => clearInterval(drip));
+    });
+    const good = await holder('good', giver(asked, small));
+    await withFetcher(async (fetcher, store) => {
+      const some = DIGESTS.slice(0, 100);
+      assert.ok(await fetcher.fetch(some, [first, good], PATIENCE_MS), 'all are held');
+      assert.equal(store.held.size, 100);
+      assert.deepEqual([asked.parcels.reduce((sum, n) => sum + n), asked.singles], [100, 0]);
+    });
+    assert.equal(dripping, 1, 'what still waited for it was asked for no more');
+  });
 
   it('come from whoever has them, and nobody else is asked one by one', async () => {
     const [none, all]: [Asked, Asked] = [

@@ -45,6 +45,7 @@ export type ParcelOutcome = 'stored' | 'alone' | 'absent' | 'failed';
 interface Asked {
   readonly digest: string;
   urgency: Urgency;
+  readonly over: AbortSignal;
   readonly done: (outcome: ParcelOutcome) => void;
 }
 
@@ -66,13 +67,19 @@ export class ParcelFetcher {
   /**
    * Asks a replica for an artifact, together with others.
    *
+   * @param over when aborted, nobody needs it any more: if it still waits, it is not asked for
    * @returns when the answer is stored, or there is none
    */
-  async ask(digest: string, holder: Holder, urgency: Urgency): Promise<ParcelOutcome> {
+  async ask(
+    digest: string,
+    holder: Holder,
+    urgency: Urgency,
+    over: AbortSignal,
+  ): Promise<ParcelOutcome> {
     return new Promise((done) => {
       const line = this.#lines.get(holder.url) ?? { waiting: [], isAsking: false };
       this.#lines.set(holder.url, line);
-      line.waiting.push({ digest, urgency, done });
+      line.waiting.push({ digest, urgency, over, done });
       if (line.isAsking) return;
       line.isAsking = true;
       // Whoever asks for hundreds does so in one turn of the event loop.
@@ -89,6 +96,7 @@ export class ParcelFetcher {
   async #run(line: Line, holder: Holder): Promise<void> {
     while (line.waiting.length > 0) {
       const asked = takeNext(line);
+      if (asked.length === 0) continue;
       const outcomes = this.#parts.closed.aborted ? [] : await this.#exchange(asked, holder);
       for (const [i, { done }] of asked.entries()) done(outcomes[i] ?? 'failed');
     }
@@ -173,6 +181,8 @@ export class ParcelFetcher {
 
 /** The next question: what votes wait for, if there is any, in order of arrival. */
 function takeNext(line: Line): readonly Asked[] {
+  for (const { over, done } of line.waiting) if (over.aborted) done('failed');
+  line.waiting = line.waiting.filter(({ over }) => !over.aborted);
   const urgent = line.waiting.filter(({ urgency }) => urgency === 'batch');
   const next = (urgent.length > 0 ? urgent : line.waiting).slice(0, ASKED_COUNT_MAX);
   const taken = new Set(next);
