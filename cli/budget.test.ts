@@ -94,17 +94,25 @@ describe('Budget', () => {
   it('is stopped by a signal, also during a question, and stays so', async () => {
     await withMinute(async (budget, pass) => {
       let answer: (text: string) => void = () => undefined;
+      let told: AbortSignal | undefined;
       const { ask } = budget.askingFreely({
         ...TERMINAL,
-        ask: () =>
-          new Promise((resolve) => {
+        ask: (_question, signal) => {
+          told = signal;
+          return new Promise((resolve) => {
             answer = resolve;
-          }),
+          });
+        },
       });
       const typed = ask?.('a');
       // The budget's own listener: whoever runs the tests has others.
       process.listeners('SIGINT').at(-1)?.('SIGINT');
       assert.equal(budget.signal.aborted, true);
+      assert.equal(
+        told?.aborted,
+        true,
+        'the question is over, or kill would leave the process there',
+      );
       answer('late');
       await typed;
       pass(3_600);

@@ -41,7 +41,9 @@ export class Budget {
   /** The terminal, where time stands still during questions. */
   askingFreely(terminal: Terminal): Terminal {
     const freely = (ask: Terminal['ask']): Terminal['ask'] =>
-      ask === undefined ? undefined : (question) => this.#whileAsked(() => ask(question));
+      ask === undefined
+        ? undefined
+        : (question) => this.#whileAsked(() => ask(question, this.signal));
     return { ...terminal, ask: freely(terminal.ask), askSecret: freely(terminal.askSecret) };
   }
 
@@ -80,7 +82,7 @@ export class Budget {
     let grace: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       this.signal.addEventListener('abort', () => {
-        grace = setTimeout(() => reject(new Error('the time for the command is spent')), GRACE_MS);
+        grace = setTimeout(() => void this.#late().then(reject, reject), GRACE_MS);
       });
     });
     try {
@@ -88,6 +90,13 @@ export class Budget {
     } finally {
       clearTimeout(grace);
     }
+  }
+
+  async #late(): Promise<Error> {
+    // Not at the top: what a run that ends well does not need is not loaded.
+    const { CliError } = await import('./errors.ts');
+    const why = this.isSpent ? 'the time for the command is spent' : 'it was told to stop';
+    return new CliError('BP7003', `ended before it was done: ${why}`);
   }
 
   /** Lets go of the timer and the signals. */

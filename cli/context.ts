@@ -12,10 +12,10 @@ export interface Terminal {
   /** Widths, where they are known; they change while a program runs. */
   readonly outColumns?: () => number | undefined;
   readonly errColumns?: () => number | undefined;
-  /** Asks a person for a line; `undefined` when nobody can be asked. */
-  readonly ask: ((question: string) => Promise<string>) | undefined;
+  /** Asks a person for a line, until `signal` is aborted; `undefined` when nobody can be asked. */
+  readonly ask: ((question: string, signal?: AbortSignal) => Promise<string>) | undefined;
   /** The same without showing what is typed. */
-  readonly askSecret?: ((question: string) => Promise<string>) | undefined;
+  readonly askSecret?: ((question: string, signal?: AbortSignal) => Promise<string>) | undefined;
 }
 
 /** Surroundings of one run. */

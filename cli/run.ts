@@ -237,8 +237,9 @@ function processTerminal(): Terminal {
     errColumns: () => stderr.columns,
     ...(stdin.isTTY && stderr.isTTY
       ? {
-          ask: async (question) => (await import('./ask.ts')).askLine(question),
-          askSecret: async (question) => (await import('./ask.ts')).askSecret(question),
+          ask: async (question, signal) => (await import('./ask.ts')).askLine(question, { signal }),
+          askSecret: async (question, signal) =>
+            (await import('./ask.ts')).askSecret(question, { signal }),
         }
       : { ask: undefined }),
   };

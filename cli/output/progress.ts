@@ -115,10 +115,10 @@ export function behindProgress(terminal: Terminal, progress: Progress): Terminal
   const quietly = (ask: Terminal['ask']): Terminal['ask'] =>
     ask === undefined
       ? undefined
-      : async (question) => {
+      : async (question, signal) => {
           progress.update('');
           progress.clear();
-          return await ask(question);
+          return await ask(question, signal);
         };
   return {
     ...terminal,
