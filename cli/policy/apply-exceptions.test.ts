@@ -15,7 +15,7 @@ import {
   apply,
   baselineOf,
 } from '../../fixtures/policy-cases.ts';
-import { type SubjectReport } from '../output/report.ts';
+import { diagnostic, type SubjectReport } from '../output/report.ts';
 import { applyPolicy } from './apply.ts';
 import { bindingsOf } from './baseline.ts';
 import type { Exception } from './policy.ts';
@@ -76,9 +76,10 @@ describe('exceptions', () => {
   it('have to cover every reason', () => {
     const rules = [everywhere({ signersMin: 9, releaseAgeMinSeconds: 9999 })];
     const half = policyOf([layer('project', rules, [exception({ code: 'BP6008' })])]);
-    const { decided, codes } = apply(half, verified());
+    const { decided, codes, warnings } = apply(half, verified());
     assert.equal(decided.verdict, 'rejected');
     assert.deepEqual(codes, ['BP6004', 'BP6008']);
+    assert.deepEqual(warnings, [], 'it is needed all the same');
   });
 
   const proofs = ['BP1001', 'BP1003', 'BP1007', 'BP2001', 'BP4004', 'BP5001', 'BP7005'] as const;
@@ -116,6 +117,21 @@ describe('the baseline', () => {
         why,
       );
     }
+  });
+
+  it('is needed, and no problem, where something else is wrong as well', () => {
+    // As `verify --installed` has it: not in the log, as ever, and now with other files.
+    const policy = policyOf([layer('project', [])], { baseline: baselineOf(unlogged()) });
+    const changed = diagnostic('BP1008', 'left-pad: 1 file not as in the tarball');
+    const subject = { ...unlogged(), diagnostics: [...unlogged().diagnostics, changed] };
+    const { decided, codes, warnings } = apply(policy, subject);
+    assert.equal(decided.verdict, 'rejected');
+    assert.deepEqual(codes, ['BP1008']);
+    assert.deepEqual(warnings, [], 'pruned, it would have one problem more');
+    // What is only unclear proves nothing: the reason to refuse it stays in sight.
+    const unclear = diagnostic('BP7005', 'left-pad: not covered');
+    const both = { ...unlogged(), diagnostics: [...unlogged().diagnostics, unclear] };
+    assert.deepEqual(apply(policy, both).codes, ['BP5003', 'BP7005']);
   });
 
   it('ties what has no digest to the words of the lockfile', () => {

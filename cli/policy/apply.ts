@@ -154,6 +154,7 @@ class PolicyJudge {
       // It stays verified: the proof is there, and only the project's own wish was waived.
       return { ...subject, decision: { ...permission, suppressed: problems } };
     }
+    this.#lifted(subject, refusals);
     const diagnostics = [
       ...withoutWarnings(subject.diagnostics, problems),
       ...problems,
@@ -171,13 +172,33 @@ class PolicyJudge {
     const permission = this.#permit(subject, refusals);
     if (permission === undefined) {
       const expired = this.#expired(subject, refusals);
-      if (expired.length === 0) return subject;
-      return { ...subject, diagnostics: [...subject.diagnostics, ...expired] };
+      const lifted = this.#liftedBesideErrors(subject, refusals);
+      if (expired.length === 0 && lifted.size === 0) return subject;
+      const rest = subject.diagnostics.filter((problem) => !lifted.has(problem));
+      return { ...subject, diagnostics: [...rest, ...expired] };
     }
     const suppressed = refusals.map((refusal) => refusal.diagnostic);
     const diagnostics = subject.diagnostics.filter(({ severity }) => severity === 'warning');
     const decision: PolicyDecision = { ...permission, suppressed };
     return { ...subject, verdict: permission.kind, diagnostics, decision };
+  }
+
+  // What is allowed of a subject that is refused for something else. It stays refused, but the permission is not
+  // unneeded: whoever took it out of the baseline had one more problem.
+  #lifted(subject: SubjectReport, refusals: readonly Refusal[]): readonly Refusal[] {
+    return refusals.filter((refusal) => this.#permit(subject, [refusal]) !== undefined);
+  }
+
+  // Those that are no news beside an error that nobody allowed.
+  #liftedBesideErrors(
+    subject: SubjectReport,
+    refusals: readonly Refusal[],
+  ): ReadonlySet<Diagnostic> {
+    const lifted = this.#lifted(subject, refusals);
+    const isCertain = refusals.some(
+      (refusal) => refusal.diagnostic.severity === 'error' && !lifted.includes(refusal),
+    );
+    return new Set(isCertain ? lifted.map((refusal) => refusal.diagnostic) : []);
   }
 
   // All refusals have to be allowed, each by everybody who insists on it.

@@ -52,8 +52,10 @@ export async function compareUnlogged(
       const details = differences
         .slice(0, LISTED_MAX)
         .map(({ kind, path }) => [kind, `${at.path}/${path}`] as const);
-      const message = `${entry.name}: ${differences.length} files in ${at.path} not as in the tarball of the lockfile`;
-      findings.add(key, diagnostic('BP1008', message, { details }));
+      const count = differences.length === 1 ? '1 file' : `${differences.length} files`;
+      const message = `${entry.name}@${entry.version ?? '?'}: ${count} in ${at.path} not as in the tarball of the lockfile`;
+      const hints = ['look at these files; then remove node_modules and run: bftpkg ci'];
+      findings.add(key, diagnostic('BP1008', message, { details, hints }));
     });
   }
 }
