@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import Sqlite from 'better-sqlite3';
+import * as fc from 'fast-check';
 
 import { utf8 } from '../../verifier/bytes.ts';
 import { EMPTY_MAP_ROOT, mapLeaf } from '../../verifier/map/node.ts';
@@ -61,10 +62,10 @@ class World {
     this.tables = new MapTables(this.database, bounds);
   }
 
-  /** Checkpoints, until nothing is left to be brought into the table. */
+  /** Checkpoints, until nothing is left to be brought into the table or to be deleted from it. */
   settle(height: number): void {
     do this.tables.prune(height);
-    while (this.tables.waiting() > 0);
+    while (this.tables.waiting() > 0 || this.rows('obsolete_map_nodes') !== 0);
   }
 
   /** Every key of `count` has this value. */
@@ -149,6 +150,7 @@ describe('MapTables', () => {
       const world = new World(bounds);
       world.set(100, 'a');
       const height = world.set(100, 'b');
+      world.tables.serve(height);
       const { root } = world;
       world.set(50, 'c');
       world.set(50, 'd', 20);
@@ -158,7 +160,7 @@ describe('MapTables', () => {
       world.check(20, 'c');
       world.check(50, 'd', world.root, 20);
       world.check(30, 'b', world.root, 70);
-      assert.equal(world.rows('map_changes'), bounds === SPILLING ? 1 : 2, way);
+      assert.equal(world.rows('map_changes'), bounds === SPILLING ? 0 : 2, way);
     }
   });
 
@@ -200,14 +202,18 @@ describe('MapTables', () => {
       world.settle(1);
       world.set(count, 'b');
       const height = world.set(count, 'c');
+      const { root } = world;
       for (let i = 0; i < parts; i++) world.tables.prune(height);
       assert.equal(world.rows('map_changes'), 2, 'it is under way');
       world.set(count, 'a');
       assert.equal(world.rows('map_changes'), 1, 'it is done');
       assert.equal(world.rows('obsolete_map_nodes'), 0, 'and with it what it replaced');
-      for (const value of ['b', 'c', 'b']) world.set(count, value);
-      assert.equal(world.rows('map_changes'), 2, 'the oldest two had to go');
+      assert.equal(world.tables.wholeFrom, height);
+      for (const value of ['b', 'd', 'b']) world.set(count, value);
+      assert.ok(world.tables.wholeFrom > height, 'older ones had to go');
       assert.notEqual(world.rows('obsolete_map_nodes'), 0);
+      world.tables.forget();
+      world.check(count, 'c', root);
       world.set(1000, 'e');
       world.settle(world.height);
       world.tables.forget();
@@ -215,6 +221,107 @@ describe('MapTables', () => {
       world.check(count - 1000, 'b', world.root, 1000);
       assert.equal(world.tables.count(), 2 * count - 1);
       assert.equal(world.rows('obsolete_map_nodes'), 0);
+    }
+  });
+
+  // A replica that catches up: it serves one checkpoint, or none, and thousands of batches come. With every map on the
+  // way kept whole, each batch wrote all of its nodes and marked all that it replaced.
+  it('writes no more of batches that no checkpoint passes by than what is left of them', () => {
+    for (const isServing of [false, true]) {
+      const count = 300;
+      const world = new World({ bytes: 100_000, count: 1000, bytesMax: 1_000_000 });
+      const served = world.set(count, 'a');
+      const { root } = world;
+      world.tables.prune(served);
+      if (!isServing) world.tables.serve(undefined);
+      let written = 0;
+      world.database.function('wrote', () => void (written += 1));
+      for (const table of ['map_nodes', 'obsolete_map_nodes']) {
+        world.database.exec(
+          `CREATE TRIGGER ${table}_i AFTER INSERT ON ${table} BEGIN SELECT wrote(); END;` +
+            `CREATE TRIGGER ${table}_d AFTER DELETE ON ${table} BEGIN SELECT wrote(); END`,
+        );
+      }
+      // Some thirty kilobytes each, and seven hundred in memory at a time.
+      for (let i = 0; i < 100; i++) world.set(count / 2, `b ${i}`);
+      assert.ok(world.tables.wholeFrom > served, 'some of them had to go');
+      assert.ok(written < 10 * 2 * count, `${written} rows`);
+      if (isServing) world.check(count, 'a', root);
+      world.settle(world.height);
+      world.tables.forget();
+      world.check(count / 2, 'b 99');
+      world.check(count / 2, 'a', world.root, count / 2);
+      assert.equal(world.tables.count(), 2 * count - 1);
+    }
+  });
+
+  for (const [way, bounds] of [
+    ...WAYS,
+    ['of some batches together', { ...NEVER, bytesMax: 12_000 }] as const,
+  ]) {
+    it(`keeps the map that somebody reads, whatever checkpoint is served by then: ${way}`, () => {
+      const world = new World(bounds);
+      const height = world.set(40, 'a');
+      const { root } = world;
+      world.tables.prune(height);
+      const release = world.tables.hold(height);
+      for (const value of ['b', 'c', 'd']) {
+        world.tables.prune(world.set(40, value));
+        world.tables.forget();
+        world.check(40, 'a', root);
+      }
+      release();
+      world.reopen(AT_ONCE);
+      world.settle(world.height);
+      world.check(40, 'd');
+      assert.equal(world.tables.count(), 2 * 40 - 1);
+    });
+  }
+
+  it('deletes no node that came back after it was marked, deleted by another way, and not yet unmarked', () => {
+    const count = 6000;
+    const world = new World(SPILLING);
+    world.set(count, 'a');
+    world.tables.serve(1);
+    world.set(count, 'b');
+    // More than a checkpoint deletes at once.
+    assert.ok(Number(world.rows('obsolete_map_nodes')) > 10_000, 'they are marked');
+    world.reopen(NEVER);
+    world.set(count, 'a');
+    world.set(count, 'b');
+    const all = { ...AT_ONCE, rowsMin: 10 * count };
+    // They may be in the table, for all that this life knows.
+    world.reopen(all);
+    world.tables.prune(world.height);
+    world.tables.prune(world.set(count, 'a'));
+    world.settle(world.height);
+    world.reopen(all);
+    world.check(count, 'a');
+    assert.equal(world.tables.count(), 2 * count - 1);
+  });
+
+  it('loses the maps before a height with the nodes that were marked up to there', () => {
+    const world = new World(NEVER);
+    const mark = 'INSERT INTO obsolete_map_nodes (hash, height) VALUES (?, 7)';
+    world.database.prepare(mark).run(OTHER.hash);
+    world.tables.prune(6);
+    assert.equal(world.tables.wholeFrom, 0);
+    world.tables.prune(9);
+    assert.equal(world.tables.wholeFrom, 9);
+  });
+
+  it('remembers from which height on maps are whole, and takes no other value for one', () => {
+    const world = new World(SPILLING);
+    assert.equal(world.tables.wholeFrom, 0);
+    world.set(3, 'a');
+    world.set(3, 'b');
+    assert.equal(world.tables.wholeFrom, 2);
+    world.reopen(SPILLING);
+    assert.equal(world.tables.wholeFrom, 2);
+    for (const value of ['x', -1, 1.5]) {
+      world.database.prepare('UPDATE meta SET value = ?').run(value);
+      world.reopen(SPILLING);
+      assert.throws(() => world.tables.wholeFrom, DamagedStoreError, String(value));
     }
   });
 
@@ -244,7 +351,7 @@ describe('MapTables', () => {
     world.tables.apply(update, 1);
     const [node] = update.added;
     assert.ok(node !== undefined, 'one leaf');
-    assert.equal(world.tables.get(node.hash), node);
+    assert.deepEqual(world.tables.get(node.hash), node);
     world.tables.forget();
     assert.deepEqual(world.tables.get(node.hash), node);
   });
@@ -281,4 +388,110 @@ describe('MapTables', () => {
     world.reopen(NEVER);
     for (const { hash } of update.added) assert.deepEqual(world.tables.get(hash).hash, hash);
   });
+
+  // Whatever comes in whatever order: lives that end anywhere, checkpoints that lag or stay away, readers of old ones.
+  it('has every map that somebody needs, and in the end nothing else', () => {
+    const value = fc.constantFrom('a', 'b', 'c');
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ set: fc.nat(40), from: fc.nat(20), value }) },
+      { weight: 4, arbitrary: fc.record({ lag: fc.nat(4) }) },
+      { weight: 2, arbitrary: fc.record({ hold: fc.nat(4) }) },
+      { weight: 1, arbitrary: fc.record({ life: fc.nat(2) }) },
+    );
+    const size = fc.constantFrom(0, 3_000, 12_000);
+    const bounds = fc.record({ bytes: size, count: fc.constantFrom(2, 100), bytesMax: size });
+    fc.assert(
+      fc.property(bounds, fc.array(step, { maxLength: 60 }), (limits, steps) => {
+        new Script(limits).run(steps);
+      }),
+    );
+  });
 });
+
+interface Wanted {
+  readonly height: number;
+  readonly root: Hash;
+  readonly values: ReadonlyMap<number, string>;
+}
+
+type Step =
+  | { readonly set: number; readonly from: number; readonly value: string }
+  | { readonly lag: number }
+  | { readonly hold: number }
+  | { readonly life: number };
+
+/** What a store does with its map, beside maps as anybody would keep them. */
+class Script {
+  readonly #world: World;
+  readonly #bounds: FoldBounds;
+  #values: ReadonlyMap<number, string> = new Map();
+  readonly #all: Wanted[] = [];
+  #served: Wanted | undefined;
+  #held: { readonly map: Wanted; readonly release: () => void } | undefined;
+
+  constructor(bounds: FoldBounds) {
+    // Parts of a thousand rows would be all of it.
+    this.#bounds = { ...bounds, rowsMin: 5 };
+    this.#world = new World(this.#bounds);
+  }
+
+  run(steps: readonly Step[]): void {
+    for (const step of steps) {
+      if ('set' in step) this.#set(step.set + 1, step.from, step.value);
+      else if ('lag' in step) this.#checkpoint(step.lag);
+      else if ('hold' in step) this.#hold(step.hold > 0);
+      else this.#live(step.life === 0);
+      for (const map of [this.#all.at(-1), this.#served, this.#held?.map]) this.#check(map);
+    }
+    this.#held?.release();
+    const last = this.#all.at(-1);
+    if (last === undefined) return;
+    this.#world.reopen(AT_ONCE);
+    this.#world.settle(last.height);
+    this.#check(last);
+    assert.equal(this.#world.tables.count(), 2 * last.values.size - 1, 'nothing else is left');
+  }
+
+  #set(count: number, from: number, value: string): void {
+    this.#world.set(count, value, from);
+    const values = new Map(this.#values);
+    for (let i = from; i < from + count; i++) values.set(i, value);
+    this.#values = values;
+    this.#all.push({ height: this.#world.height, root: this.#world.root, values });
+  }
+
+  // As the store takes one in.
+  #checkpoint(lag: number): void {
+    const map = this.#all.at(-1 - lag);
+    if (map === undefined || map.height < (this.#served?.height ?? 0)) return;
+    const { tables } = this.#world;
+    if (map.height !== this.#served?.height && map.height < tables.wholeFrom) return;
+    this.#served = map;
+    tables.prune(map.height);
+  }
+
+  #hold(isHeld: boolean): void {
+    this.#held?.release();
+    this.#held = undefined;
+    if (!isHeld || this.#served === undefined) return;
+    const release = this.#world.tables.hold(this.#served.height);
+    this.#held = { map: this.#served, release };
+  }
+
+  /** Another process, or the same one after a rest. */
+  #live(isAnother: boolean): void {
+    if (!isAnother) return this.#world.tables.forget();
+    this.#held = undefined;
+    this.#world.reopen(this.#bounds);
+    this.#world.tables.serve(this.#served?.height);
+  }
+
+  #check(map: Wanted | undefined): void {
+    if (map === undefined) return;
+    const fresh = new MapTables(this.#world.database, this.#bounds);
+    for (const [i, value] of map.values) {
+      const found = lookupMap(fresh, map.root, keyOf(i));
+      assert.deepEqual(found && Buffer.from(found).toString(), value, `key ${i}`);
+    }
+  }
+}

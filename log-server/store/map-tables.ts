@@ -6,6 +6,11 @@
 // and a part with each checkpoint. Hashes are spread all over that table: a batch of two hundred releases
 // changes every page of it, so doing it for each batch, and once more to drop what it replaced, cost more
 // than everything else of a commit.
+//
+// When there is too much of it and no checkpoint comes, as while a replica catches up, the same is done for the
+// oldest of these batches: the maps in between are lost, and no checkpoint of theirs is served any more. What
+// the one that is served needs stays in the table, marked, until another takes its place. A batch at a time, with
+// every map whole, wrote fifteen times as much after 40,000 releases, and left most of it in the file for ever.
 import { equalBytes } from '../../verifier/bytes.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { parseMapNode, type MapNode } from '../../verifier/map/node.ts';
@@ -13,11 +18,10 @@ import type { MapNodes, MapUpdate } from '../../verifier/map/trie.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { DamagedStoreError, intact } from './damage.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { inHashOrder } from './hash-index.ts';
 import { MapChange, MapChanges, type Fold, type FoldRow } from './map-changes.ts';
 import { NodeCache } from './node-cache.ts';
 import { ObsoleteNodes } from './obsolete-nodes.ts';
-import { packHashes, packNodes, unpackHashes, unpackNodes } from './packed-nodes.ts';
+import { nodeStarts, packHashes, packNodes, packedNode } from './packed-nodes.ts';
 
 /** Places for nodes in memory, about 300 bytes each: 65,536, those of the last batches and the upper levels. */
 const CACHE_PLACE_BITS = 16;
@@ -36,30 +40,43 @@ export interface FoldBounds {
   readonly count: number;
   /** Bytes that stay in memory, with no checkpoint that passes them by. */
   readonly bytesMax: number;
+  /** Rows that are brought into the table at once, at least; for tests. */
+  readonly rowsMin?: number;
 }
 
 /**
- * Four megabytes are some twenty batches of hundreds of releases, a fifth of a second after a start or a rest, and nodes
- * that are in memory anyway. Each time most pages of the table are written, so half as much would be twice the
- * writing. The rest, up to sixteen, is for what comes until a fold is done: batches that no checkpoint has passed by,
- * one more for each part, and a batch grows with the depth of the map, to most of a megabyte with a million packages.
- * A replica that catches up, or makes its database anew, has no checkpoint until the end, and gets there too.
+ * The larger the table, the more of its pages does a fold write, until each row has one of its own: at 160,000
+ * releases, folds of four megabytes took as long as all the rest of a commit twice, and wrote 40 kB per release.
+ * Twelve are some fifty batches of two hundred releases, half a second after a start or a rest, and eighteen of
+ * memory. The rest, up to 32, is for what comes until a fold is done, and for a replica that catches up or makes
+ * its database anew: it has no checkpoint until the end.
  */
 const FOLD_BOUNDS: FoldBounds = {
-  bytes: 4 * 1024 * 1024,
+  bytes: 12 * 1024 * 1024,
   count: 64,
-  bytesMax: 16 * 1024 * 1024,
+  bytesMax: 32 * 1024 * 1024,
 };
 
+/** Share of `bytesMax` from which on changes leave memory that no checkpoint has passed by. */
+const CROWDED = 0.75;
+
+/** And the share that stays, the newest: a checkpoint may just be coming. */
+const STAYING = 0.25;
+
 /** A checkpoint brings so much of what is due into the table: no write takes long. */
-const FOLD_PARTS = 8;
+const FOLD_PARTS = 16;
 
 /** And at least so many rows. */
 const FOLD_ROWS_MIN = 1024;
 
+/** In the table of single values: from which height on maps are whole. */
+const WHOLE_KEY = 'map_whole_from';
+
 interface FoldUnderWay {
   readonly fold: Fold;
   readonly rowsAtOnce: number;
+  /** Whether an older map needs what goes: then it is marked, and stays. */
+  readonly isNeeded: boolean;
   done: number;
 }
 
@@ -82,10 +99,18 @@ export class MapTables implements MapNodes {
   readonly #putChange: Statement<[number, Uint8Array, Uint8Array], unknown>;
   readonly #selectChanges: Statement<[], ChangeRow>;
   readonly #deleteChanges: Statement<[number], unknown>;
+  readonly #putWhole: Statement<[string, number], unknown>;
+  readonly #selectWhole: Statement<[string], unknown>;
   readonly #cache = new NodeCache(CACHE_PLACE_BITS);
   /** `undefined` when they have to be read. */
   #changes: MapChanges | undefined;
   #fold: FoldUnderWay | undefined;
+  /** `undefined` when it has to be read. */
+  #wholeFrom: number | undefined;
+  /** Height of the checkpoint that is served. */
+  #served: number | undefined;
+  /** Heights of maps that somebody is reading. */
+  readonly #held = new Map<symbol, number>();
 
   constructor(database: Database, bounds: FoldBounds = FOLD_BOUNDS) {
     this.#bounds = bounds;
@@ -108,6 +133,42 @@ export class MapTables implements MapNodes {
       'SELECT height, added, removed FROM map_changes ORDER BY height',
     );
     this.#deleteChanges = database.prepare('DELETE FROM map_changes WHERE height <= ?');
+    this.#putWhole = database.prepare('INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)');
+    this.#selectWhole = database.prepare<[string]>('SELECT value FROM meta WHERE key = ?').pluck();
+  }
+
+  /**
+   * The height from which on every batch's map is whole; of those before it, only that of the checkpoint that is
+   * served may be.
+   *
+   * @throws {DamagedStoreError} it is no height
+   */
+  get wholeFrom(): number {
+    if (this.#wholeFrom !== undefined) return this.#wholeFrom;
+    const value = this.#selectWhole.get(WHOLE_KEY) ?? 0;
+    if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0) {
+      throw new DamagedStoreError('the height from which on maps are whole is damaged');
+    }
+    this.#wholeFrom = value;
+    return value;
+  }
+
+  #loseBefore(height: number): void {
+    if (height <= this.wholeFrom) return;
+    this.#putWhole.run(WHOLE_KEY, height);
+    this.#wholeFrom = height;
+  }
+
+  /** Evidence is made under the checkpoint of this height: its map stays until `prune` with another one. */
+  serve(height: number | undefined): void {
+    this.#served = height;
+  }
+
+  /** Keeps the map of a height at which it is whole, until what is returned is called. */
+  hold(height: number): () => void {
+    const holder = Symbol('holder');
+    this.#held.set(holder, height);
+    return () => void this.#held.delete(holder);
   }
 
   /** @throws {DamagedStoreError} not there, or not what it was: only nodes in use are asked for */
@@ -147,30 +208,44 @@ export class MapTables implements MapNodes {
     const packed = packNodes(update.added);
     const removed = packHashes(update.removed);
     this.#putChange.run(height, packed, removed);
-    const bytes = packed.length + removed.length;
-    changes.add(new MapChange(height, update.added, packed, update.removed, bytes));
+    const added = packHashes(update.added.map(({ hash }) => hash));
+    changes.add(new MapChange(height, added, packed, removed));
     // They are what the next batch reads.
     for (const node of update.added) this.#cache.add(node);
-    if (changes.bytes > this.#bounds.bytesMax) this.#foldPart(Number.MAX_SAFE_INTEGER);
-    while (changes.bytes > this.#bounds.bytesMax && changes.count > 1) this.#spill(changes);
+    const { bytesMax } = this.#bounds;
+    if (changes.bytes > CROWDED * bytesMax) {
+      this.#fold ??= this.#compact(changes);
+      this.#foldPart(this.#fold?.rowsAtOnce ?? 0);
+    }
+    while (changes.bytes > bytesMax && (this.#fold ??= this.#compact(changes)) !== undefined) {
+      this.#foldPart(Number.MAX_SAFE_INTEGER);
+    }
+  }
+
+  /** Begins to bring the oldest changes into the table, whether or not a checkpoint has passed them by. */
+  #compact(changes: MapChanges): FoldUnderWay | undefined {
+    const newest = changes.heightBehind(STAYING * this.#bounds.bytesMax);
+    const oldest = changes.span?.oldest ?? 0;
+    const needed = [...this.#held.values(), ...(this.#served === undefined ? [] : [this.#served])];
+    // As far as a map that is needed itself: what it has is in the table then.
+    const height = Math.min(newest, ...needed.filter((one) => one >= oldest));
+    const fold = changes.fold(height);
+    if (fold === undefined) return undefined;
+    this.#loseBefore(fold.height);
+    return this.#underWay(
+      fold,
+      needed.some((one) => one < fold.height),
+    );
   }
 
   /**
-   * Brings the oldest change into the table, and what it replaced into that of obsolete nodes: an older
-   * checkpoint needs it still. Dear, and no fold may be under way.
+   * A checkpoint of that height is served from now on. Brings a part of the changes up to there into the table, and
+   * drops what no map since then uses; of a map that somebody holds nothing.
    */
-  #spill(changes: MapChanges): void {
-    const { oldest } = changes;
-    if (oldest === undefined) return;
-    this.#insertAll(inHashOrder(oldest.rows()));
-    this.#obsolete.mark(oldest.removed, oldest.height);
-    this.#deleteChanges.run(oldest.height);
-    changes.drop(oldest.height);
-  }
-
-  /** Brings a part of the changes up to `height` into the table, and drops what no map since then uses. */
-  prune(height: number): void {
-    this.#obsolete.prune(height);
+  prune(checkpointHeight: number): void {
+    this.#served = checkpointHeight;
+    const height = Math.min(checkpointHeight, ...this.#held.values());
+    if (this.#obsolete.prune(height)) this.#loseBefore(height);
     this.#fold ??= this.#begin(this.#read(), height);
     if (this.#fold !== undefined) this.#foldPart(this.#fold.rowsAtOnce);
   }
@@ -179,12 +254,14 @@ export class MapTables implements MapNodes {
   #foldPart(count: number): void {
     const current = this.#fold;
     if (current === undefined) return;
-    const { fold, done } = current;
-    const rows = fold.rows.slice(done, done + count);
+    const { fold, done, isNeeded } = current;
+    const rows = fold.rows(done, count);
     this.#insertAll(rows);
-    this.#deleteAll(rows);
+    const gone = rows.flatMap(({ hash, bytes }) => (bytes === undefined ? [hash] : []));
+    if (isNeeded) this.#obsolete.mark(gone, fold.height);
+    else this.#deleteAll(gone);
     current.done += rows.length;
-    if (current.done < fold.rows.length) return;
+    if (current.done < fold.count) return;
     this.#deleteChanges.run(fold.height);
     this.#read().drop(fold.height);
     this.#fold = undefined;
@@ -196,8 +273,14 @@ export class MapTables implements MapNodes {
     if (bytes < this.#bounds.bytes && due.length < this.#bounds.count) return undefined;
     const fold = changes.fold(height);
     if (fold === undefined) return undefined;
-    const rowsAtOnce = Math.max(FOLD_ROWS_MIN, Math.ceil(fold.rows.length / FOLD_PARTS));
-    return { fold, rowsAtOnce, done: 0 };
+    this.#loseBefore(fold.height);
+    return this.#underWay(fold, false);
+  }
+
+  #underWay(fold: Fold, isNeeded: boolean): FoldUnderWay {
+    const { rowsMin = FOLD_ROWS_MIN } = this.#bounds;
+    const rowsAtOnce = Math.max(rowsMin, Math.ceil(fold.count / FOLD_PARTS));
+    return { fold, rowsAtOnce, isNeeded, done: 0 };
   }
 
   #insertAll(all: readonly FoldRow[]): void {
@@ -214,12 +297,13 @@ export class MapTables implements MapNodes {
     }
   }
 
-  #deleteAll(all: readonly FoldRow[]): void {
-    const hashes = all.flatMap(({ hash, bytes }) => (bytes === undefined ? [hash] : []));
+  #deleteAll(hashes: readonly Hash[]): void {
     for (const part of inParts(hashes)) {
       if (part.length === ROWS_AT_ONCE) this.#deleteMany.run(...part);
       else for (const hash of part) this.#delete.run(hash);
     }
+    // A mark that outlived its node would take away the one that comes back.
+    if (!this.#obsolete.isEmpty) this.#obsolete.unmark(hashes);
   }
 
   #read(): MapChanges {
@@ -236,6 +320,7 @@ export class MapTables implements MapNodes {
     this.#cache.forget();
     this.#changes = undefined;
     this.#fold = undefined;
+    this.#wholeFrom = undefined;
   }
 }
 
@@ -243,9 +328,12 @@ export class MapTables implements MapNodes {
 function readChange({ height, added: blob, removed }: ChangeRow): MapChange {
   return intact(`the map's change of batch ${height}`, () => {
     const packed = blobBytes(blob);
-    const nodes = unpackNodes(packed).map((bytes) => parseMapNode(bytes.slice()));
-    const bytes = blob.length + removed.length;
-    return new MapChange(height, nodes, packed, unpackHashes(blobBytes(removed)), bytes);
+    const starts = nodeStarts(packed);
+    const hashes = Array.from(
+      { length: starts.length - 1 },
+      (_, i) => parseMapNode(packedNode(packed, starts, i)).hash,
+    );
+    return new MapChange(height, packHashes(hashes), packed, blobBytes(removed));
   });
 }
 

@@ -1,12 +1,14 @@
-// Nodes of the map that are in its table and are used no more, by the height from which on: of batches whose
-// changes had to leave memory before a checkpoint had passed them by, as when a replica catches up, and of
-// databases of version 2, which had no others.
+// Nodes of the map that are in its table, are used no more, and are those of a checkpoint that is still served: of
+// batches whose changes had to leave memory before a checkpoint had passed them by, as when a replica catches up, by
+// the height from which on they go; and of databases of version 2, which had no others.
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
-import { inHashOrder } from './hash-index.ts';
 
-/** Nodes deleted at once: more wait for the next time, so that no write takes long. */
-const PRUNE_COUNT_MAX = 20_000;
+/**
+ * Nodes deleted at once: more wait for the next time. Each is a page of its own in the table and two among the marks:
+ * behind a replica that has caught up wait as many as the map had, and no write should take long.
+ */
+const PRUNE_COUNT_MAX = 4096;
 
 /** Marks of obsolete nodes. Only nodes that are in the table are marked, and marks go with their nodes. */
 export class ObsoleteNodes {
@@ -14,6 +16,7 @@ export class ObsoleteNodes {
   readonly #unmark: Statement<[Uint8Array], unknown>;
   readonly #select: Statement<[number, number], Buffer>;
   readonly #delete: Statement<[Uint8Array], unknown>;
+  readonly #any: Statement<[], unknown>;
 
   constructor(database: Database) {
     this.#mark = database.prepare(
@@ -27,25 +30,36 @@ export class ObsoleteNodes {
       )
       .pluck();
     this.#delete = database.prepare('DELETE FROM map_nodes WHERE hash = ?');
+    this.#any = database.prepare('SELECT 1 FROM obsolete_map_nodes LIMIT 1');
   }
 
-  /** Marks those of the hashes that are in the table: the batch of that height replaced them. */
+  /** Marks those of the hashes that are in the table: batches up to that height replaced them. */
   mark(removed: readonly Hash[], height: number): void {
-    const inOrder = inHashOrder(removed.map((hash) => ({ hash })));
-    for (const { hash } of inOrder) this.#mark.run(height, hash);
+    for (const hash of removed) this.#mark.run(height, hash);
   }
 
-  /** They are used again. */
+  /** They are used again, or gone. */
   unmark(hashes: readonly Uint8Array[]): void {
     for (const hash of hashes) this.#unmark.run(hash);
   }
 
-  /** Deletes nodes that no map at `height` or later uses, at most `PRUNE_COUNT_MAX` of them. */
-  prune(height: number): void {
-    for (const blob of this.#select.all(height, PRUNE_COUNT_MAX)) {
+  /** Whether there are none, as while each checkpoint follows its batch. */
+  get isEmpty(): boolean {
+    return this.#any.get() === undefined;
+  }
+
+  /**
+   * Deletes nodes that no map at `height` or later uses, at most `PRUNE_COUNT_MAX` of them.
+   *
+   * @returns whether there were any
+   */
+  prune(height: number): boolean {
+    const blobs = this.#select.all(height, PRUNE_COUNT_MAX);
+    for (const blob of blobs) {
       const hash = blobBytes(blob);
       this.#delete.run(hash);
       this.#unmark.run(hash);
     }
+    return blobs.length > 0;
   }
 }

@@ -27,17 +27,23 @@ export function packNodes(nodes: readonly MapNode[]): Uint8Array {
   return packed;
 }
 
-/** The nodes of a blob, without copies. @throws {AssertionError} it does not end with a node */
-export function unpackNodes(packed: Uint8Array): readonly Uint8Array[] {
-  const nodes: Uint8Array[] = [];
+/** Where the nodes of a blob begin, lengths left out, and behind the last one. @throws {AssertionError} it does not end with a node */
+export function nodeStarts(packed: Uint8Array): Uint32Array {
+  const starts: number[] = [LENGTH_BYTES];
   let at = 0;
   while (at < packed.length) {
-    const start = at + LENGTH_BYTES;
-    at = start + (((packed[at] ?? 0) << 8) | (packed[at + 1] ?? 0));
-    nodes.push(packed.subarray(start, at));
+    at += LENGTH_BYTES + (((packed[at] ?? 0) << 8) | (packed[at + 1] ?? 0));
+    starts.push(at + LENGTH_BYTES);
   }
   assert(at === packed.length, 'packed nodes end with a node');
-  return nodes;
+  return Uint32Array.from(starts);
+}
+
+/** The node at a place of `nodeStarts`, without a copy. */
+export function packedNode(packed: Uint8Array, starts: Uint32Array, i: number): Uint8Array {
+  const [start, next] = [starts[i], starts[i + 1]];
+  assert(start !== undefined && next !== undefined, 'the node is in the blob');
+  return packed.subarray(start, next - LENGTH_BYTES);
 }
 
 /** Hashes, one after the other. */
@@ -45,12 +51,4 @@ export function packHashes(hashes: readonly Hash[]): Uint8Array {
   const packed = new Uint8Array(HASH_LENGTH * hashes.length);
   for (const [i, hash] of hashes.entries()) packed.set(hash, HASH_LENGTH * i);
   return packed;
-}
-
-/** What `packHashes` packed, without copies. @throws {AssertionError} it does not end with a hash */
-export function unpackHashes(packed: Uint8Array): readonly Hash[] {
-  assert(packed.length % HASH_LENGTH === 0, 'packed hashes are whole');
-  return Array.from({ length: packed.length / HASH_LENGTH }, (_, i) =>
-    packed.subarray(i * HASH_LENGTH, (i + 1) * HASH_LENGTH),
-  );
 }

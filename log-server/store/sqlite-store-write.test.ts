@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { LEFT_PAD, inFolder, session, edit, populate } from '../../fixtures/storage-sessions.ts';
-import { Author } from '../../fixtures/test-ledger.ts';
+import { Author, TEST_TIME } from '../../fixtures/test-ledger.ts';
 import {
   artifactOf,
   buildAll,
@@ -16,6 +16,7 @@ import {
 } from '../../fixtures/test-storage.ts';
 import { headerDigest } from '../../verifier/replication/encode.ts';
 import type { Write } from '../consensus/types.ts';
+import { DamagedStoreError } from './damage.ts';
 import { openDatabase } from './database.ts';
 import { SCHEMA } from './schema.ts';
 import { DATABASE_FILE } from './storage.ts';
@@ -227,6 +228,48 @@ describe('SqliteStore.write', () => {
         { count: 1000, first: 3 },
       );
       database.close();
+    }),
+  );
+
+  // Behind a replica that catches up lie maps that it never kept. Evidence under a checkpoint of theirs would find
+  // nodes missing, which is what a damaged database looks like: the replica would stop, and make it anew.
+  it(
+    'takes no checkpoint whose map is gone, and goes on with the one that it has',
+    inFolder(async (folder) => {
+      const { first, second, third } = await session(folder, async (storage) => {
+        const author = new Author(storage.view);
+        const headers = {
+          first: await commitAll(storage, author.set('a')),
+          second: await commitAll(storage, author.set('b')),
+          third: await commitAll(storage, author.set('c')),
+        };
+        await storage.store.putCheckpoint(noteFor(headers.first), headers.first.size);
+        return headers;
+      });
+      edit(folder, "INSERT INTO meta (key, value) VALUES ('map_whole_from', 3)");
+      await session(folder, async ({ store }) => {
+        const later = noteFor(first, TEST_TIME + 1);
+        await store.putCheckpoint(later, first.size);
+        await assert.rejects(store.putCheckpoint(noteFor(second), second.size), /has its map/);
+        assert.equal((await store.checkpoint())?.note, later);
+        assert.equal(store.halted, undefined);
+        await store.putCheckpoint(noteFor(third), third.size);
+        assert.equal((await store.checkpoint())?.size, third.size);
+      });
+    }),
+  );
+
+  it(
+    'takes a height for damaged from which on maps are whole, when the log ends before it',
+    inFolder(async (folder) => {
+      await session(folder, async (storage) => {
+        await commitAll(storage, new Author(storage.view).set('a'));
+      });
+      edit(folder, "INSERT INTO meta (key, value) VALUES ('map_whole_from', 2)");
+      await assert.rejects(
+        session(folder, async () => undefined),
+        DamagedStoreError,
+      );
     }),
   );
 });

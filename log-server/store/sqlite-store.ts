@@ -75,8 +75,6 @@ export class SqliteStore implements Store {
   #halted: Error | undefined;
   readonly #haltListeners: ((error: Error) => void)[] = [];
   #checkpoint: StoredCheckpoint | undefined;
-  /** Heights that evidence is being made of: their nodes of the map stay until it is done. */
-  readonly #shown = new Map<symbol, number>();
   // Writes go one after the other, also when one of them has to wait for an execution.
   #turn: Promise<void> = Promise.resolve();
 
@@ -90,6 +88,13 @@ export class SqliteStore implements Store {
     this.#note = new NoteTable(database);
     this.#evidence = new EvidenceReads(tables);
     this.#checkpoint = this.#storedCheckpoint();
+    const { wholeFrom } = tables.map;
+    if (wholeFrom > state.tip.height) {
+      throw new DamagedStoreError(
+        `maps are whole from batch ${wholeFrom} on, and the log ends at ${state.tip.height}`,
+      );
+    }
+    tables.map.serve(this.#checkpoint?.height);
   }
 
   get halted(): Error | undefined {
@@ -137,11 +142,18 @@ export class SqliteStore implements Store {
     return this.#inTurn(async () => {
       const checkpoint = this.#describe(note);
       assert(checkpoint.size === size, 'the note is of the size it is stored for');
-      if (this.#checkpoint !== undefined && checkpoint.size < this.#checkpoint.size) return;
+      const before = this.#checkpoint;
+      if (before !== undefined && checkpoint.size < before.size) return;
+      // Nobody could get evidence under it: a look at its map would find nodes missing, and take the database for
+      // damaged.
+      assert(
+        checkpoint.height === before?.height || checkpoint.height >= this.#tables.map.wholeFrom,
+        'a checkpoint that is served has its map',
+      );
       this.#transaction(() => {
         this.#note.put(note);
         // Evidence is made under this checkpoint or a newer one from now on.
-        this.#tables.map.prune(Math.min(checkpoint.height, ...this.#shown.values()));
+        this.#tables.map.prune(checkpoint.height);
       });
       this.#checkpoint = checkpoint;
     });
@@ -366,8 +378,8 @@ export class SqliteStore implements Store {
   async evidence(request: EvidenceQuery): Promise<readonly string[] | undefined> {
     const checkpoint = this.#checkpoint;
     if (checkpoint === undefined) return undefined;
-    const building = Symbol('building');
-    this.#shown.set(building, checkpoint.height);
+    // Its nodes of the map stay until the document is done.
+    const release = this.#tables.map.hold(checkpoint.height);
     try {
       const steps = this.#read(() => this.#evidence.inPieces(checkpoint, request));
       for (;;) {
@@ -380,7 +392,7 @@ export class SqliteStore implements Store {
       if (error instanceof VerifyError && error.code === 'ROSTER_NOT_PINNED') return undefined;
       throw error;
     } finally {
-      this.#shown.delete(building);
+      release();
     }
   }
 
