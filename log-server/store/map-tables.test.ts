@@ -351,7 +351,7 @@ describe('MapTables', () => {
     world.tables.apply(update, 1);
     const [node] = update.added;
     assert.ok(node !== undefined, 'one leaf');
-    assert.deepEqual(world.tables.get(node.hash), node);
+    assert.equal(world.tables.get(node.hash), node);
     world.tables.forget();
     assert.deepEqual(world.tables.get(node.hash), node);
   });
