@@ -24,6 +24,7 @@ import {
   type Diagnostic,
   type Report,
 } from '../output/report.ts';
+import { isSaidAlready } from '../proxy/ledger.ts';
 import { openProxy } from '../proxy/proxy.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
 import { reportVerification } from '../session/report-subject.ts';
@@ -152,16 +153,21 @@ async function choose(
     return { kind: 'chosen', resolution, notes: ledger.diagnostics(true) };
   } catch (error) {
     if (!(error instanceof CliError) || error.diagnostic.code !== 'BP7004') throw error;
-    const problems = [...ledger.diagnostics(false), error.diagnostic];
     const { latest } = registry.verdicts;
     const refused = ledger.subjects(false).filter(({ verdict }) => verdict !== 'verified');
+    const own = ledger.diagnostics(false);
+    const failure = error.diagnostic;
+    const problemsBeside = (said: readonly Diagnostic[]): readonly Diagnostic[] =>
+      isSaidAlready(failure, [...own, ...said]) ? own : [...own, failure];
     if (latest !== undefined && refused.length > 0) {
       const verification = reportVerification(session, latest, 'package.json', refused);
       const report = verificationReport('install', verification);
+      const problems = problemsBeside(refused.flatMap(({ diagnostics }) => diagnostics));
       return { kind: 'failed', report: withDiagnostics(report, problems) };
     }
     const missing = latest === undefined ? undefined : await explainMissing(session, wanted);
-    const found = missing === undefined ? problems : [missing, ...problems];
+    const explained = missing === undefined ? [] : [missing];
+    const found = [...explained, ...problemsBeside(explained)];
     return { kind: 'failed', report: failureReport('install', found) };
   } finally {
     await server.close();

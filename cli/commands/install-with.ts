@@ -39,6 +39,7 @@ import {
   type Diagnostic,
   type Report,
 } from '../output/report.ts';
+import { isSaidAlready } from '../proxy/ledger.ts';
 import { managerVariables } from '../proxy/manager-environment.ts';
 import { isAllowed } from '../proxy/offering.ts';
 import { checkProjectSettings } from '../proxy/project-settings.ts';
@@ -308,8 +309,11 @@ async function explain(
   { ledger, registry }: Proxy,
   result: ChildResult,
 ): Promise<Report> {
-  const problems: readonly Diagnostic[] = [...ledger.diagnostics(false), failed(manager, result)];
   const refused = ledger.subjects(false).filter(({ verdict }) => verdict !== 'verified');
+  const own = ledger.diagnostics(false);
+  const said = [...own, ...refused.flatMap(({ diagnostics }) => diagnostics)];
+  const failure = failed(manager, result);
+  const problems = isSaidAlready(failure, said) ? own : [...own, failure];
   const { latest } = registry.verdicts;
   if (latest === undefined || refused.length === 0) return failureReport('install', problems);
   const verification = reportVerification(session, latest, `${manager.name} install`, refused);

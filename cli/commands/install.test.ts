@@ -522,9 +522,12 @@ describe('install', () => {
   it('exits 16 for a package that the log does not have', async () => {
     await emptyProject();
     const before = await snapshot();
-    const { code, stderr } = await fake.run(['install', 'nobody']);
+    const { code, stdout, stderr } = await fake.run(['install', 'nobody']);
     assert.equal(code, EXIT.notLogged, stderr);
     assert.deepEqual(await snapshot(), before);
+    // What npm made of our answer ("install from a tarball, folder, http url, or git url") is no advice of ours.
+    assert.match(stdout + stderr, /BP5003.*nobody/);
+    assert.doesNotMatch(stdout + stderr, /BP7004|git url/);
   });
 
   const absent: readonly (readonly [string, string])[] = [
@@ -553,6 +556,7 @@ describe('install', () => {
       const result: Outcome = await small.run(['install', 'alpha']);
       assert.equal(result.code, EXIT.inconclusive);
       assert.match(result.stderr, /could not reach a quorum: 2 of 4 replicas answered, 3 needed/);
+      assert.doesNotMatch(result.stderr, /BP7004/, 'said once');
       assert.equal(await exists(join(small.project, 'node_modules')), false);
       assert.equal(await exists(join(small.project, 'package-lock.json')), false);
     } finally {

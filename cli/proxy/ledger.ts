@@ -130,3 +130,16 @@ function describeHidden(name: string, versions: readonly HiddenVersion[]): Diagn
     ],
   });
 }
+
+/**
+ * Whether a package manager failed because of what is said anyway. It shows the answers of the proxy in its own
+ * words, with advice that does not fit (npm's is to install from an address instead).
+ *
+ * @param failure a BP7004 with the manager's last lines
+ * @param said what the report says besides
+ */
+export function isSaidAlready(failure: Diagnostic, said: readonly Diagnostic[]): boolean {
+  return failure.details.some(([, text]) =>
+    said.some(({ code }) => text.includes(`bftpkg ${code}:`)),
+  );
+}
