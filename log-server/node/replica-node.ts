@@ -110,6 +110,7 @@ export class ReplicaNode {
   #server: PublicServer | undefined;
   #peerPort = 0;
   #isDraining = false;
+  #isEnding = false;
 
   constructor(parts: NodeParts) {
     this.#parts = parts;
@@ -320,6 +321,8 @@ export class ReplicaNode {
 
   /** A damaged database stops the voting, and only that; anything else unexpected ends the process. */
   #failed(error: unknown): void {
+    // Whoever is still at work finds threads and database closed. A peer that floods would make a crash of each stop.
+    if (this.#isEnding) return;
     if (isDamage(error)) this.#parts.storage.store.halt(error);
     else this.#parts.failed(error);
   }
@@ -352,6 +355,7 @@ export class ReplicaNode {
     await this.#transport.close();
     await this.#lane.idle();
     await this.#life?.end();
+    this.#isEnding = true;
     await pool.close();
     this.#parts.mailbox.close();
     await storage.store.close();
