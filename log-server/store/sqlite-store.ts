@@ -1,6 +1,5 @@
 // The storage port over SQLite. One connection, used by this process alone; reads are synchronous
 // inside and asynchronous outside, so that all of it can move to a worker thread.
-import { equalBytes } from '../../verifier/bytes.ts';
 import { parseCheckpoint } from '../../verifier/checkpoint.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { planCheckpoint } from '../../verifier/cosignature.ts';
@@ -8,13 +7,8 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { AssertionError, VerifyError, assert } from '../../verifier/errors.ts';
 import type { EvidenceQuery } from '../../verifier/evidence/build.ts';
 import type { BatchExecution } from '../../verifier/ledger/batch.ts';
-import { packageKey, releaseKey } from '../../verifier/map/keys.ts';
-import {
-  formatPackageRecord,
-  formatReleaseRecord,
-  type ReleaseRecord,
-} from '../../verifier/map/records.ts';
-import { lookupMap } from '../../verifier/map/trie.ts';
+import { releaseKey } from '../../verifier/map/keys.ts';
+import { formatReleaseRecord, type ReleaseRecord } from '../../verifier/map/records.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { parseNote } from '../../verifier/note.ts';
 import { parseRoster, type Roster } from '../../verifier/roster.ts';
@@ -34,6 +28,7 @@ import type { Database, Statement } from './database.ts';
 import { EvidenceReads } from './evidence-reads.ts';
 import { renameDatabase } from './identity.ts';
 import type { LedgerState } from './ledger-state.ts';
+import { PackageReads } from './package-reads.ts';
 import type { Tables } from './tables.ts';
 import type {
   CommittedSubmission,
@@ -72,6 +67,7 @@ export class SqliteStore implements Store {
   readonly #execute: StoreParts['execute'];
   readonly #note: NoteTable;
   readonly #evidence: EvidenceReads;
+  readonly #packages: PackageReads;
   #halted: Error | undefined;
   readonly #haltListeners: ((error: Error) => void)[] = [];
   #checkpoint: StoredCheckpoint | undefined;
@@ -87,6 +83,7 @@ export class SqliteStore implements Store {
     this.#execute = execute;
     this.#note = new NoteTable(database);
     this.#evidence = new EvidenceReads(tables);
+    this.#packages = new PackageReads(tables.state, tables.map, () => state.tip.map);
     this.#checkpoint = this.#storedCheckpoint();
     const { wholeFrom } = tables.map;
     if (wholeFrom > state.tip.height) {
@@ -343,36 +340,25 @@ export class SqliteStore implements Store {
   }
 
   async package(name: string): Promise<PackageRow | undefined> {
-    return this.#read(() => {
-      const { state } = this.#tables;
-      const record = state.packageRecord(name);
-      this.#requireSame(packageKey(name), record && formatPackageRecord(record));
-      if (record === undefined) return undefined;
-      const versions = state.releases(name);
-      for (const { version, record: release } of versions) {
-        this.#requireSame(releaseKey(name, version), formatReleaseRecord(release));
-      }
-      return { name, record, versions };
-    });
+    return this.#inSteps(() => this.#packages.read(name));
   }
 
   async release(name: string, version: string): Promise<ReleaseRecord | undefined> {
     return this.#read(() => {
       const record = this.#tables.state.releaseRecord(name, version);
-      this.#requireSame(releaseKey(name, version), record && formatReleaseRecord(record));
+      this.#packages.requireSame(releaseKey(name, version), record && formatReleaseRecord(record));
       return record;
     });
   }
 
-  // Rows of the state carry no hash; the map says the same, and every node of it has one.
-  #requireSame(key: Uint8Array, value: Uint8Array | undefined): void {
-    const { map } = this.#tables;
-    const expected = lookupMap(map, this.#state.tip.map, key);
-    const isSame =
-      expected === undefined || value === undefined
-        ? expected === value
-        : equalBytes(expected, value);
-    if (!isSame) throw new DamagedStoreError('a row of the state is not what the map says');
+  /** Votes and writes get their turn between two steps. */
+  async #inSteps<T>(begin: () => Generator<undefined, T, undefined>): Promise<T> {
+    const steps = this.#read(begin);
+    for (;;) {
+      const step = this.#read(() => steps.next());
+      if (step.done === true) return step.value;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   async evidence(request: EvidenceQuery): Promise<readonly string[] | undefined> {
@@ -381,13 +367,8 @@ export class SqliteStore implements Store {
     // Its nodes of the map stay until the document is done.
     const release = this.#tables.map.hold(checkpoint.height);
     try {
-      const steps = this.#read(() => this.#evidence.inPieces(checkpoint, request));
-      for (;;) {
-        const step = this.#read(() => steps.next());
-        if (step.done === true) return step.value;
-        // Votes and writes get their turn. What this reads is of the checkpoint, whatever they change.
-        await new Promise((resolve) => setImmediate(resolve));
-      }
+      // What this reads is of the checkpoint, whatever batches come meanwhile.
+      return await this.#inSteps(() => this.#evidence.inPieces(checkpoint, request));
     } catch (error) {
       if (error instanceof VerifyError && error.code === 'ROSTER_NOT_PINNED') return undefined;
       throw error;

@@ -7,6 +7,7 @@ import type { PackageActivity, VersionStatus } from '../../verifier/ledger/view.
 import type { PackageRecord, ReleaseRecord, ReleaseStatus } from '../../verifier/map/records.ts';
 import { type Database, type Statement, blobBytes } from './database.ts';
 import { LruMap } from '../lru.ts';
+import type { VersionRow } from './store.ts';
 
 /** Packages whose row is kept in memory, about 200 bytes each: a statement's rules ask for it five times. */
 const PACKAGE_CACHE_MAX = 4096;
@@ -72,7 +73,8 @@ export class StateTables {
   readonly #set: Statement<[string, number], { leaf_index: number; hash: Buffer }>;
   readonly #sets: Statement<[string, number], number>;
   readonly #release: Statement<[string, string], ReleaseSqlRow>;
-  readonly #releases: Statement<[string], ReleaseSqlRow>;
+  readonly #releases: Statement<[string, string, number], ReleaseSqlRow>;
+  readonly #versions: Statement<[string], VersionStatus>;
   readonly #statement: Statement<[Uint8Array], number>;
   readonly #folded: Statement<[string], string>;
   readonly #counts: Statement<[], StateCounts>;
@@ -118,8 +120,10 @@ export class StateTables {
         ' WHERE name = ? AND version = ?',
     );
     this.#releases = database.prepare(
-      'SELECT version, leaf_index, statement, status, withdrawal FROM releases WHERE name = ?',
+      'SELECT version, leaf_index, statement, status, withdrawal FROM releases' +
+        ' WHERE name = ? AND version > ? ORDER BY version LIMIT ?',
     );
+    this.#versions = database.prepare('SELECT version, status FROM releases WHERE name = ?');
     this.#statement = database
       .prepare<[Uint8Array], number>('SELECT leaf_index FROM statements WHERE hash = ?')
       .pluck();
@@ -228,13 +232,15 @@ export class StateTables {
     return undefined;
   }
 
-  /** All releases of a package. */
-  releases(name: string): readonly { readonly version: string; readonly record: ReleaseRecord }[] {
-    return this.#releases.all(name).map((row) => ({ version: row.version, record: recordOf(row) }));
+  /** Releases of a package behind a version, in the order of their texts, at most so many. */
+  releasesAfter(name: string, after: string, countMax: number): readonly VersionRow[] {
+    return this.#releases
+      .all(name, after, countMax)
+      .map((row) => ({ version: row.version, record: recordOf(row) }));
   }
 
   versions(name: string): readonly VersionStatus[] {
-    return this.#releases.all(name).map(({ version, status }) => ({ version, status }));
+    return this.#versions.all(name);
   }
 
   /** Leaf index of the entry with this payload hash, hex. */

@@ -38,6 +38,7 @@ export interface VersionRow {
 export interface PackageRow {
   readonly name: string;
   readonly record: PackageRecord;
+  /** In the order of their texts; of more than ten thousand the ones that were released last. */
   readonly versions: readonly VersionRow[];
 }
 
@@ -102,6 +103,7 @@ export interface Store {
   roster(): Promise<Roster>;
 
   submission(id: string): Promise<CommittedSubmission | undefined>;
+  /** Others get their turn while it is read: each version is as it was at one moment since. */
   package(name: string): Promise<PackageRow | undefined>;
   release(name: string, version: string): Promise<ReleaseRecord | undefined>;
 
