@@ -276,7 +276,9 @@ describe('verify', () => {
       [],
     );
     const later = fake.log.time + 3600;
-    assert.equal((await verifyJson(offline, later)).exit.reason, 'BP4001');
+    const stale = await verifyJson(offline, later);
+    assert.equal(stale.exit.reason, 'BP4001');
+    assert.match(JSON.stringify(stale), /--max-checkpoint-age 30d/, 'a file is no freeze');
     const patient = [...offline, '--max-checkpoint-age', '2h'];
     assert.equal((await verifyJson(patient, later)).exit.code, EXIT.verified);
     // Not proven there either way, which is no fault of anybody's.

@@ -183,7 +183,7 @@ export class LogSession {
   async verify(subjects: readonly Subject[]): Promise<Verified> {
     if (this.#invocation.globals.offline) {
       throw new CliError('BP7001', 'could not check: --offline forbids asking replicas', {
-        hints: ['use --bundle <file> together with --offline'],
+        hints: ['only verify can do without: bftpkg verify --offline --bundle <file>'],
       });
     }
     return await verifyInParts(subjects, (part) => this.#verifyPart(part));
@@ -438,7 +438,7 @@ export class LogSession {
    * @throws {CliError} BP4003
    */
   async verifyBundle(source: Uint8Array, subjects: readonly Subject[]): Promise<Verified> {
-    const { evidence, verified } = await this.#check(source, subjects, undefined);
+    const { evidence, verified } = await this.#check(source, subjects, undefined).catch(ofBundle);
     giveBackMemory(source);
     const trusted = await this.#trust.read();
     const { size, root, origin } = verified.checkpoint.checkpoint;
@@ -542,4 +542,15 @@ export async function withSession<T>(
   } finally {
     await session.close();
   }
+}
+
+// Nobody freezes a file: it is as old as it is, and the user says how old that may be.
+function ofBundle(error: unknown): never {
+  if (!(error instanceof VerifyError) || error.code !== 'CHECKPOINT_STALE') throw error;
+  const { found = '', expected = '' } = error;
+  throw new VerifyError(error.code, error.message, {
+    found,
+    expected,
+    hint: 'say how old a bundle may be: --max-checkpoint-age 30d; or make a new one: bftpkg bundle create',
+  });
 }
