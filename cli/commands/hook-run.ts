@@ -14,8 +14,6 @@ import {
 } from '../hook/timing.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
-import { missingFromLockfile } from '../lockfiles/missing.ts';
-import { readProjectWishes } from '../lockfiles/project.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
 import { diagnostic, withDiagnostics, type Diagnostic, type Report } from '../output/report.ts';
 import { withSession } from '../session/log-session.ts';
@@ -74,11 +72,7 @@ export async function hookRun(
     const bundles = { lockfile, releases: checked.releases };
     const scope = { lockText: lockfile.text, bundles, isWhole: true };
     const report = policy.report(REPORT_COMMAND, verification, scope);
-    const wishes = await readProjectWishes(lockfile);
-    const missing = [
-      ...missingFromLockfile(lockfile, wishes, (key) => checked.releases.get(key)?.manifest),
-      ...chosenBeside(invocation, lockfile),
-    ];
+    const missing = [...checked.missing, ...chosenBeside(invocation, lockfile)];
     return withDiagnostics(
       report,
       missing.map((what) => incomplete(lockfile, what, caller)),

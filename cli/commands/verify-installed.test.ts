@@ -208,7 +208,7 @@ describe('verify --installed', () => {
     await write({
       'packages/own/package.json': own['packages/own'],
       'packages/own/cli.js': 'own()',
-      'packages/other/package.json': { name: 'other', version: '1.0.0' },
+      'elsewhere/other/package.json': { name: 'other', version: '1.0.0' },
     });
     const modules = join(fakeLog().project, 'node_modules');
     await mkdir(join(modules, '.bin'));
@@ -218,7 +218,7 @@ describe('verify --installed', () => {
     assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
 
     await rm(join(modules, 'own'));
-    await symlink('../packages/other', join(modules, 'own'));
+    await symlink('../elsewhere/other', join(modules, 'own'));
     assert.equal((await verify('--installed')).exit.reason, 'BP1008', 'another folder');
     await rm(join(modules, 'own'));
     await rm(join(modules, '.bin/own'));

@@ -281,6 +281,7 @@ describe('verify: lock, log and bytes are bound together', () => {
     const wrapped = (fields: object): object => ({
       ...honest(),
       'node_modules/wrapped': entry('wrapped', '1.0.0', fields),
+      'node_modules/evil': entry('evil', '1.0.0'),
     });
     await npmProject(wrapped({ hasShrinkwrap: true }), root);
     const report = await verify();
@@ -289,6 +290,70 @@ describe('verify: lock, log and bytes are bound together', () => {
     // npm looks into the tarball only where the lockfile says so.
     await npmProject(wrapped({}), root);
     assert.equal((await verify()).exit.code, EXIT.verified);
+  });
+
+  const incomplete: readonly (readonly [string, object, RegExp | undefined])[] = [
+    ['a dependency', { dependencies: { evil: '1.0.0' } }, /"evil@1\.0\.0", asked for by package/],
+    ['one from git', { dependencies: { evil: 'git+https://e.example/x.git' } }, /"evil@git/],
+    ['one for development', { devDependencies: { evil: '*' } }, /"evil@\*", asked for by package/],
+    ['an optional one', { optionalDependencies: { evil: '1.0.0' } }, /"evil@1\.0\.0", asked for/],
+    ['a workspace', { workspaces: ['own/*'] }, /"own\/new", a workspace of yours/],
+    ['a workspace, back in', { workspaces: ['own/*', '!own/new', 'own/n*'] }, /"own\/new"/],
+    ['no workspace: it is left out', { workspaces: ['own/*', '!own/new'] }, undefined],
+    ['no workspace: none is meant', {}, undefined],
+  ];
+  for (const [why, fields, message] of incomplete) {
+    it(`${message === undefined ? 'accepts' : 'refuses'} a lockfile without what package.json has: ${why}`, async () => {
+      const { dependencies } = { dependencies: {}, ...fields };
+      const root = { ...ROOT, ...fields, dependencies: { ...ROOT.dependencies, ...dependencies } };
+      const devDependencies = { ...ROOT.devDependencies, ...root.devDependencies };
+      await npmProject(honest(), { ...root, devDependencies });
+      await write({ 'own/new/package.json': { name: 'new', dependencies: { evil: '1.0.0' } } });
+      const { code, stdout } = await fakeLog().run(['verify']);
+      assert.equal(code, message === undefined ? EXIT.verified : EXIT.policy, stdout);
+      if (message !== undefined) assert.match(stdout, message);
+    });
+  }
+
+  it('refuses a lockfile without what a verified package asks for', async () => {
+    const { 'node_modules/helper': _helper, ...others } = honest();
+    await npmProject(others);
+    assert.equal((await verify()).exit.reason, 'BP6007');
+  });
+
+  it('misses nothing that comes in the tarball of a verified package', async () => {
+    await write({
+      'package.json': { name: 'x', dependencies: { bundler: '1.0.0' } },
+      'pnpm-lock.yaml': `lockfileVersion: '9.0'
+importers:
+  .:
+    dependencies:
+      bundler:
+        specifier: 1.0.0
+        version: 1.0.0
+packages:
+  bundler@1.0.0:
+    resolution: {integrity: ${digestOf('bundler@1.0.0')}}
+    bundledDependencies: [inner]
+  helper@1.0.0:
+    resolution: {integrity: ${digestOf('helper@1.0.0')}}
+snapshots:
+  bundler@1.0.0:
+    dependencies:
+      helper: 1.0.0
+  helper@1.0.0: {}
+`,
+    });
+    const report = await verify();
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+  });
+
+  it('refuses an empty lockfile for a project that asks for something', async () => {
+    await npmProject({});
+    assert.equal((await verify()).exit.reason, 'BP6007');
+    assert.equal((await verify('--omit', 'dev')).exit.reason, 'BP6007');
+    await npmProject({}, { ...ROOT, dependencies: {} });
+    assert.equal((await verify('--omit', 'dev')).exit.reason, 'BP9001');
   });
 
   it('accepts what the project itself overrides, and says so', async () => {

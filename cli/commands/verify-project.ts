@@ -6,7 +6,7 @@ import { usageError } from '../errors.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
 import { parseOmit, unchangedSince, type Selection } from '../lockfiles/select.ts';
-import type { Report } from '../output/report.ts';
+import { diagnostic, withDiagnostics, type Report } from '../output/report.ts';
 import type { LogSession } from '../session/log-session.ts';
 import type { PolicyRun } from '../session/policy-run.ts';
 import { verifyLockfile, type VerifySubjects } from '../session/verify-lockfile.ts';
@@ -60,11 +60,23 @@ export async function verifyProject(
       verification,
     });
   }
-  return policy.report('verify', verification, {
+  const report = policy.report('verify', verification, {
     lockText: lockfile.text,
     bundles: { lockfile, releases: checked.releases },
     isWhole: folder === undefined && isWhole(options),
   });
+  return withDiagnostics(
+    report,
+    checked.missing.map((what) =>
+      diagnostic(
+        'BP6007',
+        `${lockfile.file} does not have ${what}: an install may choose any version`,
+        {
+          hints: ['make the lockfile again from package.json, and verify that'],
+        },
+      ),
+    ),
+  );
 }
 
 // Only then it can be said which exceptions and lines of the baseline are not needed any more.

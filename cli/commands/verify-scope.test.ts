@@ -297,6 +297,88 @@ describe('verify: what the user leaves out', () => {
     assert.equal(verdicts(report)['builder@1.0.0'], 'verified');
   });
 
+  it('verifies what the siblings of a workspace need in a lockfile of pnpm, where they have no entry', async () => {
+    const web = { name: 'web', dependencies: { ui: 'workspace:*' } };
+    const ui = { name: 'ui', dependencies: { helper: '1.0.0' } };
+    const tool = { name: 'tool', dependencies: { tester: '1.0.0' } };
+    const lock = (helper: string): string => `lockfileVersion: '9.0'
+importers:
+  .: {}
+  web:
+    dependencies:
+      ui:
+        specifier: workspace:*
+        version: link:../ui
+  ui:
+    dependencies:
+      helper:
+        specifier: 1.0.0
+        version: 1.0.0
+  tool:
+    dependencies:
+      tester:
+        specifier: 1.0.0
+        version: 1.0.0
+packages:
+  helper@1.0.0:
+    resolution: {integrity: ${digestOf(helper)}}
+  tester@1.0.0:
+    resolution: {integrity: ${digestOf('tester@1.0.0')}}
+snapshots:
+  helper@1.0.0: {}
+  tester@1.0.0: {}
+`;
+    await write({
+      'package.json': { name: 'mono' },
+      'web/package.json': web,
+      'ui/package.json': ui,
+      'tool/package.json': tool,
+      'pnpm-workspace.yaml': 'packages: [web, ui, tool]\n',
+      'pnpm-lock.yaml': lock('helper@1.0.0'),
+    });
+    const report = await verify('--workspace', 'web');
+    assert.deepEqual(verdicts(report), { 'helper@1.0.0': 'verified', 'tester@1.0.0': 'omitted' });
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+    assert.equal((await verify()).exit.code, EXIT.verified, 'all of it');
+    await write({ 'pnpm-lock.yaml': lock('evil@1.0.0') });
+    assert.equal((await verify('--workspace', 'web')).exit.reason, 'BP1003');
+    assert.equal((await verify('--workspace', 'tool')).exit.code, EXIT.verified, 'asked for so');
+  });
+
+  it('verifies what the siblings of a workspace need in a lockfile of Yarn Classic, which has none of them', async () => {
+    const lock = (helper: string): string => `# yarn lockfile v1
+
+
+helper@1.0.0:
+  version "1.0.0"
+  resolved "https://registry.example/helper/-/helper-1.0.0.tgz#x"
+  integrity ${digestOf(helper)}
+
+tester@1.0.0:
+  version "1.0.0"
+  resolved "https://registry.example/tester/-/tester-1.0.0.tgz#x"
+  integrity ${digestOf('tester@1.0.0')}
+`;
+    await write({
+      'package.json': { name: 'mono', private: true, workspaces: ['web', 'ui', 'tool'] },
+      'web/package.json': { name: 'web', version: '1.0.0', dependencies: { ui: '^1.0.0' } },
+      'ui/package.json': { name: 'ui', version: '1.0.0', dependencies: { helper: '1.0.0' } },
+      'tool/package.json': { name: 'tool', version: '1.0.0', dependencies: { tester: '1.0.0' } },
+      'yarn.lock': lock('helper@1.0.0'),
+    });
+    const report = await verify('--workspace', 'web');
+    assert.deepEqual(verdicts(report), { 'helper@1.0.0': 'verified', 'tester@1.0.0': 'omitted' });
+    assert.equal(report.exit.code, EXIT.verified, JSON.stringify(report, null, 1));
+    await write({ 'yarn.lock': lock('evil@1.0.0') });
+    assert.equal((await verify('--workspace', 'web')).exit.reason, 'BP1003');
+    // Yarn fetches what the workspace of that name is not.
+    await write({
+      'web/package.json': { name: 'web', version: '1.0.0', dependencies: { ui: '^2.0.0' } },
+      'yarn.lock': lock('helper@1.0.0'),
+    });
+    assert.equal((await verify()).exit.reason, 'BP6007');
+  });
+
   it('exits 2 for a workspace that there is not, and names those that there are', async () => {
     await monorepo();
     const { code, stderr, stdout } = await fakeLog().run(['verify', '--workspace', 'nope']);

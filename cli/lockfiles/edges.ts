@@ -56,6 +56,12 @@ export function walkEdges(
   const nodes = new Map<string, string>();
   const queue = [...starts];
   const seen = new Set(queue);
+  const meet = (project: string, asker: string): void => {
+    if (seen.has(project)) return;
+    seen.add(project);
+    queue.push(project);
+    askers.set(project, asker);
+  };
   // Breadth first: the first way to each entry is a shortest one. The queue grows while it is walked.
   for (const node of queue) {
     const own = wishes.edges.get(node);
@@ -69,16 +75,15 @@ export function walkEdges(
       const target = resolveEdge(lockfile, wishes, node, edge);
       const key = target === undefined ? undefined : graph.entryOf(target);
       const entry = key === undefined ? undefined : entries.get(key);
-      if (target === undefined || entry === undefined) continue;
+      if (target === undefined || entry === undefined) {
+        // Lockfiles of pnpm and Yarn Classic have no entry for a workspace that another one uses.
+        for (const project of projectsCalled(edge.name, target, wishes)) meet(project, node);
+        continue;
+      }
       // What a bundled package asks for is known from the lockfile alone, so it justifies only what lies
       // in the same signed tarball.
       if (isBundled && entry.kind !== 'bundled') continue;
-      for (const project of projectsBehind(edge, entry, target, wishes)) {
-        if (seen.has(project)) continue;
-        seen.add(project);
-        queue.push(project);
-        askers.set(project, node);
-      }
+      for (const project of projectsBehind(edge, entry, target, wishes)) meet(project, node);
       const verdict = judge(edge, entry, wishes);
       if (verdict.kind === 'overridden') overridden.add(entry.key);
       if (verdict.kind === 'wrong' && !problems.has(entry.key)) {
@@ -116,6 +121,16 @@ function projectsBehind(
   if (entry.kind !== 'local') return [];
   const named = [...projects].filter(([, { name }]) => name === asked);
   return named.length > 0 ? named.map(([node]) => node) : [...edges.keys()];
+}
+
+// The project that an edge leads to, and those of the name that is asked for: the lockfile's word is one of the two.
+function projectsCalled(
+  asked: string,
+  target: string | undefined,
+  { edges, projects }: ProjectWishes,
+): readonly string[] {
+  const named = [...projects].filter(([, { name }]) => name === asked).map(([node]) => node);
+  return target !== undefined && edges.has(target) ? [target, ...named] : named;
 }
 
 // What a signed manifest asks for, and what the package manager adds to it for everybody.
@@ -252,7 +267,7 @@ function mismatch({ name, range, kind }: Edge, entry: LockEntry): string | undef
 }
 
 /** A range as npm reads it; `undefined` for a tag, an address or anything else. */
-function parseRange(text: string): Range | undefined {
+export function parseRange(text: string): Range | undefined {
   try {
     return new Range(text, { loose: true });
   } catch {

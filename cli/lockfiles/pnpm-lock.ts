@@ -178,8 +178,8 @@ function links({ importers, document, path }: Scope): LockEntry[] {
       const table = asTable(asTable(value)?.[field]) ?? {};
       for (const name of Object.keys(table)) {
         const target = versionOf(table[name]);
-        if (!/^(?:link|file):/.test(target) || isWorkspace(folder, target, importers)) continue;
-        if (target.startsWith('file:')) continue;
+        if (!target.startsWith('link:')) continue;
+        if (linkedWorkspace(folder, target, importers) !== undefined) continue;
         const line = document.lineOf(table, name) ?? null;
         const key = `${folder} ${field} ${bounded(name, path)}`;
         const place: LockPlace = { key, name, version: null, line, notes: [] };
@@ -190,14 +190,16 @@ function links({ importers, document, path }: Scope): LockEntry[] {
   return found;
 }
 
-function isWorkspace(folder: string, target: string, importers: Table): boolean {
+/** The importer that a `link:` of another one leads to; `undefined` when it leads elsewhere. */
+function linkedWorkspace(folder: string, target: string, importers: Table): string | undefined {
   const parts = folder === '.' ? [] : folder.split('/');
   for (const part of target.slice('link:'.length).split('/')) {
     if (part === '..' && parts.length > 0) parts.pop();
-    else if (part === '..') return false;
+    else if (part === '..') return undefined;
     else if (part !== '.' && part !== '') parts.push(part);
   }
-  return Object.hasOwn(importers, parts.length === 0 ? '.' : parts.join('/'));
+  const found = parts.length === 0 ? '.' : parts.join('/');
+  return Object.hasOwn(importers, found) ? found : undefined;
 }
 
 // An importer's dependency is `{specifier, version}`, everywhere else it is the version alone.
@@ -233,6 +235,10 @@ function graphOf({ version, snapshots, importers, packages }: Scope): LockGraph 
     resolve: (node, { name }) => {
       const found = reference(node, name);
       if (found === undefined) return undefined;
+      if (node.startsWith(PROJECT) && found.startsWith('link:')) {
+        const folder = linkedWorkspace(node.slice(PROJECT.length), found, importers);
+        return folder === undefined ? undefined : `${PROJECT}${folder}`;
+      }
       const own = version === 6 ? `/${name}@${found}` : `${name}@${found}`;
       return [own, found].find((key) => Object.hasOwn(snapshots, key));
     },

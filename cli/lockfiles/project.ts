@@ -26,6 +26,11 @@ export interface ProjectWishes {
    * folder of a repository, such as one with test data, could stand in for a package otherwise.
    */
   readonly strays: ReadonlySet<string>;
+  /**
+   * Folders of workspaces that the lockfile does not have. Package managers that may change the lockfile add them,
+   * and choose versions of whatever they ask for.
+   */
+  readonly unlisted: ReadonlySet<string>;
   /** Whether some package.json was not there, so that the lockfile was asked instead. */
   readonly isIncomplete: boolean;
 }
@@ -34,6 +39,8 @@ export interface ProjectWishes {
 export interface OwnPackage {
   /** `undefined` without a package.json that says so. */
   readonly name: string | undefined;
+  /** As it stands in package.json: anything. */
+  readonly version: string | undefined;
   /** Relative to the lockfile, with forward slashes; '' for the root. */
   readonly folder: string;
 }
@@ -58,7 +65,7 @@ export async function readProjectWishes(lockfile: Lockfile): Promise<ProjectWish
       node,
       document === undefined ? lockfile.graph.stated(node) : statedEdges(document, true),
     );
-    projects.set(node, { name: nameOf(document), folder: folder === '.' ? '' : folder });
+    projects.set(node, ownPackage(document, folder === '.' ? '' : folder));
     if (root === undefined || document === undefined || folder !== '') continue;
     collectOverrides(document, overrides);
     if (lockfile.format !== 'yarn-classic') continue;
@@ -67,26 +74,53 @@ export async function readProjectWishes(lockfile: Lockfile): Promise<ProjectWish
       const manifest = await readManifest(join(root, workspace, 'package.json'));
       if (manifest === undefined) continue;
       edges.set(`workspace ${workspace}`, statedEdges(manifest, true));
-      projects.set(`workspace ${workspace}`, { name: nameOf(manifest), folder: workspace });
+      projects.set(`workspace ${workspace}`, ownPackage(manifest, workspace));
     }
   }
   if (lockfile.format === 'pnpm' && root !== undefined) await readPnpmWorkspace(root, overrides);
+  // pnpm has its own list of them, and Yarn Classic's lockfile none.
+  const meant =
+    root === undefined || lockfile.format === 'pnpm' || lockfile.format === 'yarn-classic'
+      ? undefined
+      : await meantWorkspaces(root);
   const strays =
-    lockfile.format === 'npm' && root !== undefined
-      ? await findStrays(root, edges, overrides, projects)
+    lockfile.format === 'npm' && root !== undefined && meant !== undefined
+      ? await findStrays(root, meant, edges, overrides, projects)
       : new Set<string>();
-  return { edges, overrides, projects, strays, isIncomplete };
+  const unlisted =
+    root === undefined ? new Set<string>() : await findUnlisted(root, meant ?? [], projects);
+  return { edges, overrides, projects, strays, unlisted, isIncomplete };
+}
+
+/** Folders that the `workspaces` of package.json mean; `undefined` without one. */
+async function meantWorkspaces(root: string): Promise<readonly string[] | undefined> {
+  const document = await readManifest(join(root, 'package.json'));
+  return document === undefined ? undefined : await findWorkspaces(root, document);
+}
+
+async function findUnlisted(
+  root: string,
+  meant: readonly string[],
+  projects: ReadonlyMap<string, OwnPackage>,
+): Promise<ReadonlySet<string>> {
+  const listed = new Set([...projects.values()].map(({ folder }) => folder));
+  const unlisted = new Set<string>();
+  for (const folder of meant) {
+    if (!listed.has(folder) && (await isThere(join(root, folder, 'package.json')))) {
+      unlisted.add(folder);
+    }
+  }
+  return unlisted;
 }
 
 async function findStrays(
   root: string,
+  workspaces: readonly string[],
   edges: ReadonlyMap<string, readonly Edge[]>,
   overrides: ReadonlyMap<string, readonly string[]>,
   projects: ReadonlyMap<string, OwnPackage>,
 ): Promise<ReadonlySet<string>> {
-  const document = await readManifest(join(root, 'package.json'));
-  if (document === undefined) return new Set();
-  const meant = new Set(['', ...(await findWorkspaces(root, document))]);
+  const meant = new Set(['', ...workspaces]);
   for (const range of [...overrides.values()].flat()) addFolder(meant, '', range);
   const byFolder = new Map([...projects].map(([node, { folder }]) => [folder, node]));
   // The set grows while it is walked: a folder that is meant may mean others, if the lockfile has it.
@@ -110,9 +144,12 @@ function addFolder(meant: Set<string>, from: string, range: string | null): void
   meant.add(posix.join(from, path).replace(/\/+$/, ''));
 }
 
-function nameOf(document: Table | undefined): string | undefined {
-  const name = document?.['name'];
-  return typeof name === 'string' && name !== '' ? name : undefined;
+function ownPackage(document: Table | undefined, folder: string): OwnPackage {
+  const text = (field: string): string | undefined => {
+    const value = document?.[field];
+    return typeof value === 'string' && value !== '' ? value : undefined;
+  };
+  return { name: text('name'), version: text('version'), folder };
 }
 
 async function readManifest(path: string): Promise<Table | undefined> {

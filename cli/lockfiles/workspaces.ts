@@ -48,9 +48,15 @@ export async function findWorkspaces(root: string, document: Table): Promise<rea
   const patterns = asStrings(asTable(field)?.['packages'] ?? field);
   const found = new Set<string>();
   for (const pattern of patterns) {
-    const plain = pattern.replace(/^\.\//, '').replace(/\/+$/, '');
-    if (!isPlainPath(plain) || plain.startsWith('!')) continue;
-    await expand(root, '', plain.split('/'), found, 0);
+    const isExcluding = pattern.startsWith('!');
+    const plain = pattern.replace(/^!/, '').replace(/^\.\//, '').replace(/\/+$/, '');
+    if (!isPlainPath(plain)) continue;
+    if (!isExcluding) await expand(root, '', plain.split('/'), found, 0);
+    else {
+      // Of what stands before it: npm takes them in their order.
+      const matches = globMatcher(plain);
+      for (const folder of found) if (matches(folder)) found.delete(folder);
+    }
   }
   return [...found].toSorted();
 }

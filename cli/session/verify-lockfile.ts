@@ -28,6 +28,11 @@ export interface LockfileVerification {
   readonly verified: Verified | undefined;
   /** Names under which entries are asked for, by key. */
   readonly folders: EdgeCheck['folders'];
+  /**
+   * What somebody asks for and the lockfile does not have, whoever is asked about: a package manager that may change
+   * the lockfile chooses a version of it, which nobody has verified.
+   */
+  readonly missing: readonly string[];
 }
 
 /** How subjects are verified: online, or from a bundle. */
@@ -50,7 +55,10 @@ export async function verifyLockfile(
   const omitted = await leftOut(lockfile, wishes, selection);
   const { subjects, positions } = collectSubjects(lockfile, omitted);
   const verified = subjects.length === 0 ? undefined : await verify(subjects);
-  const { walkEdges } = await import('../lockfiles/edges.ts');
+  const [{ walkEdges }, { missingFromLockfile }] = await Promise.all([
+    import('../lockfiles/edges.ts'),
+    import('../lockfiles/missing.ts'),
+  ]);
   const resultOf = (key: string): ReturnType<typeof resultAt> => resultAt(verified, positions, key);
   const releases = new Map<string, VerifiedRelease>();
   for (const { key } of lockfile.entries) {
@@ -89,7 +97,14 @@ export async function verifyLockfile(
       ? withoutLog(source, reports)
       : reportVerification(session, verified, source, reports);
   const folder = dirname(lockfile.path);
-  return { verification: { ...verification, folder }, releases, verified, folders: edges.folders };
+  const missing = missingFromLockfile(
+    lockfile,
+    wishes,
+    (key) => releases.get(key)?.manifest,
+    selection.omit,
+  );
+  const { folders } = edges;
+  return { verification: { ...verification, folder }, releases, verified, folders, missing };
 }
 
 // Yarn classic's lockfile does not say what the project asks for. Without a package.json, nothing would

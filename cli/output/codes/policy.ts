@@ -86,14 +86,16 @@ export const POLICY_CODES: Readonly<Record<Code, CodeEntry>> = {
     suppress: 'An exception or a baseline: `bftpkg policy except add`, `policy baseline create`.',
   },
   BP6007: {
-    title: 'dependency that no manifest asks for',
+    title: 'lockfile is not what manifests ask for',
     exit: EXIT.policy,
     happened:
-      'The lockfile has a package, an alias or a version that neither the project nor a verified package asks for in this place.',
-    matters: 'Package managers install what the lockfile says, whoever wrote it there.',
+      'The lockfile has a package, an alias or a version that neither the project nor a verified package asks for in this place; or it does not have what they ask for.',
+    matters:
+      'Package managers install what the lockfile says, whoever wrote it there; what it does not say, many choose anew, and nobody has verified that.',
     innocent:
       'A leftover of an older install; a hook or an extension of the package manager that changes manifests.',
-    attack: 'An entry smuggled into a large lockfile change: real, signed, and never asked for.',
+    attack:
+      'An entry smuggled into a large lockfile change: real, signed, and never asked for. Or a dependency that is added to package.json alone, so that verifying the lockfile says nothing about it.',
     action: 'Make the lockfile again from package.json, and look at what changes.',
     suppress: 'Ask for it in package.json (dependencies, or overrides), where reviewers see it.',
   },
