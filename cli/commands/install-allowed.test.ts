@@ -180,7 +180,11 @@ describe('what a policy allows without the log', () => {
   it('is refused when its registry has other bytes than the lockfile means', async () => {
     await project([SECRET]);
     registry.add(SECRET, makeTarball({ ...SECRET, files: { 'index.js': 'evil()' } }));
-    await requireUntouched(await fake.run(['ci']), EXIT.tampered, /BP1001.*secret@1\.0\.0/);
+    const outcome = await fake.run(['ci']);
+    await requireUntouched(outcome, EXIT.tampered, /BP1001.*secret@1\.0\.0/);
+    // Nothing of it is in the log, and whoever is to be told about it has a name.
+    assert.match(outcome.stdout, /allowed +sha512-\S+\n +served +sha512-\S+ from http:\/\/127/);
+    assert.doesNotMatch(outcome.stdout, /logged/);
   });
 
   it('is refused when it says that it is another package', async () => {

@@ -17,7 +17,7 @@ import type { Staging } from '../npm/staging.ts';
 import { diagnoseThrown } from '../output/diagnose.ts';
 import { diagnostic, type SubjectReport, type Verification } from '../output/report.ts';
 import { isAllowed } from '../proxy/offering.ts';
-import { PermittedPackages, type UpstreamVersion } from '../proxy/permitted.ts';
+import { PermittedPackages, diagnoseAllowed, type UpstreamVersion } from '../proxy/permitted.ts';
 import type { LogSession } from '../session/log-session.ts';
 import { cacheFolder } from '../trust/folders.ts';
 
@@ -157,8 +157,9 @@ class AllowedFetcher {
     const { name, version, sha512 } = release;
     try {
       const kept = await this.#store.read(sha512);
-      const wanted = { name, version, sha512, manifest: {}, tarball: '' };
-      const bytes = kept ?? (await this.#permitted.download(await this.#find(wanted)));
+      const bound = { name, version, sha512, manifest: {}, tarball: '' };
+      const wanted = kept === undefined ? await this.#find(bound) : bound;
+      const bytes = kept ?? (await this.#permitted.download(wanted));
       const checked = await this.#permitted.check(wanted, bytes, ({ manifest, ...listing }) => ({
         bytes,
         manifest,
@@ -187,7 +188,8 @@ class AllowedFetcher {
 
 /** The report about something that was allowed and could not be had, or is something else. */
 export function refusedFor(report: SubjectReport, error: unknown): SubjectReport {
-  const [problem = diagnostic('BP9999', 'refused without a reason')] = diagnoseThrown(error);
+  const problems = error instanceof VerifyError ? [diagnoseAllowed(error)] : diagnoseThrown(error);
+  const [problem = diagnostic('BP9999', 'refused without a reason')] = problems;
   const isProven = error instanceof VerifyError || problem.severity === 'error';
   const { decision: _decision, ...rest } = report;
   return { ...rest, verdict: isProven ? 'rejected' : 'inconclusive', diagnostics: [problem] };

@@ -17,7 +17,7 @@ import { hasDigest } from '../npm/artifact-store.ts';
 import { inflateInTurn } from '../npm/inflation.ts';
 import { readRegistries, type Registries } from '../npm/registries.ts';
 import { diagnoseRefusal, diagnoseThrown } from '../output/diagnose.ts';
-import type { SubjectReport } from '../output/report.ts';
+import type { Diagnostic, SubjectReport } from '../output/report.ts';
 import { applyPolicy } from '../policy/apply.ts';
 import { covers, type Policy } from '../policy/policy.ts';
 import { NOBODY_ASKED } from '../policy/predecessor.ts';
@@ -121,7 +121,7 @@ export class PermittedPackages {
       return { bytes };
     } catch (error) {
       const isProof = error instanceof VerifyError;
-      const [problem] = isProof ? [diagnoseRefusal(error)] : diagnoseThrown(error);
+      const [problem] = isProof ? [diagnoseAllowed(error)] : diagnoseThrown(error);
       const verdict = isProof ? 'rejected' : 'inconclusive';
       const { decision: _decision, ...rest } = report;
       return { refused: { ...rest, verdict, diagnostics: problem === undefined ? [] : [problem] } };
@@ -237,12 +237,26 @@ function readVersions(name: string, versions: Table): ReadonlyMap<string, Upstre
 
 function requireDigest(wanted: UpstreamVersion, bytes: Uint8Array): void {
   if (hasDigest(bytes, wanted.sha512)) return;
-  const { name, version } = wanted;
+  const { name, version, tarball } = wanted;
+  const from = URL.canParse(tarball) ? ` from ${new URL(tarball).origin}` : '';
   throw new VerifyError(
     'ARTIFACT_DIGEST_MISMATCH',
-    `${name}@${version}: its registry sent other bytes than it announced`,
-    { expected: formatSri(wanted.sha512), found: formatSri(sha512(bytes)) },
+    `${name}@${version}: the tarball of its registry is not the one that is allowed`,
+    {
+      expected: formatSri(wanted.sha512),
+      found: `${formatSri(sha512(bytes))}${from}`,
+      hint: 'nothing of it was unpacked; report the registry that is named',
+    },
   );
+}
+
+/** A refusal of what a policy allows: its bytes are held against what is allowed, since nothing is logged. */
+export function diagnoseAllowed(error: VerifyError): Diagnostic {
+  const found = diagnoseRefusal(error);
+  const details = found.details.map(
+    ([label, text]) => [label === 'logged' ? 'allowed' : label, text] as const,
+  );
+  return { ...found, details };
 }
 
 function requireSame({ name, version }: UpstreamVersion, foundName: string, found: string): void {
