@@ -7,7 +7,7 @@ import type { Hash } from '../merkle/hash.ts';
 import { foldName } from '../npm/name.ts';
 import type { Roster } from '../roster.ts';
 import type { Effect } from './effect.ts';
-import { latestOf, latestWith } from './latest.ts';
+import { RankedVersions, latestWith } from './latest.ts';
 import { activityAfter } from './limits.ts';
 import type { LedgerTip, LedgerView, PackageActivity, SetInForce, VersionStatus } from './view.ts';
 
@@ -57,6 +57,8 @@ export class Scratch implements LedgerView {
   readonly #folded = new Map<string, string>();
   // By name, then version.
   readonly #releases = new Map<string, Map<string, ReleaseRecord>>();
+  /** Installable versions of packages that lost their latest, by name; kept up to date from then on. */
+  readonly #ranked = new Map<string, RankedVersions>();
   readonly #inForce = new Map<string, SetInForce>();
   readonly #sets: SetChange[] = [];
   readonly #statements = new Map<string, number>();
@@ -192,19 +194,25 @@ export class Scratch implements LedgerView {
     this.#putPackage(name, { ...record, latest: this.#latestAfter(name, version, status) });
   }
 
-  // Only losing the latest version needs a look at all of them.
+  // Only losing the latest version needs a look at all of them, and only the first time.
   #latestAfter(name: string, version: string, status: ReleaseStatus): string | null {
     const { latest } = this.#requirePackage(name);
     if (status === 'active') return latestWith(latest, version);
     if (latest !== version) return latest;
-    const active = this.versions(name).filter((other) => other.status === 'active');
-    return latestOf(active.map((other) => other.version));
+    let ranked = this.#ranked.get(name);
+    if (ranked === undefined) {
+      const active = this.versions(name).filter((other) => other.status === 'active');
+      ranked = new RankedVersions(active.map((other) => other.version));
+      this.#ranked.set(name, ranked);
+    }
+    return ranked.latest((other) => this.releaseRecord(name, other)?.status === 'active');
   }
 
   #putRelease(name: string, version: string, record: ReleaseRecord): void {
     const versions = this.#releases.get(name) ?? new Map<string, ReleaseRecord>();
     versions.set(version, record);
     this.#releases.set(name, versions);
+    if (record.status === 'active') this.#ranked.get(name)?.add(version);
   }
 
   #putPackage(name: string, record: PackageRecord): void {
