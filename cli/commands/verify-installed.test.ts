@@ -69,6 +69,37 @@ describe('verify --installed', () => {
     assert.equal(report.summary['verified'], 3);
   });
 
+  const elsewhere: readonly (readonly [string, () => Promise<void>, number])[] = [
+    ['the packages are in archives (.pnp.cjs)', () => write({ '.pnp.cjs': '' }), EXIT.usage],
+    ['the packages are in archives (.pnp.js)', () => write({ '.pnp.js': '' }), EXIT.usage],
+    [
+      'node_modules has nothing but a cache',
+      async () => {
+        await rm(join(fakeLog().project, 'node_modules'), { recursive: true });
+        await write({ 'node_modules/.cache/x': '' });
+      },
+      EXIT.usage,
+    ],
+    [
+      'nothing is expected on this platform',
+      async () => {
+        await rm(join(fakeLog().project, 'node_modules'), { recursive: true });
+        const root = { name: 'app', dependencies: { helper: '^1.0.0' } };
+        const other = entry('helper', '1.0.0', { optional: true, os: ['no-such-os'] });
+        await npmProject({ 'node_modules/helper': other }, root);
+        await write({ 'node_modules/.package-lock.json': '{}' });
+      },
+      EXIT.verified,
+    ],
+  ];
+  for (const [why, prepare, code] of elsewhere) {
+    it(`exits ${code} where ${why}`, async () => {
+      await prepare();
+      const report = await verify('--installed');
+      assert.equal(report.exit.code, code, JSON.stringify(report, null, 1));
+    });
+  }
+
   const changes: readonly (readonly [string, () => Promise<void>, RegExp])[] = [
     [
       'a changed file',

@@ -38,7 +38,7 @@ type Package = Extract<InstalledThing, { kind: 'package' }>;
  *
  * @returns the lockfile's verification, with a finding at each entry that differs, and a row for
  *          everything on disk that is no entry
- * @throws {CliError} BP9004 without a node_modules
+ * @throws {CliError} BP9004 without a node_modules that the packages are run from
  */
 export async function verifyInstalled(
   invocation: Invocation,
@@ -50,9 +50,11 @@ export async function verifyInstalled(
   if (!(await isThere(join(root, 'node_modules')))) {
     throw new CliError('BP9004', `${root}: there is no node_modules`);
   }
+  await requireNoPlugAndPlay(root);
   const projects = lockfile.graph.projects.map(({ folder }) => folder);
   const things = await scanInstalled(root, [...new Set(['', ...projects])]);
   const inventory = await matchPackages(root, lockfile, checked, things);
+  requireSomething(root, lockfile, checked, inventory);
   const findings = new Findings(lockfile);
   const compared = await compareAll(invocation, session, root, lockfile, inventory, findings);
   // What is left out or was not asked about is no business of this run.
@@ -69,6 +71,37 @@ export async function verifyInstalled(
   judgeMissing(lockfile, checked, inventory, findings);
   await judgeLinks(root, lockfile, things, compared, findings);
   return findings.applyTo(checked.verification, session.http.bytesReceived);
+}
+
+// What is run is in archives then, wherever Yarn has them; node_modules is for the caches of tools.
+async function requireNoPlugAndPlay(root: string): Promise<void> {
+  for (const file of ['.pnp.cjs', '.pnp.js']) {
+    if (!(await isThere(join(root, file)))) continue;
+    throw new CliError('BP9004', `${join(root, file)}: packages are not run from node_modules`, {
+      hints: ['install with nodeLinker: node-modules, or verify without --installed'],
+    });
+  }
+}
+
+// That some packages are missing is no danger. Where all are, they are elsewhere, and nothing was compared.
+function requireSomething(
+  root: string,
+  { entries }: Lockfile,
+  { releases }: LockfileVerification,
+  { found }: Inventory,
+): void {
+  const expected = entries.filter((entry) => releases.has(entry.key) && !mayBeMissing(entry));
+  if (expected.length === 0 || found.size > 0) return;
+  const message = `${join(root, 'node_modules')}: has none of the ${expected.length} packages that were verified`;
+  throw new CliError('BP9004', message, { hints: ['install them first: bftpkg ci'] });
+}
+
+/** Optional packages, and those of other platforms. */
+function mayBeMissing(entry: LockEntry): boolean {
+  return (
+    entry.kind === 'registry' &&
+    (entry.optional || !isForPlatform(entry, process.platform, process.arch))
+  );
 }
 
 /** What is on disk, by what it claims to be. */
@@ -279,10 +312,7 @@ function judgeMissing(
     const isPresent = lockfile.format === 'npm' ? found.has(entry.key) : present.has(spec);
     if (isPresent || !releases.has(entry.key)) continue;
     // Not there is not dangerous: nothing runs. Optional ones and those of other platforms never are.
-    const isExpected =
-      entry.kind === 'registry' &&
-      (entry.optional || !isForPlatform(entry, process.platform, process.arch));
-    if (isExpected) findings.compared(entry.key);
+    if (mayBeMissing(entry)) findings.compared(entry.key);
     else {
       const message = `${spec}: not installed`;
       findings.add(entry.key, diagnostic('BP1008', message, { severity: 'warning' }));
