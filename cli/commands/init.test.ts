@@ -92,6 +92,14 @@ describe('init', () => {
     const workflow = await readFile(join(fake.project, '.github/workflows/bftpkg.yml'), 'utf8');
     assert.match(workflow, /permissions:\n {2}contents: read\n/);
     assert.match(workflow, /bftpkg@0\.0\.0-test .* verify --format github --no-input\n/);
+    // `verify` would fail for want of a lockfile: what is said next has to work.
+    const again = await fake.run(['init', ...pinned(), '--force', '--yes']);
+    assert.match(again.stdout, /^next: bftpkg install/m);
+    const { stdout, stderr } = await fake.run(['verify']);
+    assert.match(stdout + stderr, /no lockfile .*\n +next +bftpkg install makes one/);
+    await lock(false);
+    const locked = await fake.run(['init', ...pinned(), '--force', '--yes']);
+    assert.match(locked.stdout, /^next: bftpkg verify/m);
   });
 
   it('writes a job for GitLab, and includes it where there is nothing yet', async () => {

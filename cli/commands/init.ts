@@ -94,7 +94,7 @@ export async function init(
       ? [
           ...files.map((file) => `${file.path} written`),
           ...pipeline.next.map((step) => `next: ${step}`),
-          'next: bftpkg verify',
+          `next: ${lockfile === undefined ? 'bftpkg install, which makes a lockfile' : 'bftpkg verify'}`,
         ]
       : ['nothing was written'];
     return doneReport('init', {

@@ -80,7 +80,7 @@ async function finish(
     ];
     return doneReport('package register', { data: { file: out }, lines }, warnings);
   }
-  requireAllSigned(draft);
+  requireAllSigned(draft, '--out set.json, then bftpkg package sign set.json');
   const submitted = await submitDraft(session, draft, invocation);
   return submissionReport('package register', draft, submitted, warnings);
 }
@@ -92,7 +92,7 @@ export async function packageSubmit(invocation: Invocation, file: string): Promi
     throw usageError(`${file} is not a maintainer set`, 'bftpkg release submit');
   }
   const { sequence } = draft.statement.set;
-  if (sequence === 0) requireAllSigned(draft);
+  if (sequence === 0) requireAllSigned(draft, `bftpkg package sign ${file}`);
   return await withSession(invocation, {}, async (session) => {
     if (sequence > 0) await requireChangeSigned(session, draft);
     return submissionReport('package submit', draft, await submitDraft(session, draft, invocation));
@@ -142,12 +142,12 @@ function missingSigners(draft: Draft): readonly Maintainer[] {
   return maintainers.filter(({ key }) => !signed.includes(key));
 }
 
-function requireAllSigned(draft: Draft): void {
+function requireAllSigned(draft: Draft, how: string): void {
   const missing = missingSigners(draft);
   if (missing.length === 0) return;
   throw new CliError('BP2001', 'every key of a first maintainer set has to sign it', {
     details: missing.map(({ name, key }) => [`missing ${name}`, publicKeyHex(key)] as const),
-    hints: ['--out set.json, then bftpkg package sign set.json --key <key> by each of them'],
+    hints: [`${how} --key <key>, by each of them`],
   });
 }
 

@@ -31,7 +31,7 @@ export async function releaseSubmit(
     ));
   const draft = isFile ? await loadDraft(path) : undefined;
   if (draft?.statement.kind === 'withdrawal') {
-    return await withdrawalSubmit(invocation, draft, COMMAND);
+    return await withdrawalSubmit(invocation, draft, COMMAND, what ?? '');
   }
   return await withSession(invocation, {}, async (session) => {
     // Also when its maintainers have changed since, and it could not be submitted any more.

@@ -106,7 +106,9 @@ describe('revoke, yank, unyank', () => {
     const draft = ['--out', 'yank.json'];
     const made = json(await run('yank', spec, '--key', 'alice', ...draft));
     assert.equal(made.exit.code, 0);
-    assert.deepEqual(await exitOf('release', 'submit', 'yank.json'), [11, 'BP2001']);
+    const lone = await run('release', 'submit', 'yank.json');
+    assert.deepEqual([lone.code, json(lone).exit.reason], [11, 'BP2001']);
+    assert.match(lone.stdout, /bftpkg release sign yank\.json --key/, 'the draft that there is');
     // Nobody is here to ask, so the digest says what is meant.
     const asked = await run('release', 'sign', 'yank.json', '--key', 'bob');
     assert.deepEqual([asked.code, json(asked).exit.reason], [4, 'BP8002']);

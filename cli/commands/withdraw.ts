@@ -51,7 +51,10 @@ export async function withdraw(
     const unsigned = await makeWithdrawal(session, spec, kind, reason, options.text ?? '');
     const draft =
       options.key.length === 0 ? unsigned : await signWith(invocation, unsigned, options.key);
-    if (options.out === undefined) return await submit(session, invocation, draft, command);
+    if (options.out === undefined) {
+      const how = '--out draft.json, then bftpkg release sign draft.json';
+      return await submit(session, invocation, draft, { command, how });
+    }
     const path = resolve(invocation.context.cwd, options.out);
     await saveDraft(draft, path);
     return doneReport(command, {
@@ -69,9 +72,11 @@ export async function withdrawalSubmit(
   invocation: Invocation,
   draft: Draft,
   command: string,
+  file: string,
 ): Promise<Report> {
+  const how = `bftpkg release sign ${file}`;
   return await withSession(invocation, {}, (session) =>
-    submit(session, invocation, draft, command),
+    submit(session, invocation, draft, { command, how }),
   );
 }
 
@@ -118,9 +123,9 @@ async function submit(
   session: LogSession,
   invocation: Invocation,
   draft: Draft,
-  command: string,
+  { command, how }: { readonly command: string; readonly how: string },
 ): Promise<Report> {
-  await requireSigned(session, draft);
+  await requireSigned(session, draft, how);
   const submitted = await submitDraft(session, draft, invocation);
   const report = submissionReport(command, draft, submitted);
   if (report.result === null) return report;
@@ -146,9 +151,8 @@ function statusLine({ verified }: Submitted): { readonly status: string; readonl
   return { status: 'unknown', line: 'its status could not be shown' };
 }
 
-async function requireSigned(session: LogSession, draft: Draft): Promise<void> {
+async function requireSigned(session: LogSession, draft: Draft, how: string): Promise<void> {
   if (draft.statement.kind !== 'withdrawal') return;
   const { name } = parsePurl(draft.statement.withdrawal.package);
-  const hint = '--out draft.json, then bftpkg release sign draft.json --key <key> by another one';
-  await requireSigners(session, draft, name, hint);
+  await requireSigners(session, draft, name, `${how} --key <key>, by another one`);
 }

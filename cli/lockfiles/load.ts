@@ -87,7 +87,10 @@ export async function findLockfile(project: string): Promise<string> {
     if (dirname(folder) === folder || (await isThere(join(folder, REPOSITORY_MARK)))) break;
   }
   throw new CliError('BP9004', `no lockfile in ${project} or above it`, {
-    hints: ['name releases or a tarball: bftpkg verify name@version'],
+    hints: [
+      'bftpkg install makes one, of verified packages; npm install --package-lock-only any',
+      'or name releases or a tarball: bftpkg verify name@version',
+    ],
   });
 }
 
