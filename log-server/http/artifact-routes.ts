@@ -32,8 +32,8 @@ export function artifactRoutes(
     allowWrite(incoming);
     const sha512 = readDigest(c.req.param('sha512'));
     const size = isSmall(incoming) ? 'small' : 'large';
-    const { kind, facts } = await uploads.take(askerOf(c), sha512, size, () =>
-      takeUpload(face, sha512, incoming),
+    const { kind, facts } = await uploads.take(askerOf(c), sha512, size, (taken) =>
+      takeUpload(face, sha512, incoming, taken),
     );
     return json({ sha512, status: kind, size: facts.size }, kind === 'created' ? 201 : 200);
   });
@@ -87,17 +87,18 @@ async function takeUpload(
   face: PublicFace,
   sha512: string,
   incoming: IncomingMessage,
+  taken: AbortSignal,
 ): Promise<ArtifactPut> {
   const facts = await face.artifacts.facts(sha512);
   if (facts === undefined) {
     const source = isSmall(incoming)
-      ? sourceOf(await readSmallArtifact(incoming, SMALL_BYTES_MAX))
-      : artifactBody(incoming);
+      ? sourceOf(await readSmallArtifact(incoming, SMALL_BYTES_MAX, taken))
+      : artifactBody(incoming, taken);
     return face.artifacts.put(sha512, source);
   }
   // Read to its end all the same: many clients don't look for an answer before they have sent all, and
   // would take the closed connection for a failure.
-  for await (const chunk of artifactBody(incoming)) void chunk;
+  for await (const chunk of artifactBody(incoming, taken)) void chunk;
   return { kind: 'present', facts };
 }
 

@@ -13,6 +13,7 @@ import {
 } from './limits.ts';
 import { ARTIFACT_PACE, Pace, within } from './pace.ts';
 import type { PaceLimits } from './pace.ts';
+import { gaveWay } from './yielding-gate.ts';
 
 /** Bounds on one body. */
 export interface BodyLimits {
@@ -23,6 +24,8 @@ export interface BodyLimits {
   readonly idleTimeoutMs: number;
   /** What it has to come at, besides; without it, dripping is only bounded by `timeoutMs`. */
   readonly pace?: PaceLimits;
+  /** Aborted when somebody else is to have its place: then it throws {HttpError} 503. */
+  readonly taken?: AbortSignal;
 }
 
 /** Reads a small document whole. @throws {HttpError} 413, 408 */
@@ -51,14 +54,15 @@ export function isAnnouncedWithin({ headers }: IncomingMessage, bytesMax: number
   return announced !== undefined && Number(announced) <= bytesMax;
 }
 
-/** Reads a small artifact whole. @throws {HttpError} 413, 408, 400 */
+/** Reads a small artifact whole. @param taken see `BodyLimits` @throws {HttpError} 413, 408, 400, 503 */
 export async function readSmallArtifact(
   request: IncomingMessage,
   bytesMax: number,
+  taken: AbortSignal,
 ): Promise<Uint8Array> {
   // The time that the pace allows for as much, without counting each piece.
   const { bytesPerSecond, graceMs } = ARTIFACT_PACE;
-  return readWhole(request, bytesMax, graceMs + (1000 * bytesMax) / bytesPerSecond);
+  return readWhole(request, bytesMax, graceMs + (1000 * bytesMax) / bytesPerSecond, taken);
 }
 
 /**
@@ -70,6 +74,7 @@ export function readWhole(
   request: IncomingMessage,
   bytesMax: number,
   timeoutMs: number,
+  taken?: AbortSignal,
 ): Promise<Uint8Array> {
   const limits = { bytesMax };
   return new Promise((resolve, reject) => {
@@ -78,6 +83,7 @@ export function readWhole(
     const finish = (error?: HttpError): void => {
       clearTimeout(timer);
       request.off('data', take).off('end', end).off('close', cut).off('error', cut);
+      taken?.removeEventListener('abort', give);
       if (error === undefined) {
         const [only] = chunks;
         resolve(only !== undefined && chunks.length === 1 ? only : Buffer.concat(chunks));
@@ -95,12 +101,18 @@ export function readWhole(
     // A cut connection ends the stream without an error in some Node versions.
     const end = (): void => finish(request.complete ? undefined : cutOff());
     const cut = (): void => finish(cutOff());
+    const give = (): void => finish(gaveWay());
     const timer = setTimeout(() => finish(tooSlow()), timeoutMs);
     if (isAnnouncedLarger(request, bytesMax)) {
       finish(tooLarge(limits));
       return;
     }
+    if (taken?.aborted === true) {
+      give();
+      return;
+    }
     request.on('data', take).on('end', end).on('close', cut).on('error', cut);
+    taken?.addEventListener('abort', give);
   });
 }
 
@@ -110,9 +122,13 @@ function isAnnouncedLarger(request: IncomingMessage, bytesMax: number): boolean 
   return announced !== undefined && !(Number(announced) <= bytesMax);
 }
 
-/** The bytes of an upload as they come. The iterator throws {HttpError} 413, 408, 400. */
-export function artifactBody(request: IncomingMessage): AsyncIterable<Uint8Array> {
+/** The bytes of an upload as they come. @param taken see `BodyLimits`. The iterator throws {HttpError} 413, 408, 400, 503. */
+export function artifactBody(
+  request: IncomingMessage,
+  taken: AbortSignal,
+): AsyncIterable<Uint8Array> {
   return boundedBody(request, {
+    taken,
     bytesMax: ARTIFACT_BYTES_MAX,
     timeoutMs: ARTIFACT_TIMEOUT_MS,
     idleTimeoutMs: ARTIFACT_IDLE_TIMEOUT_MS,
@@ -120,9 +136,14 @@ export function artifactBody(request: IncomingMessage): AsyncIterable<Uint8Array
   });
 }
 
-/** Submissions with their artifacts as they come. The iterator throws {HttpError} 413, 408, 400. */
-export function parcelBody(request: IncomingMessage, bytesMax: number): AsyncIterable<Uint8Array> {
+/** Submissions with their artifacts as they come. @param taken see `BodyLimits`. The iterator throws {HttpError} 413, 408, 400, 503. */
+export function parcelBody(
+  request: IncomingMessage,
+  bytesMax: number,
+  taken: AbortSignal,
+): AsyncIterable<Uint8Array> {
   return boundedBody(request, {
+    taken,
     bytesMax,
     timeoutMs: SUBMISSION_PARCEL_TIMEOUT_MS,
     idleTimeoutMs: ARTIFACT_IDLE_TIMEOUT_MS,
@@ -139,12 +160,14 @@ export async function* boundedBody(
   const chunks = request.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
   const deadline = performance.now() + limits.timeoutMs;
   const pace = limits.pace === undefined ? undefined : new Pace(limits.pace);
+  const given = whenTaken(limits.taken);
   let length = 0;
   for (;;) {
     const before = performance.now();
     const paceMs = pace?.patienceMs ?? Number.POSITIVE_INFINITY;
     const patience = Math.min(limits.idleTimeoutMs, deadline - before, paceMs);
-    const next = await within(chunks.next().catch(refuseCut), patience, tooSlow);
+    const coming = Promise.race([chunks.next().catch(refuseCut), given]);
+    const next = await within(coming, patience, tooSlow);
     if (next.done === true) break;
     pace?.received(next.value.length, performance.now() - before);
     length += next.value.length;
@@ -153,6 +176,16 @@ export async function* boundedBody(
   }
   // A cut connection ends the stream without an error in some Node versions.
   if (!request.complete) throw cutOff();
+}
+
+/** Never resolves; rejects when the place of what is read is to be somebody else's. */
+function whenTaken(taken: AbortSignal | undefined): Promise<never> {
+  const given = new Promise<never>((_, reject) => {
+    if (taken?.aborted === true) reject(gaveWay());
+    taken?.addEventListener('abort', () => reject(gaveWay()), { once: true });
+  });
+  given.catch(() => undefined);
+  return given;
 }
 
 function cutOff(): HttpError {

@@ -21,10 +21,10 @@ import {
   SUBMISSION_PARCELS_MAX,
   SUBMISSION_PARCELS_PER_ADDRESS_MAX,
   SUBMISSION_PARCEL_HELD_MAX,
-  SharedGate,
 } from './limits.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 import { askerOf, incomingOf, json } from './routes.ts';
+import { YieldingGate } from './yielding-gate.ts';
 
 /** What is said of one submission. `http` is the status that it would have alone. */
 type Result = { readonly http: number; readonly retryAfter?: number } & object;
@@ -44,7 +44,11 @@ export function submissionRoutes(
   app: PublicApp,
   { uploads, admissions, log, allowWrite }: RouteContext,
 ): void {
-  const parcels = new SharedGate(SUBMISSION_PARCELS_MAX, SUBMISSION_PARCELS_PER_ADDRESS_MAX);
+  const parcels = new YieldingGate({
+    max: SUBMISSION_PARCELS_MAX,
+    perHolder: SUBMISSION_PARCELS_PER_ADDRESS_MAX,
+    takesOnly: false,
+  });
 
   app.post('/v1/submissions', async (c) => {
     const incoming = incomingOf(c);
@@ -72,7 +76,7 @@ export function submissionRoutes(
       refused: (thrown) => resultOf(refusalOf(thrown, log)),
     });
     const gate = isSmall ? uploads.small : parcels;
-    const done = await gate.run(network, () => reading.read(incoming));
+    const done = await gate.run(network, (taken) => reading.read(incoming, taken));
     if (done === undefined) {
       throw new HttpError(503, 'BUSY', 'too many requests with several submissions', 1);
     }
@@ -118,18 +122,18 @@ class ParcelReading {
    * @returns when its artifacts are stored or refused: why it could not be read to its end, if so. What came
    *          before that counts
    */
-  async read(incoming: IncomingMessage): Promise<HttpError | undefined> {
+  async read(incoming: IncomingMessage, taken: AbortSignal): Promise<HttpError | undefined> {
     try {
-      return await this.#readAll(incoming);
+      return await this.#readAll(incoming, taken);
     } finally {
       // However it ended: whoever hung up would give its place back, and fill it anew, while these are stored.
       while (this.#held > 0) await this.#left();
     }
   }
 
-  async #readAll(incoming: IncomingMessage): Promise<HttpError | undefined> {
+  async #readAll(incoming: IncomingMessage, taken: AbortSignal): Promise<HttpError | undefined> {
     try {
-      for await (const chunk of parcelBody(incoming, PARCEL_BODY_BYTES_MAX)) {
+      for await (const chunk of parcelBody(incoming, PARCEL_BODY_BYTES_MAX, taken)) {
         for (const frame of this.#reader.push(chunk)) {
           while (this.#held >= this.#heldMax) await this.#left();
           if (frame.kind === 'artifact') this.#store(frame.sha512, frame.bytes);

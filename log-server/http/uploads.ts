@@ -7,11 +7,11 @@ import type { PublicFace } from './face.ts';
 import {
   SMALL_UPLOADS_MAX,
   SMALL_UPLOADS_PER_ADDRESS_MAX,
-  SharedGate,
   UPLOADS_MAX,
   UPLOADS_PER_ADDRESS_MAX,
 } from './limits.ts';
 import { UndecidedShares } from './undecided-shares.ts';
+import { YieldingGate } from './yielding-gate.ts';
 
 /** What is uploaded to this replica. */
 export class Uploads {
@@ -19,8 +19,16 @@ export class Uploads {
   readonly #log: Log;
   readonly #shares: UndecidedShares;
   /** Places of requests that bring a small artifact. */
-  readonly small: SharedGate = new SharedGate(SMALL_UPLOADS_MAX, SMALL_UPLOADS_PER_ADDRESS_MAX);
-  readonly #large = new SharedGate(UPLOADS_MAX, UPLOADS_PER_ADDRESS_MAX);
+  readonly small: YieldingGate = new YieldingGate({
+    max: SMALL_UPLOADS_MAX,
+    perHolder: SMALL_UPLOADS_PER_ADDRESS_MAX,
+    takesOnly: true,
+  });
+  readonly #large = new YieldingGate({
+    max: UPLOADS_MAX,
+    perHolder: UPLOADS_PER_ADDRESS_MAX,
+    takesOnly: false,
+  });
 
   /** @param nowMs a monotonic clock */
   constructor(face: PublicFace, log: Log, nowMs: () => number) {
@@ -33,14 +41,14 @@ export class Uploads {
    * Takes an artifact that has a request of its own.
    *
    * @param sender see `networkOf`
-   * @param receive reads and stores it
+   * @param receive reads and stores it; see `YieldingGate.run`
    * @throws {HttpError} 503; what `receive` throws
    */
   async take(
     sender: string,
     sha512: string,
     size: 'small' | 'large',
-    receive: () => Promise<ArtifactPut>,
+    receive: (taken: AbortSignal) => Promise<ArtifactPut>,
   ): Promise<ArtifactPut> {
     this.#requireShare(sender);
     const gate = size === 'small' ? this.small : this.#large;
