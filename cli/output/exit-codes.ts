@@ -36,7 +36,7 @@ export interface ExitCodeEntry {
 export const EXIT_CODES: readonly ExitCodeEntry[] = [
   {
     code: EXIT.verified,
-    meaning: 'every subject verified, or the command did its work',
+    meaning: 'every subject verified or allowed by the policy, or the command did its work',
     retry: '-',
   },
   { code: EXIT.rejected, meaning: 'refused for a reason without a code of its own', retry: 'no' },
