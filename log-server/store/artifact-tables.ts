@@ -18,6 +18,12 @@ const HELD_CACHE_MAX = 2048;
 /** Artifacts known not to be held: each is asked for several times before it comes. A digest each. */
 const ABSENT_CACHE_MAX = 4096;
 
+/**
+ * What an artifact takes beside its bytes and its manifest: four rows, in seven places, and the pages that are half
+ * empty. A file takes as much in its folder.
+ */
+const ROWS_BYTES = 1024;
+
 /** Longer manifests (characters) are read from the row each time. */
 const CACHED_MANIFEST_LENGTH_MAX: number = 8 * 1024;
 
@@ -48,13 +54,31 @@ export interface ArtifactEntry {
   readonly bytes: Uint8Array | undefined;
 }
 
+/**
+ * Bytes of the disk that an artifact takes. Its manifest is kept as text, up to 65,535 characters, and four hundred
+ * bytes of tarball are enough for that: counted by its size alone, one address that uploads a hundred a second filled
+ * four hundred gigabytes in a day, in room for three.
+ */
+export function artifactRoom(
+  facts: ArtifactFacts,
+  manifest: string = canonicalJson(facts.manifest),
+): number {
+  return facts.size + Buffer.byteLength(manifest) + ROWS_BYTES;
+}
+
+interface Counts {
+  readonly held: number;
+  readonly unwanted: number;
+  readonly missing: number;
+}
+
 /** Tables of artifacts. */
 export class ArtifactTables {
   readonly #database: Database;
   readonly #received: Statement<[Uint8Array], number>;
   readonly #putUnwanted: Statement<[number, Uint8Array, number], unknown>;
   readonly #deleteUnwanted: Statement<[number, Uint8Array], number>;
-  readonly #isUnwanted: Statement<[number, Uint8Array], number>;
+  readonly #selectUnwanted: Statement<[number, Uint8Array], number>;
   readonly #isMissing: Statement<[Uint8Array], number>;
   readonly #putMissing: Statement<[Uint8Array], unknown>;
   readonly #deleteMissing: Statement<[Uint8Array], unknown>;
@@ -69,13 +93,15 @@ export class ArtifactTables {
   readonly #get: Statement<[Uint8Array], ArtifactSqlRow>;
   readonly #delete: Statement<[Uint8Array], unknown>;
   readonly #held: Statement<[Uint8Array, number], Buffer>;
-  readonly #counts: Statement<[], { wanted: number; missing: number }>;
+  readonly #selectCounts: Statement<[], Counts>;
   readonly #unwantedBytes: Statement<[], number | null>;
   readonly #unwanted: Statement<[number, number], Buffer>;
   readonly #cache = new LruMap<string, HeldArtifact>(HELD_CACHE_MAX);
   readonly #absent = new LruMap<string, true>(ABSENT_CACHE_MAX);
   /** `undefined` when it has to be counted. */
   #unwantedSum: number | undefined;
+  /** The same: counting reads a whole index, and whoever reads the metrics asks. */
+  #counts: Counts | undefined;
 
   constructor(database: Database) {
     this.#database = database;
@@ -90,9 +116,9 @@ export class ArtifactTables {
         'DELETE FROM unwanted_artifacts WHERE received_seconds = ? AND sha512 = ? RETURNING size',
       )
       .pluck();
-    this.#isUnwanted = database
+    this.#selectUnwanted = database
       .prepare<[number, Uint8Array], number>(
-        'SELECT 1 FROM unwanted_artifacts WHERE received_seconds = ? AND sha512 = ?',
+        'SELECT size FROM unwanted_artifacts WHERE received_seconds = ? AND sha512 = ?',
       )
       .pluck();
     this.#isMissing = database
@@ -122,11 +148,10 @@ export class ArtifactTables {
         'SELECT sha512 FROM artifacts WHERE sha512 > ? ORDER BY sha512 LIMIT ?',
       )
       .pluck();
-    this.#counts = database.prepare(
-      'SELECT held - unwanted + missing AS wanted, missing FROM' +
-        ' (SELECT (SELECT count(*) FROM artifacts) AS held,' +
+    this.#selectCounts = database.prepare(
+      'SELECT (SELECT count(*) FROM artifacts) AS held,' +
         ' (SELECT count(*) FROM unwanted_artifacts) AS unwanted,' +
-        ' (SELECT count(*) FROM missing_artifacts) AS missing)',
+        ' (SELECT count(*) FROM missing_artifacts) AS missing',
     );
     this.#delete = database.prepare('DELETE FROM artifacts WHERE sha512 = ?');
     this.#unwantedBytes = database
@@ -145,11 +170,23 @@ export class ArtifactTables {
     const digest = decodeHex(sha512);
     const seconds = this.#receivedSeconds(sha512, digest);
     if (seconds === undefined) {
-      this.#putMissing.run(digest);
+      this.#count({ missing: this.#putMissing.run(digest).changes });
       return;
     }
-    const size = this.#deleteUnwanted.get(seconds, digest);
-    if (size !== undefined && this.#unwantedSum !== undefined) this.#unwantedSum -= size;
+    const room = this.#deleteUnwanted.get(seconds, digest);
+    if (room === undefined) return;
+    if (this.#unwantedSum !== undefined) this.#unwantedSum -= room;
+    this.#count({ unwanted: -1 });
+  }
+
+  #count({ held = 0, unwanted = 0, missing = 0 }: Partial<Counts>): void {
+    const before = this.#counts;
+    if (before === undefined) return;
+    this.#counts = {
+      held: before.held + held,
+      unwanted: before.unwanted + unwanted,
+      missing: before.missing + missing,
+    };
   }
 
   /** Whether a release in the log names it. */
@@ -158,7 +195,14 @@ export class ArtifactTables {
     const seconds = this.#receivedSeconds(sha512, digest);
     return seconds === undefined
       ? this.#isMissing.get(digest) !== undefined
-      : this.#isUnwanted.get(seconds, digest) === undefined;
+      : this.#selectUnwanted.get(seconds, digest) === undefined;
+  }
+
+  /** What a held artifact takes of the room for those that no release names; 0 when it is none of them. */
+  unwantedRoom(sha512: string): number {
+    const digest = decodeHex(sha512);
+    const seconds = this.#receivedSeconds(sha512, digest);
+    return seconds === undefined ? 0 : (this.#selectUnwanted.get(seconds, digest) ?? 0);
   }
 
   /** When a held artifact came in. */
@@ -198,7 +242,7 @@ export class ArtifactTables {
 
   /**
    * @param held gets what is worth to be remembered
-   * @returns by how much the unwanted bytes grew
+   * @returns by how much the room of unwanted ones grew
    */
   #putOne({ facts, receivedSeconds, bytes }: ArtifactEntry, held: HeldArtifact[]): number {
     const { sha512, size, name, version, manifest } = facts;
@@ -209,9 +253,15 @@ export class ArtifactTables {
     const text = canonicalJson(manifest);
     const isWanted = this.isWanted(sha512);
     const replaced = before && this.#deleteUnwanted.get(before.receivedSeconds, digest);
+    const room = artifactRoom(facts, text);
     this.#put.run(digest, size, name, version, text, receivedSeconds, bytesId);
-    if (!isWanted) this.#putUnwanted.run(receivedSeconds, digest, size);
-    else if (before === undefined) this.#deleteMissing.run(digest);
+    if (!isWanted) this.#putUnwanted.run(receivedSeconds, digest, room);
+    else if (before === undefined)
+      this.#count({ missing: -this.#deleteMissing.run(digest).changes });
+    this.#count({
+      held: before === undefined ? 1 : 0,
+      unwanted: (isWanted ? 0 : 1) - (replaced === undefined ? 0 : 1),
+    });
     this.#cache.delete(sha512);
     this.#absent.delete(sha512);
     if (text.length <= CACHED_MANIFEST_LENGTH_MAX) {
@@ -219,30 +269,44 @@ export class ArtifactTables {
       const kept = { ...facts, manifest: parseManifest(text) };
       held.push({ facts: kept, bytesId: bytesId ?? undefined, receivedSeconds });
     }
-    return isWanted ? 0 : size - (replaced ?? 0);
+    return (isWanted ? 0 : room) - (replaced ?? 0);
   }
 
   /** The artifact's file or bytes are gone or damaged. */
   drop(sha512: string): void {
     const digest = decodeHex(sha512);
-    this.forget();
-    this.#database
-      .transaction(() => {
-        const row = this.#get.get(digest);
-        if (row === undefined) return;
-        if (row.bytes_id !== null) this.#deleteBytes.run(row.bytes_id);
-        this.#delete.run(digest);
-        const isUnwanted = this.#deleteUnwanted.get(row.received_seconds, digest) !== undefined;
-        if (!isUnwanted) this.#putMissing.run(digest);
-      })
-      .immediate();
+    try {
+      this.#database.transaction(() => this.#dropOne(digest)).immediate();
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+    this.#cache.delete(sha512);
+    this.#absent.delete(sha512);
   }
 
-  /** Drops what is remembered: after a transaction that failed. */
-  forget(): void {
+  #dropOne(digest: Uint8Array): void {
+    const row = this.#get.get(digest);
+    if (row === undefined) return;
+    if (row.bytes_id !== null) this.#deleteBytes.run(row.bytes_id);
+    this.#delete.run(digest);
+    const room = this.#deleteUnwanted.get(row.received_seconds, digest);
+    const missing = room === undefined ? this.#putMissing.run(digest).changes : 0;
+    if (this.#unwantedSum !== undefined) this.#unwantedSum -= room ?? 0;
+    this.#count({ held: -1, unwanted: room === undefined ? 0 : -1, missing });
+  }
+
+  /** Drops what is remembered and can be read again. */
+  rest(): void {
     this.#cache.clear();
     this.#absent.clear();
+  }
+
+  /** The same, with what was counted: after a transaction that failed. */
+  forget(): void {
+    this.rest();
     this.#unwantedSum = undefined;
+    this.#counts = undefined;
   }
 
   facts(sha512: string): ArtifactFacts | undefined {
@@ -288,10 +352,12 @@ export class ArtifactTables {
 
   /** Number of artifacts that releases in the log name, and of those of them that are not held. */
   counts(): { readonly wanted: number; readonly missing: number } {
-    return this.#counts.get() ?? { wanted: 0, missing: 0 };
+    this.#counts ??= this.#selectCounts.get() ?? { held: 0, unwanted: 0, missing: 0 };
+    const { held, unwanted, missing } = this.#counts;
+    return { wanted: held - unwanted + missing, missing };
   }
 
-  /** Bytes of all held artifacts that no release in the log names. */
+  /** Bytes of the disk that all held artifacts take that no release in the log names (`artifactRoom`). */
   unwantedBytes(): number {
     this.#unwantedSum ??= this.#unwantedBytes.get() ?? 0;
     return this.#unwantedSum;

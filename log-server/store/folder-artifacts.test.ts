@@ -8,13 +8,18 @@ import Sqlite from 'better-sqlite3';
 
 import { HOSTILE_TARBALLS } from '../../fixtures/tarballs/hostile.ts';
 import { digestHex } from '../../fixtures/test-ledger.ts';
-import { artifactOf, chunksOf, withFolder } from '../../fixtures/test-storage.ts';
+import {
+  artifactOf,
+  chunksOf,
+  withFolder,
+  type TestArtifact,
+} from '../../fixtures/test-storage.ts';
 import { hasThreadTime, longestTurnMs } from '../../fixtures/thread-time.ts';
 import { TARBALL_BYTES_MAX } from '../../verifier/archive/limits.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { gunzip } from '../../verifier/node/gunzip.ts';
 import { StorageBusyError } from './artifact-store.ts';
-import { ArtifactTables } from './artifact-tables.ts';
+import { ArtifactTables, artifactRoom } from './artifact-tables.ts';
 import {
   FolderArtifacts,
   UNWANTED_SECONDS_MAX,
@@ -25,6 +30,11 @@ import { SCHEMA } from './schema.ts';
 
 const LEFT_PAD = artifactOf({ name: 'left-pad', version: '1.0.0' });
 const NOW = 1_800_000_000;
+
+function roomOf({ sha512, release }: TestArtifact): number {
+  const { size, name, version, manifest } = release;
+  return artifactRoom({ sha512, size, name, version, manifest });
+}
 
 interface Bench {
   readonly folder: string;
@@ -332,7 +342,7 @@ describe('room among artifacts that no release names', () => {
         assert.equal(artifacts.factsNow(a.sha512), undefined);
         assert.ok(artifacts.factsNow(b.sha512) !== undefined, 'the younger one stays');
       },
-      { unwantedBytesMax: LEFT_PAD.bytes.length + 50 },
+      { unwantedBytesMax: roomOf(LEFT_PAD) + 50 },
     ),
   );
 });
@@ -343,7 +353,7 @@ describe('room for what a vote waits for', () => {
   );
   const [a, b, c, d] = versions;
   assert.ok(a && b && c && d);
-  const limits = { unwantedBytesMax: a.bytes.length, voteBytesMax: a.bytes.length };
+  const limits = { unwantedBytesMax: roomOf(a), voteBytesMax: roomOf(a) };
 
   it(
     'is there when strangers have filled theirs, and not for them',
@@ -362,7 +372,7 @@ describe('room for what a vote waits for', () => {
         await artifacts.put(sha512, chunksOf(bytes), 'vote');
         clock.now += 1;
       }
-      assert.ok(tables.unwantedBytes() <= 2 * a.bytes.length + 50);
+      assert.ok(tables.unwantedBytes() <= 2 * roomOf(a) + 50);
       assert.equal(artifacts.factsNow(a.sha512), undefined);
       assert.equal(artifacts.factsNow(b.sha512), undefined);
       assert.ok(artifacts.factsNow(d.sha512) !== undefined);
@@ -375,7 +385,7 @@ describe('an artifact of a batch under vote', () => {
     artifactOf({ name: 'left-pad', version }),
   );
   assert.ok(a && b && c, 'three artifacts');
-  const limits = { unwantedBytesMax: a.bytes.length, voteBytesMax: a.bytes.length };
+  const limits = { unwantedBytesMax: roomOf(a), voteBytesMax: roomOf(a) };
   const promised = (): ReadonlySet<string> => new Set([a.sha512]);
 
   // A faulty leader has it voted for, and a stranger's upload would take it from the only replicas that
@@ -412,7 +422,7 @@ describe('an artifact of a batch under vote', () => {
       {
         unwantedBytesMax: 1,
         voteBytesMax: 0,
-        promisedBytesMax: a.bytes.length,
+        promisedBytesMax: roomOf(a),
         promised: () => new Set([a.sha512, b.sha512, c.sha512]),
       },
     ),

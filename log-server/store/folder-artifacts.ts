@@ -48,8 +48,8 @@ const UPLOAD_COUNT_MAX: number = OFFERED_AT_ONCE + FETCHED_AT_ONCE;
 const SMALL_COUNT_MAX = 1280;
 
 /**
- * Bytes of artifacts that no log entry names. Anybody may upload before there is a statement; this much
- * of the disk, and no more, can be filled that way.
+ * Bytes of the disk for artifacts that no log entry names, with their manifests and rows. Anybody may upload before
+ * there is a statement; this much, and no more, can be filled that way.
  */
 export const UNWANTED_BYTES_MAX: number = 4 * 1024 * 1024 * 1024;
 
@@ -342,7 +342,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
       if (filling < bytesMax && !expired.has(old)) break;
       // As it is now, with nothing waited for between here and the row: a vote may just have been cast.
       if (this.#promised().has(old)) continue;
-      filling -= this.#tables.facts(old)?.size ?? 0;
+      filling -= this.#tables.unwantedRoom(old);
       // The row first: a file without a row is only lost room, a row without a file a broken promise.
       this.#tables.drop(old);
       dropped += 1;
@@ -355,10 +355,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   /** Bytes of held artifacts that neither the log nor, within a bound, a batch under vote names. */
   #fillingBytes(): number {
     let promised = 0;
-    for (const sha512 of this.#promised()) {
-      const size = this.#tables.facts(sha512)?.size;
-      if (size !== undefined && !this.#tables.isWanted(sha512)) promised += size;
-    }
+    for (const sha512 of this.#promised()) promised += this.#tables.unwantedRoom(sha512);
     return this.#tables.unwantedBytes() - Math.min(promised, this.#promisedBytesMax);
   }
 

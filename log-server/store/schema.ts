@@ -103,7 +103,8 @@ CREATE TABLE statements (
   leaf_index INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- Artifacts: those held, with what their package.json says; of them those that no release in the log names;
+-- Artifacts: those held, with what their package.json says; of them those that no release in the log names, with
+-- the room that they take (artifact-tables.ts);
 -- and those that releases name and that are not held.
 CREATE TABLE artifacts (
   id INTEGER PRIMARY KEY,

@@ -4,15 +4,21 @@ import { readdir } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 
 import Sqlite from 'better-sqlite3';
+import * as fc from 'fast-check';
 
 import { HOSTILE_TARBALLS } from '../../fixtures/tarballs/hostile.ts';
 import { digestHex } from '../../fixtures/test-ledger.ts';
-import { artifactOf, chunksOf, withFolder } from '../../fixtures/test-storage.ts';
+import {
+  artifactOf,
+  chunksOf,
+  withFolder,
+  type TestArtifact,
+} from '../../fixtures/test-storage.ts';
 import { concat } from '../../verifier/bytes.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { gunzip } from '../../verifier/node/gunzip.ts';
 import { ArtifactGroup, GROUP_BYTES_MAX, GROUP_COUNT_MAX } from './artifact-group.ts';
-import { ArtifactTables, type ArtifactEntry } from './artifact-tables.ts';
+import { ArtifactTables, artifactRoom, type ArtifactEntry } from './artifact-tables.ts';
 import { FolderArtifacts } from './folder-artifacts.ts';
 import { SCHEMA } from './schema.ts';
 import { SMALL_BYTES_MAX, readHead } from './small-artifact.ts';
@@ -31,6 +37,11 @@ const SWELLING = artifactOf({
   version: '3.0.0',
   files: { 'zeros.bin': new Uint8Array(512 * 1024) },
 });
+
+function roomOf({ sha512, release }: TestArtifact): number {
+  const { size, name, version, manifest } = release;
+  return artifactRoom({ sha512, size, name, version, manifest });
+}
 
 interface Bench {
   readonly database: Sqlite.Database;
@@ -106,7 +117,7 @@ describe('small artifacts', () => {
       );
       assert.ok(transactions() <= 40, `${transactions()} transactions for 80 uploads`);
       assert.equal(countBytes(database), 40);
-      const sum = all.reduce((bytes, one) => bytes + one.bytes.length, 0);
+      const sum = all.reduce((bytes, one) => bytes + roomOf(one), 0);
       assert.equal(tables.unwantedBytes(), sum);
     }),
   );
@@ -185,9 +196,9 @@ describe('small artifacts', () => {
       // Files: two uploads of one may end one after the other.
       tables.put(facts, 10);
       tables.put(facts, 20);
-      assert.equal(tables.unwantedBytes(), bytes.length);
+      assert.equal(tables.unwantedBytes(), roomOf(LEFT_PAD));
       tables.forget();
-      assert.equal(tables.unwantedBytes(), bytes.length);
+      assert.equal(tables.unwantedBytes(), roomOf(LEFT_PAD));
       assert.deepEqual(tables.unwantedBefore(20, 9), []);
       assert.deepEqual(tables.unwantedBefore(21, 9), [sha512]);
       tables.want(sha512);
@@ -200,10 +211,73 @@ describe('small artifacts', () => {
   );
 
   it(
+    'count with their manifests and rows, which are most of what they take',
+    inBench(async ({ artifacts, tables, database }) => {
+      // Three scripts of sixteen thousand letters are three hundred bytes of tarball.
+      const script = 'a'.repeat(16_000);
+      const scripts = { preinstall: script, install: script, postinstall: script };
+      const { sha512, bytes } = artifactOf({
+        name: 'left-pad',
+        version: '1.0.0',
+        packageJson: { name: 'left-pad', version: '1.0.0', scripts },
+      });
+      assert.ok(bytes.length < 1000, `${bytes.length} bytes`);
+      await artifacts.put(sha512, chunksOf(bytes));
+      assert.ok(tables.unwantedBytes() > 48_000, `${tables.unwantedBytes()} bytes of room`);
+      assert.equal(tables.unwantedRoom(sha512), tables.unwantedBytes());
+      const stored = database.prepare('SELECT sum(size) FROM unwanted_artifacts').pluck().get();
+      assert.equal(stored, tables.unwantedBytes());
+    }),
+  );
+
+  it(
+    'are counted as they are, whatever became of them',
+    inBench(async ({ tables, database }) => {
+      const step = fc.record({
+        what: fc.constantFrom('put', 'want', 'drop', 'rest', 'fail'),
+        which: fc.nat(4),
+        seconds: fc.nat(3),
+        isFile: fc.boolean(),
+      });
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+          for (const table of ['artifacts', 'unwanted_artifacts', 'missing_artifacts']) {
+            database.exec(`DELETE FROM ${table}`);
+          }
+          tables.forget();
+          for (const { what, which, seconds, isFile } of steps) {
+            tables.counts();
+            tables.unwantedBytes();
+            const sha512 = `0${which}`.repeat(64);
+            const facts = { sha512, size: which, name: 'a', version: '1.0.0', manifest: {} };
+            const entry: ArtifactEntry = {
+              facts,
+              receivedSeconds: seconds,
+              bytes: isFile ? undefined : Uint8Array.of(which),
+            };
+            if (what === 'put') tables.putAll([entry]);
+            else if (what === 'want') tables.want(sha512);
+            else if (what === 'drop') tables.drop(sha512);
+            else if (what === 'rest') tables.rest();
+            else {
+              const good = { ...entry, facts: { ...facts, sha512: '1a'.repeat(64) } };
+              const bad = { ...entry, facts: { ...facts, sha512: '1b'.repeat(64), size: 0.5 } };
+              assert.throws(() => tables.putAll([good, bad]));
+            }
+            const fresh = new ArtifactTables(database);
+            assert.deepEqual(tables.counts(), fresh.counts(), what);
+            assert.equal(tables.unwantedBytes(), fresh.unwantedBytes(), what);
+          }
+        }),
+      );
+    }),
+  );
+
+  it(
     'count as unwanted until a release names them',
     inBench(async ({ artifacts, tables }) => {
       await artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes));
-      assert.equal(tables.unwantedBytes(), LEFT_PAD.bytes.length);
+      assert.equal(tables.unwantedBytes(), roomOf(LEFT_PAD));
       tables.want(LEFT_PAD.sha512);
       tables.want(LEFT_PAD.sha512);
       assert.equal(tables.unwantedBytes(), 0);

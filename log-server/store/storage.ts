@@ -136,7 +136,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const rest = async (): Promise<void> => {
       application.rest();
       store.rest();
-      tables.artifacts.forget();
+      tables.artifacts.rest();
       tables.log.forget();
       tables.map.forget();
       tables.state.forget();
