@@ -349,7 +349,7 @@ export class ReplicaNode {
     this.#publisher.stop();
     this.#repair.stop();
     await this.#scrubber.close();
-    this.#rest.stop();
+    await this.#rest.stop();
     await this.#follower.close();
     await this.#fetcher.close();
     await this.#transport.close();

@@ -142,8 +142,31 @@ describe('Rest', () => {
     assert.deepEqual(held, [true, false], 'something to do');
     await rest.look(10_000);
     assert.deepEqual(held, [true, false, true], 'quiet again');
-    rest.stop();
+    await rest.stop();
     assert.deepEqual(held, [true, false, true, false], 'another replica may start in this process');
+  });
+
+  // A replica that is told to stop in the middle of one: the database was closed under it, and what should have been an
+  // orderly end was a crash.
+  it('is over when it has been stopped', async () => {
+    let end: () => void = () => undefined;
+    const steps: string[] = [];
+    const rest = new Rest({
+      release: async () => new Promise<void>((resolve) => (end = resolve)),
+      collect: () => void steps.push('collected'),
+      trim: () => undefined,
+      hold,
+      log: silentLog,
+      busyMs: () => 0,
+      residentBytes: () => 200 * MB,
+    });
+    const look = rest.look(10_000);
+    const stopped = rest.stop().then(() => steps.push('stopped'));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(steps, []);
+    end();
+    await Promise.all([look, stopped]);
+    assert.deepEqual(steps, ['collected', 'stopped']);
   });
 
   it('takes work that gets no core for work', async () => {

@@ -54,7 +54,8 @@ export class Rest {
   #restedBytes = 0;
   /** Rests that are still to come whatever the size is. */
   #left = 0;
-  #isResting = false;
+  /** The rest that is under way. */
+  #resting: Promise<void> | undefined;
   #isHeld = false;
   #watchedMs: number;
   #timers: readonly NodeJS.Timeout[] = [];
@@ -79,9 +80,11 @@ export class Rest {
     ];
   }
 
-  stop(): void {
+  /** Ends it. What is under way is waited for: it works with a database that is closed next. */
+  async stop(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     this.#hold(false);
+    await this.#resting;
   }
 
   /**
@@ -93,7 +96,7 @@ export class Rest {
     const before = this.#watchedMs;
     this.#watchedMs = this.#parts.busyMs();
     // Resting is no work: a collection takes more than a tenth of a second.
-    if (this.#isResting) return;
+    if (this.#resting !== undefined) return;
     if (this.#watchedMs - before >= QUIET_SHARE * elapsedMs) this.#hold(false);
   }
 
@@ -103,28 +106,33 @@ export class Rest {
    * @param elapsedMs since the last look
    */
   async look(elapsedMs: number): Promise<void> {
-    const { busyMs, residentBytes, release, collect, trim, log } = this.#parts;
+    const { busyMs, residentBytes } = this.#parts;
     const before = this.#busyMs;
     this.#busyMs = busyMs();
     const isQuiet = this.#busyMs - before < QUIET_SHARE * elapsedMs;
     if (isQuiet) this.#hold(true);
     const bytes = residentBytes();
     if (bytes >= this.#restedBytes + WORTH_BYTES) this.#left = RESTS_IN_A_ROW;
-    if (!isQuiet || this.#isResting || this.#left === 0) return;
-    this.#isResting = true;
+    if (!isQuiet || this.#resting !== undefined || this.#left === 0) return;
     this.#left -= 1;
+    this.#resting = this.#rest(bytes);
     try {
-      await release();
-      await collect();
-      // Last: what was dropped and collected is free now.
-      trim();
-      this.#restedBytes = residentBytes();
-      this.#busyMs = busyMs();
-      this.#watchedMs = this.#busyMs;
-      log.debug('rested', { before: bytes, after: this.#restedBytes });
+      await this.#resting;
     } finally {
-      this.#isResting = false;
+      this.#resting = undefined;
     }
+  }
+
+  async #rest(before: number): Promise<void> {
+    const { busyMs, residentBytes, release, collect, trim, log } = this.#parts;
+    await release();
+    await collect();
+    // Last: what was dropped and collected is free now.
+    trim();
+    this.#restedBytes = residentBytes();
+    this.#busyMs = busyMs();
+    this.#watchedMs = this.#busyMs;
+    log.debug('rested', { before, after: this.#restedBytes });
   }
 
   #hold(isHeld: boolean): void {
