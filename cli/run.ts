@@ -1,6 +1,6 @@
 // From arguments to an exit code: flags, the time budget, signals, one report, one exit. Nothing that
 // is thrown gets past here, and with --json every exit has its document.
-import { CommanderError } from 'commander';
+import { CommanderError, type Command } from 'commander';
 
 import { Budget } from './budget.ts';
 import type { Context, Globals, Invocation, Terminal } from './context.ts';
@@ -61,15 +61,19 @@ export async function runCli(
     terminal.writeOut(await completeWords(program, argv.slice(1), { cwd, env }));
     return EXIT.verified;
   }
-  if (argv.some((word) => HELP_WORDS.has(word))) {
-    const { addExamples } = await import('./program/examples.ts');
-    addExamples(program);
+  let words = argv;
+  if (argv.length === 0 || argv.some((word) => HELP_WORDS.has(word))) {
+    const { helpArguments, prepareHelp } = await import('./program/help.ts');
+    prepareHelp(program);
+    words = helpArguments(program, argv);
   }
   const format = guessFormat(argv, env);
   // A usage error is a document on stdout for programs; for people it is commander's own text.
   const isForPeople = format === 'human' || format === 'concise';
   const usage: string[] = [];
   for (const each of commandTree(program)) {
+    // After what is wrong, where it is said how it is right.
+    each.showHelpAfterError(`  next  ${helpOf(each)}`);
     each.exitOverride().configureOutput({
       writeOut: terminal.writeOut,
       writeErr: (text) => (isForPeople ? terminal.writeErr(text) : usage.push(text.trim())),
@@ -79,7 +83,7 @@ export async function runCli(
   const facts = { version, startedAtMs };
   let globals: Globals;
   try {
-    program.parse([...argv], { from: 'user' });
+    program.parse([...words], { from: 'user' });
     globals = await readGlobals(program, cwd, timeoutOf(chosen));
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.verified;
@@ -100,6 +104,12 @@ export async function runCli(
 function framesOf({ name, stack = '' }: Error): string {
   const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line));
   return [name, ...frames].map((line) => `${printable(line)}\n`).join('');
+}
+
+function helpOf(command: Command): string {
+  const names: string[] = [];
+  for (let at = command; at.parent !== null; at = at.parent) names.unshift(at.name());
+  return ['bftpkg', 'help', ...names].join(' ');
 }
 
 function timeoutOf(chosen: Chosen | undefined): string | undefined {

@@ -60,9 +60,17 @@ export function buildProgram(version: string, run: Run): Command {
     .option('--passphrase-file <file>', 'file or pipe with the passphrase of your key')
     .option('--offline', 'ask no server (with --bundle)')
     .showSuggestionAfterError(true)
-    .helpOption('-h, --help', 'show help');
+    .helpOption('-h, --help', 'show help')
+    .addHelpCommand(
+      new Command('help')
+        .argument('[command...]')
+        .description('show help for a command, with examples')
+        .helpOption(false)
+        .helpGroup('For users of packages:'),
+    );
 
   program.commandsGroup('For users of packages:');
+  addInit(program, version, run);
   addVerify(program, run);
   addInstall(program, run);
   addHook(program, version, run);
@@ -101,7 +109,6 @@ export function buildProgram(version: string, run: Run): Command {
     );
 
   addInspecting(program, run);
-  addInit(program, version, run);
   addPolicy(program, run);
   addBundle(program, run);
 
