@@ -102,7 +102,7 @@ describe('applyEnvironment', () => {
     ],
     [
       'no variable asks for the schema in the place of a verification',
-      ['--project', '/dev/null/nowhere', 'verify'],
+      ['verify'],
       { BFTPKG_JSON_SCHEMA: '1' },
       2,
       false,

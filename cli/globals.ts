@@ -39,9 +39,12 @@ export async function readGlobals(
     file,
     path: resolve(cwd, file),
   }));
-  for (const { path } of reports) await requireFolder(dirname(path));
+  for (const { path } of reports) await requireFolder(dirname(path), '--report');
+  const project = text('project');
+  // A lockfile is looked for in folders above as well: a misspelt one would stand for another project.
+  if (project !== undefined) await requireFolder(resolve(cwd, project), '--project');
   return {
-    project: resolve(cwd, text('project') ?? '.'),
+    project: resolve(cwd, project ?? '.'),
     config: config === undefined ? undefined : resolve(cwd, config),
     format: readFormat(program),
     reports,
@@ -71,14 +74,14 @@ function readTexts(value: unknown): readonly string[] {
   return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
 }
 
-async function requireFolder(folder: string): Promise<void> {
+async function requireFolder(folder: string, flag: string): Promise<void> {
   const isFolder = await stat(folder).then(
     (found) => found.isDirectory(),
     () => false,
   );
   if (isFolder) return;
   const { configError } = await import('./errors.ts');
-  throw configError(`--report: there is no folder ${folder}`);
+  throw configError(`${flag}: there is no folder ${folder}`);
 }
 
 /** The flags of a run whose arguments can't be understood. */
