@@ -244,6 +244,37 @@ describe('rebuildDatabase', () => {
       await rebuilt.store.close();
     }));
 
+  it('copies more small artifacts than are copied together, but for those that have rotted', () =>
+    withReplica(async (world) => {
+      const all = Array.from({ length: 300 }, (_, i) =>
+        artifactOf({ name: 'left-pad', version: `4.${i}.0` }),
+      );
+      const storage = await openTestStorage(world.folder);
+      await Promise.all(all.map(async (one) => upload(storage, one)));
+      const author = new Author(storage.view);
+      await commit(storage, ...all.map(({ release }) => author.release(release)));
+      const batches = await storage.store.batches(1, DEFAULT_LIMITS.batchBytesMax);
+      await storage.store.close();
+      const rotten = [3, 270].map((i) => all[i]?.sha512 ?? '');
+      damage(
+        world.folder,
+        'DELETE FROM tiles',
+        ...rotten.map(
+          (sha512) =>
+            "UPDATE artifact_bytes SET bytes = x'00' WHERE id =" +
+            ` (SELECT bytes_id FROM artifacts WHERE sha512 = x'${sha512}')`,
+        ),
+      );
+      assert.equal((await rebuild({ ...world, batches })).missingArtifacts, 2);
+      const rebuilt = await openTestStorage(world.folder);
+      assert.deepEqual((await rebuilt.artifacts.missing(9)).toSorted(), rotten.toSorted());
+      for (const { sha512, bytes } of all) {
+        if (rotten.includes(sha512)) continue;
+        assert.equal((await rebuilt.artifacts.read(sha512))?.size, bytes.length);
+      }
+      await rebuilt.store.close();
+    }));
+
   it('takes no votes of a database that the keys do not know', () =>
     withReplica(async (world) => {
       assert.equal((await rebuild(world, sourceOf(), 'ab'.repeat(16))).isVoter, false);
