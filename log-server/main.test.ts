@@ -78,6 +78,9 @@ describe('bftpkg-log', () => {
     assert.equal(voteSeed.length, 64);
     assert.ok(!first.stdout.includes(voteSeed));
     assert.match(first.stdout, /"cosignKey":"r7\+[0-9a-f]{8}\+/);
+    const { cosignKey, voteKey } = JSON.parse(first.stdout) as Record<string, string>;
+    assert.ok(first.stderr.includes(`--add r7=${cosignKey},${voteKey},<url>`), first.stderr);
+    assert.ok(!first.stderr.includes(voteSeed));
     const second = await run('genkey', '--name', 'r7', '--dir', folder);
     assert.equal(second.code, 2);
   });

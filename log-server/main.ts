@@ -40,7 +40,11 @@ function report(error: unknown): number {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (isMissingDatabase(error, code)) {
     process.stderr.write(`bftpkg-log: error: better-sqlite3 is not installed or was not built\n`);
-    process.stderr.write(`bftpkg-log: hint: a replica needs it: npm rebuild better-sqlite3\n`);
+    // `npm rebuild` does nothing where npm left it out, which it does in silence when it could not be built.
+    process.stderr.write(
+      'bftpkg-log: hint: a replica needs it, and its install script: ' +
+        'npm install --global --allow-scripts=better-sqlite3 bftpkg (in a checkout: npm rebuild better-sqlite3)\n',
+    );
     return EXIT.usage;
   }
   const isSetupTrouble = typeof code === 'string' && SETUP_TROUBLES.has(code);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import { publicKeyHex } from '../../verifier/ed25519.ts';
 import { formatVerifierKey, isKeyName } from '../../verifier/vkey.ts';
-import { ConfigError } from '../config.ts';
+import { CONFIG_FORMAT, ConfigError } from '../config.ts';
 import { createKeyFile, generateKeys } from '../key-file.ts';
 
 /** Makes keys in `folder`; an existing key file is never touched. */
@@ -17,4 +17,18 @@ export async function genkey(name: string, folder: string): Promise<void> {
   const voteKey = publicKeyHex(keys.vote.publicKey);
   const cosignKey = formatVerifierKey(keys.cosignKey);
   process.stdout.write(`${JSON.stringify({ name, voteKey, cosignKey, file })}\n`);
+  const config = {
+    format: CONFIG_FORMAT,
+    replica: name,
+    pin: '<pin>',
+    publicPort: 8700,
+    peerPort: 8701,
+  };
+  // On stderr: what is on stdout is read by programs.
+  for (const step of [
+    `beside it: rosters.json of any replica, and config.json: ${JSON.stringify(config)}`,
+    `a member: bftpkg-log roster propose --add ${name}=${cosignKey},${voteKey},<url>,<peer url>,1`,
+  ]) {
+    process.stderr.write(`bftpkg-log: next  ${step}\n`);
+  }
 }
