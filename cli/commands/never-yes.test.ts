@@ -155,6 +155,12 @@ describe('a project with one bad package', () => {
       const row = subjects.find(({ id }) => id === 'npm:swapped@1.0.0');
       assert.equal(row?.verdict ?? 'omitted', 'omitted');
       assert.match(row?.origin?.notes.join() ?? '', note);
+      if (row === undefined) return;
+      for (const format of ['human', 'concise', 'github', 'markdown', 'junit']) {
+        const env = { [variable]: value, BFTPKG_FORMAT: format };
+        const said = await fake.run(['verify', '--quiet'], { env });
+        assert.match(said.stdout, note, format);
+      }
     });
   }
 

@@ -1,7 +1,7 @@
 // One line for each finding, as compilers write them, so that editors and `grep` can read it:
 // `package-lock.json:12: error[BP1003] left-pad@1.3.0: …`. No line for what is fine but the last.
 import type { Style } from './color.ts';
-import { countVerdicts, findingsOf, subjectSpec, type Finding } from './findings.ts';
+import { countVerdicts, findingsOf, leftOutLines, subjectSpec, type Finding } from './findings.ts';
 import type { Diagnostic, Report } from './report.ts';
 import { printable } from './sanitize.ts';
 
@@ -44,8 +44,10 @@ function summaryLine(report: Report, style: Style): string {
   const { verified, rejected, inconclusive, excepted, baseline } = countVerdicts(
     report.verification?.subjects ?? [],
   );
+  const leftOut = leftOutLines(report.verification?.subjects ?? []).map((line) => `, ${line}`);
   const text =
     `bftpkg: ${report.verdict}: ${verified} verified, ${rejected} refused, ` +
-    `${inconclusive} not checked, ${excepted + baseline} allowed by policy (exit ${report.exit.code})`;
+    `${inconclusive} not checked, ${excepted + baseline} allowed by policy` +
+    `${printable(leftOut.join(''))} (exit ${report.exit.code})`;
   return report.exit.code === 0 ? style.good(text) : style.bad(text);
 }

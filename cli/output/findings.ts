@@ -95,6 +95,20 @@ export function countVerdicts(
   return counts;
 }
 
+/**
+ * What was left out and on which word, like `3 left out: does not match alpha`; empty when nothing was. A variable
+ * that somebody else set may have said it, so no report may keep it to itself. Strangers' text.
+ */
+export function leftOutLines(subjects: readonly SubjectReport[]): readonly string[] {
+  const counts = new Map<string, number>();
+  for (const { verdict, origin } of subjects) {
+    if (verdict !== 'omitted') continue;
+    const reason = origin?.notes[0] ?? 'as asked';
+    counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  }
+  return [...counts].map(([reason, count]) => `${count} left out: ${reason}`);
+}
+
 /** Where a place lies from the root of the repository: forward slashes, never above the root. */
 export function repositoryPath(file: string, folder: string): string {
   const parts: string[] = [];

@@ -2,7 +2,13 @@
 // line that starts with `::`, so strangers' text is escaped as the runner's own toolkit does it, and
 // can start no line.
 import { codeEntry } from './codes.ts';
-import { countVerdicts, findingsOf, repositoryPath, type Finding } from './findings.ts';
+import {
+  countVerdicts,
+  findingsOf,
+  leftOutLines,
+  repositoryPath,
+  type Finding,
+} from './findings.ts';
 import type { RunFacts } from './json.ts';
 import type { Diagnostic, Report } from './report.ts';
 import { printable } from './sanitize.ts';
@@ -29,9 +35,10 @@ export function renderGitHub(report: Report, facts: RunFacts): string {
     if (left > 0) lines.push(command(level, { title: 'bftpkg' }, `and ${left} more`));
   }
   const { verified } = countVerdicts(report.verification?.subjects ?? []);
+  const leftOut = leftOutLines(report.verification?.subjects ?? []).map((line) => `, ${line}`);
   const reason = report.exit.reason === null ? '' : ` ${report.exit.reason}`;
   lines.push(
-    `bftpkg ${report.command}: ${report.verdict}, ${verified} verified, exit ${report.exit.code}${reason}`,
+    `bftpkg ${report.command}: ${report.verdict}, ${verified} verified${printable(leftOut.join(''))}, exit ${report.exit.code}${reason}`,
   );
   return `${lines.join('\n')}\n`;
 }

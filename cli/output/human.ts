@@ -1,7 +1,7 @@
 // The report for people. Every piece of text that came from outside goes through `printable` here and
 // nowhere later, so colour codes are the only escape sequences that can reach the terminal.
 import type { Style } from './color.ts';
-import { countVerdicts, findingsOf, subjectSpec, type Finding } from './findings.ts';
+import { countVerdicts, findingsOf, leftOutLines, subjectSpec, type Finding } from './findings.ts';
 import type { RunFacts } from './json.ts';
 import type { Diagnostic, Report, SubjectReport, Verification } from './report.ts';
 import { printable } from './sanitize.ts';
@@ -279,6 +279,9 @@ export function renderHuman(
       if (verified.length > 0) out.push('');
     }
     out.push(...allowedLines(verification, options, style));
+    const leftOut = leftOutLines(verification.subjects);
+    out.push(...leftOut.map((line) => `  ${style.marks.skip} ${printable(line)}`));
+    if (leftOut.length > 0) out.push('');
     const findings = findingsOf(report);
     const isWarning = ({ diagnostic }: Finding): boolean => diagnostic.severity === 'warning';
     const shown = options.quiet ? findings.filter((found) => !isWarning(found)) : findings;

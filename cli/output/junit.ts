@@ -154,8 +154,11 @@ function subjectCase(subject: SubjectReport): Case {
     }
     case 'local':
     case 'bundled':
-    case 'omitted':
-      return { ...place, ...found, message: SKIPPED[verdict] ?? verdict, outcome: 'skipped' };
+    case 'omitted': {
+      const reason = verdict === 'omitted' ? (subject.origin?.notes[0] ?? '') : '';
+      const message = [SKIPPED[verdict] ?? verdict, ...(reason === '' ? [] : [reason])].join(': ');
+      return { ...place, ...found, message, outcome: 'skipped' };
+    }
   }
 }
 

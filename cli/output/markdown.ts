@@ -4,6 +4,7 @@ import { codeEntry } from './codes.ts';
 import {
   countVerdicts,
   findingsOf,
+  leftOutLines,
   subjectSpec,
   suppressedFindingsOf,
   type Finding,
@@ -96,6 +97,7 @@ function verificationLines({ source, checkpoint, subjects }: Verification): read
           ...counts.map(([verdict, count]) => `| ${verdict} | ${count} |`),
           '',
         ]),
+    ...leftOutLines(subjects).flatMap((line) => [escapeMarkdown(line), '']),
   ];
 }
 
