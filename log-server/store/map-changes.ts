@@ -58,8 +58,16 @@ export class MapChanges {
   /** Part of these and the older ones may be in the table: a fold was begun and never ended. */
   readonly #begunHeight: number;
   #bytes = 0;
-  /** Of all nodes that the batches made; `undefined` when it has to be made. */
+  /** Of the nodes that the batches behind the last fold made; `undefined` when it has to be made. */
   #places: Places | undefined;
+  /** Of those before them, until they are in the table. */
+  #placesOfFold: Places | undefined;
+  /** What will be folded next. */
+  #draft: Fold | undefined;
+  /** Height of the last change that was taken into a fold. */
+  #takenHeight = 0;
+  /** Height of the fold that was given out last. */
+  #foldHeight = 0;
 
   /** @param begunHeight of the last change that an earlier life has left */
   constructor(begunHeight = 0) {
@@ -91,15 +99,17 @@ export class MapChanges {
 
   /** A node that one of the batches made. */
   node(hash: Hash): MapNode | undefined {
-    this.#places ??= new Places(this.#changes);
-    const bytes = this.#places.find(hash);
+    this.#places ??= new Places(
+      this.#placesOfFold === undefined ? this.#changes : this.#from(this.#foldHeight),
+    );
+    const bytes = this.#places.find(hash) ?? this.#placesOfFold?.find(hash);
     // A copy: what is remembered of it must not keep its whole batch in memory.
     return bytes && parseMapNode(bytes.slice());
   }
 
-  /** The changes up to a height. */
-  upTo(heightMax: number): readonly MapChange[] {
-    return this.#changes.filter(({ height }) => height <= heightMax);
+  /** The changes behind a height. */
+  #from(heightBefore: number): readonly MapChange[] {
+    return this.#changes.filter(({ height }) => height > heightBefore);
   }
 
   /** Height of the newest change behind which the newer ones have at most so many bytes; 0 when there is none. */
@@ -112,17 +122,62 @@ export class MapChanges {
     return 0;
   }
 
-  /** What the batches up to a height come to, or `undefined` when there are none. */
-  fold(heightMax: number): Fold | undefined {
-    const changes = this.upTo(heightMax);
-    return changes.length === 0 ? undefined : new Fold(changes, this.#begunHeight);
+  /**
+   * Works out a little of what will be folded: all at once, whole megabytes of batches would hold up every vote for as
+   * long as dozens of batches take, in all replicas at the same height.
+   *
+   * @param heightMax changes up to there are taken in
+   * @param countMax and no more than so many of them
+   * @returns what is ready to be folded; `undefined` as long as something up to there is left
+   */
+  prepare(
+    heightMax: number,
+    countMax: number,
+  ): { readonly bytes: number; readonly count: number } | undefined {
+    const due = this.#from(this.#takenHeight).filter(({ height }) => height <= heightMax);
+    for (const change of due.slice(0, countMax)) {
+      this.#draft ??= new Fold(this.#begunHeight);
+      this.#draft.take(change);
+      this.#takenHeight = change.height;
+    }
+    if (due.length > countMax) return undefined;
+    return { bytes: this.#draft?.bytes ?? 0, count: this.#draft?.count ?? 0 };
   }
 
-  /** Forgets the changes up to a height: the table has them. */
-  drop(heightMax: number): void {
-    for (const { bytes } of this.upTo(heightMax)) this.#bytes -= bytes;
-    this.#changes = this.#changes.filter(({ height }) => height > heightMax);
+  /**
+   * What is prepared, to be brought into the table and then dropped, before there is another one; `undefined` when
+   * there is nothing.
+   */
+  fold(): Fold | undefined {
+    const fold = this.#draft;
+    this.#draft = undefined;
+    if (fold === undefined) return undefined;
+    this.#foldHeight = fold.height;
+    // What is made from now on is found without those, and they are found until they are in the table.
+    this.#placesOfFold = this.#places;
     this.#places = undefined;
+    return fold;
+  }
+
+  /** What the batches up to a height come to, whatever is prepared; `undefined` when there are none. */
+  foldUpTo(heightMax: number): Fold | undefined {
+    // More is prepared than may be folded now: it is worked out anew.
+    if (this.#takenHeight > heightMax) {
+      this.#draft = undefined;
+      this.#takenHeight = this.#foldHeight;
+    }
+    this.prepare(heightMax, Number.MAX_SAFE_INTEGER);
+    return this.fold();
+  }
+
+  /** Forgets the changes of the fold that was given out last: the table has them. */
+  dropFold(): void {
+    const before = this.#changes;
+    this.#changes = this.#from(this.#foldHeight);
+    for (const { bytes } of before.slice(0, before.length - this.#changes.length)) {
+      this.#bytes -= bytes;
+    }
+    this.#placesOfFold = undefined;
   }
 }
 
@@ -154,42 +209,50 @@ class Places {
   }
 }
 
+/** Nodes for which a fold has room at first. */
+const FOLD_ROOM_MIN = 1024;
+
 /** What a number of batches come to: rows of the table, in the order of their hashes. */
 export class Fold {
-  /** The newest of the batches. */
-  readonly height: number;
-  readonly #changes: readonly MapChange[];
-  readonly #index: HashIndex;
+  readonly #begunHeight: number;
+  #changes: readonly MapChange[] = [];
+  #bytes = 0;
+  readonly #index = new HashIndex();
   /** At the positions of the index: the change that made the node last, plus one, or 0: it was replaced since. */
-  readonly #owners: Uint32Array;
-  readonly #at: Uint32Array;
+  #owners = new Uint32Array(FOLD_ROOM_MIN);
+  #at = new Uint32Array(FOLD_ROOM_MIN);
   /** Whether the table has the node, or may have it: then it is not enough to leave it out. */
-  readonly #mayBeThere: Uint8Array;
+  #mayBeThere = new Uint8Array(FOLD_ROOM_MIN);
   /** Positions, without what was made and replaced again since the table was brought up to date. */
-  readonly #order: Uint32Array;
+  #order: Uint32Array | undefined;
 
-  /**
-   * @param changes at least one
-   * @param begunHeight part of the changes up to there may be in the table
-   */
-  constructor(changes: readonly MapChange[], begunHeight: number) {
-    this.height = changes.at(-1)?.height ?? 0;
-    this.#changes = changes;
-    const room = changes.reduce(
-      (sum, one) => sum + one.count + one.removed.length / HASH_LENGTH,
-      0,
-    );
-    this.#index = new HashIndex(room);
-    this.#owners = new Uint32Array(room);
-    this.#at = new Uint32Array(room);
-    this.#mayBeThere = new Uint8Array(room);
-    for (const [i, change] of changes.entries()) this.#take(change, i, begunHeight);
-    this.#order = this.#index
-      .inOrder()
-      .filter((one) => this.#owners[one] !== 0 || this.#mayBeThere[one] === 1);
+  /** @param begunHeight part of the changes up to there may be in the table */
+  constructor(begunHeight: number) {
+    this.#begunHeight = begunHeight;
   }
 
-  #take({ height, added, removed }: MapChange, change: number, begunHeight: number): void {
+  /** The newest of the batches. */
+  get height(): number {
+    return this.#changes.at(-1)?.height ?? 0;
+  }
+
+  /** Bytes of the changes' rows. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Number of batches. */
+  get count(): number {
+    return this.#changes.length;
+  }
+
+  /** Takes in the next batch's change. */
+  take(change: MapChange): void {
+    assert(this.#order === undefined && change.height > this.height, 'changes come in order');
+    const { height, added, removed } = change;
+    this.#changes = [...this.#changes, change];
+    this.#bytes += change.bytes;
+    this.#makeRoom(this.#index.count + (added.length + removed.length) / HASH_LENGTH);
     for (let at = 0; at < removed.length; at += HASH_LENGTH) {
       const before = this.#index.count;
       const position = this.#index.add(removed, at);
@@ -199,20 +262,39 @@ export class Fold {
     }
     for (let at = 0; at < added.length; at += HASH_LENGTH) {
       const position = this.#index.add(added, at);
-      if (height <= begunHeight) this.#mayBeThere[position] = 1;
-      this.#owners[position] = change + 1;
+      if (height <= this.#begunHeight) this.#mayBeThere[position] = 1;
+      this.#owners[position] = this.#changes.length;
       this.#at[position] = at / HASH_LENGTH;
     }
   }
 
-  /** Number of rows. */
-  get count(): number {
-    return this.#order.length;
+  #makeRoom(count: number): void {
+    if (count <= this.#owners.length) return;
+    const room = Math.max(count, 2 * this.#owners.length);
+    const [owners, at, mayBeThere] = [this.#owners, this.#at, this.#mayBeThere];
+    this.#owners = new Uint32Array(room);
+    this.#owners.set(owners);
+    this.#at = new Uint32Array(room);
+    this.#at.set(at);
+    this.#mayBeThere = new Uint8Array(room);
+    this.#mayBeThere.set(mayBeThere);
+  }
+
+  get #rows(): Uint32Array {
+    this.#order ??= this.#index
+      .inOrder()
+      .filter((one) => this.#owners[one] !== 0 || this.#mayBeThere[one] === 1);
+    return this.#order;
+  }
+
+  /** Number of rows. No change is taken in any more. */
+  get rowCount(): number {
+    return this.#rows.length;
   }
 
   /** Rows from one on, at most so many. */
   rows(from: number, count: number): readonly FoldRow[] {
-    return Array.from(this.#order.subarray(from, from + count), (position) => {
+    return Array.from(this.#rows.subarray(from, from + count), (position) => {
       const change = this.#changes[(this.#owners[position] ?? 0) - 1];
       const bytes = change?.nodeBytes(this.#at[position] ?? 0);
       return { hash: this.#index.hash(position), bytes };
