@@ -33,6 +33,7 @@ import { describeError } from '../log.ts';
 import { LruMap } from '../lru.ts';
 import type { ArtifactFetcher, Holder } from './artifact-fetcher.ts';
 import type { Lane } from './lane.ts';
+import { PeerTurns } from './peer-turns.ts';
 
 /** Bytes of batches in one answer: half of the largest message. */
 const SERVE_BYTES_MAX: number = 4 * 1024 * 1024;
@@ -115,6 +116,8 @@ export class LedgerWork {
   #ahead: { readonly envelope: Uint8Array; readonly from: PeerId }[] = [];
   #isLookingAhead = false;
   readonly #judged = new LruMap<string, Judged>(JUDGED_MAX);
+  // Of each peer as much waits as the core has it admit at one time: what its lane in the pool takes.
+  readonly #peerTurns = new PeerTurns();
 
   constructor(parts: LedgerWorkParts) {
     this.#parts = parts;
@@ -269,18 +272,25 @@ export class LedgerWork {
     first: readonly PeerId[],
     asker?: Asker,
   ): Promise<Admission> {
-    const { application, lane, fetcher, holders, artifactPatienceMs } = this.#parts;
+    const { lane, fetcher, holders, artifactPatienceMs } = this.#parts;
     await lane.idle();
     try {
-      return await application.admit(envelope, asker);
+      return await this.#admitInTurn(envelope, asker);
     } catch (error) {
       const isMissing = error instanceof LedgerError && error.code === 'ARTIFACT_MISSING';
       if (!isMissing || error.artifacts.length === 0) throw error;
       const wait = artifactPatienceMs;
       const held = await fetcher.fetch(error.artifacts, holders(first), wait, 'submission');
       if (!held) throw error;
-      return application.admit(envelope, asker);
+      return this.#admitInTurn(envelope, asker);
     }
+  }
+
+  #admitInTurn(envelope: Uint8Array, asker: Asker | undefined): Promise<Admission> {
+    const { application } = this.#parts;
+    const admit = (): Promise<Admission> => application.admit(envelope, asker);
+    // What clients hand in comes request by request, and each network has its share of those.
+    return asker?.kind === 'peer' ? this.#peerTurns.run(asker.name, admit) : admit();
   }
 
   /**

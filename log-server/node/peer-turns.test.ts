@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+
+import { PeerTurns } from './peer-turns.ts';
+
+/** A thread in which time passes only by work and by pauses. */
+class Thread {
+  nowMs = 0;
+  readonly pauses: number[] = [];
+  readonly done: string[] = [];
+  readonly turns: PeerTurns;
+  #then: (() => void) | undefined;
+
+  constructor() {
+    this.turns = new PeerTurns({
+      nowMs: () => this.nowMs,
+      later: (ms, then) => {
+        assert.equal(this.#then, undefined, 'one turn at a time is asked for');
+        this.pauses.push(ms);
+        this.#then = then;
+      },
+    });
+  }
+
+  ask(peer: string, costMs: number): Promise<string> {
+    return this.turns.run(peer, async () => {
+      this.nowMs += costMs;
+      this.done.push(peer);
+      return peer;
+    });
+  }
+
+  /** One turn of the event loop, after its pause. @returns what was done in it */
+  turn(): string {
+    const then = this.#then;
+    this.#then = undefined;
+    this.nowMs += this.pauses.at(-1) ?? 0;
+    const before = this.done.length;
+    then?.();
+    return this.done.slice(before).join('');
+  }
+}
+
+describe('PeerTurns', () => {
+  it('does little of it at once, however much is asked for', () => {
+    const thread = new Thread();
+    for (let i = 0; i < 10; i++) void thread.ask('a', 1);
+    assert.equal(thread.done.length, 0, 'nothing before its turn');
+    assert.deepEqual([thread.turn(), thread.turn(), thread.turn()], ['aaaa', 'aaaa', 'aa']);
+    assert.equal(thread.turn(), '', 'and nothing is left');
+  });
+
+  it('leaves the thread to others for as long as it took', () => {
+    const thread = new Thread();
+    for (let i = 0; i < 10; i++) void thread.ask('a', 1.5);
+    for (let i = 0; i < 4; i++) thread.turn();
+    assert.deepEqual(thread.pauses, [0, 4.5, 4.5, 4.5]);
+  });
+
+  it('also when it comes piece by piece', () => {
+    const thread = new Thread();
+    void thread.ask('a', 1);
+    thread.turn();
+    void thread.ask('a', 1);
+    assert.deepEqual(thread.pauses, [0, 1]);
+    thread.turn();
+    thread.nowMs += 100;
+    void thread.ask('a', 1);
+    assert.deepEqual(thread.pauses, [0, 1, 0], 'who was quiet for a while waits for nothing');
+  });
+
+  it('pauses no longer than a moment for one long piece', () => {
+    const thread = new Thread();
+    void thread.ask('a', 500);
+    void thread.ask('a', 1);
+    thread.turn();
+    assert.deepEqual(thread.pauses, [0, 20]);
+  });
+
+  it('gives each peer a turn, however much another one asks', () => {
+    const thread = new Thread();
+    for (let i = 0; i < 100; i++) void thread.ask('a', 1);
+    void thread.ask('b', 1);
+    void thread.ask('c', 1);
+    assert.deepEqual([thread.turn(), thread.turn()], ['abca', 'aaaa']);
+  });
+
+  it('passes on what comes of it, and goes on after a failure', async () => {
+    const turns = new PeerTurns();
+    const failed = turns.run('a', () => Promise.reject(new Error('no')));
+    const fine = turns.run('a', async () => 'yes');
+    await assert.rejects(failed, /no/);
+    assert.equal(await fine, 'yes');
+  });
+});

@@ -1,0 +1,89 @@
+// What peers hand in has to be read and judged in the thread that votes are counted in: a tenth of a millisecond
+// for an ordinary submission, a whole one for a claim with 64 maintainers and as many bad signatures. A faulty peer
+// can hand in a thousand of those at a time, and took the thread for a second, again and again. So little of it is
+// done at once, one piece of each peer in turn, and as long as it took the thread is left to everything else.
+
+/** How long peers' work goes on without a pause, milliseconds: what a vote may find before it. */
+const SLICE_MS = 4;
+
+/** Pause after it, in times of what it took: peers get half of the thread at most, twenty times what they need. */
+const PAUSE_FACTOR = 1;
+
+/** Longest pause, milliseconds: on a busy machine what took long was mostly waiting for a core. */
+const PAUSE_MAX_MS = 20;
+
+/** What turns are measured and paused by. */
+export interface TurnClock {
+  /** Milliseconds; never goes back. */
+  readonly nowMs: () => number;
+  /** Calls `then` after so many milliseconds, with 0 when other work has had a turn. */
+  readonly later: (ms: number, then: () => void) => void;
+}
+
+const REAL_CLOCK: TurnClock = {
+  nowMs: () => performance.now(),
+  later: (ms, then) => {
+    if (ms < 1) setImmediate(then);
+    else setTimeout(then, ms);
+  },
+};
+
+/** Work of peers in turn. Whoever uses it bounds how much of a peer may wait. */
+export class PeerTurns {
+  readonly #clock: TurnClock;
+  /** Starts work, the oldest first; in the order of the peers' turns. Empty lines are not kept. */
+  readonly #lines = new Map<string, (() => void)[]>();
+  #isScheduled = false;
+  #notBeforeMs = 0;
+
+  constructor(clock: TurnClock = REAL_CLOCK) {
+    this.#clock = clock;
+  }
+
+  /**
+   * Starts work when it is the peer's turn.
+   *
+   * @param work what it does before it first waits is what is shared out
+   */
+  run<T>(peer: string, work: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const line = this.#lines.get(peer) ?? [];
+      line.push(() => void work().then(resolve, reject));
+      this.#lines.set(peer, line);
+      this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#lines.size === 0) return;
+    this.#isScheduled = true;
+    const pauseMs = Math.max(0, this.#notBeforeMs - this.#clock.nowMs());
+    this.#clock.later(pauseMs, () => {
+      this.#isScheduled = false;
+      this.#work();
+    });
+  }
+
+  #work(): void {
+    const startMs = this.#clock.nowMs();
+    let spentMs = 0;
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      next();
+      spentMs = this.#clock.nowMs() - startMs;
+      if (spentMs >= SLICE_MS) break;
+    }
+    this.#notBeforeMs = startMs + spentMs + Math.min(spentMs * PAUSE_FACTOR, PAUSE_MAX_MS);
+    this.#schedule();
+  }
+
+  #next(): (() => void) | undefined {
+    for (const [peer, line] of this.#lines) {
+      // Put at the end again: its next turn comes after everybody else's.
+      this.#lines.delete(peer);
+      const start = line.shift();
+      if (line.length > 0) this.#lines.set(peer, line);
+      return start;
+    }
+    return undefined;
+  }
+}
