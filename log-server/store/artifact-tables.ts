@@ -274,15 +274,25 @@ export class ArtifactTables {
 
   /** The artifact's file or bytes are gone or damaged. */
   drop(sha512: string): void {
-    const digest = decodeHex(sha512);
+    this.dropAll([sha512]);
+  }
+
+  /** Artifacts leave the index with their bytes, in one durable transaction. */
+  dropAll(sha512s: readonly string[]): void {
     try {
-      this.#database.transaction(() => this.#dropOne(digest)).immediate();
+      this.#database
+        .transaction(() => {
+          for (const sha512 of sha512s) this.#dropOne(decodeHex(sha512));
+        })
+        .immediate();
     } catch (error) {
       this.forget();
       throw error;
     }
-    this.#cache.delete(sha512);
-    this.#absent.delete(sha512);
+    for (const sha512 of sha512s) {
+      this.#cache.delete(sha512);
+      this.#absent.delete(sha512);
+    }
   }
 
   #dropOne(digest: Uint8Array): void {

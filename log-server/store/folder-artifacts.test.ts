@@ -347,6 +347,35 @@ describe('room among artifacts that no release names', () => {
   );
 });
 
+describe('a full room', () => {
+  // Rows that go took a transaction each, and an fsync, in which no vote is heard.
+  it(
+    'is cleared of what has had its day in one transaction',
+    inBench(
+      async ({ artifacts, tables, clock, files }) => {
+        const all = Array.from({ length: 21 }, (_, i) =>
+          artifactOf({ name: 'left-pad', version: `1.${i}.0` }),
+        );
+        const [last, ...olds] = all;
+        assert.ok(last !== undefined, 'there is a last one');
+        await Promise.all(olds.map(async (one) => artifacts.put(one.sha512, chunksOf(one.bytes))));
+        clock.now += UNWANTED_SECONDS_MAX + 1;
+        const dropped: number[] = [];
+        const dropAll = tables.dropAll.bind(tables);
+        tables.dropAll = (sha512s): void => {
+          dropped.push(sha512s.length);
+          dropAll(sha512s);
+        };
+        await artifacts.put(last.sha512, chunksOf(last.bytes));
+        assert.deepEqual(dropped, [20]);
+        assert.deepEqual(await files(), [pathOf(last.sha512)]);
+        assert.equal(tables.unwantedBytes(), roomOf(last));
+      },
+      { unwantedBytesMax: 19 * roomOf(LEFT_PAD) },
+    ),
+  );
+});
+
 describe('room for what a vote waits for', () => {
   const versions = ['1.0.0', '1.1.0', '1.2.0', '1.3.0'].map((version) =>
     artifactOf({ name: 'left-pad', version }),

@@ -325,8 +325,21 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     const bytesMax = this.#unwantedBytesMax + (isVote ? this.#voteBytesMax : 0);
     if (this.#tables.unwantedBytes() < bytesMax) return;
     // Counted once: with thousands of promises it is not cheap.
-    let filling = this.#fillingBytes();
+    const filling = this.#fillingBytes();
     if (filling < bytesMax) return;
+    const gone = this.#expendable(filling, bytesMax, isVote);
+    const files = gone.filter((one) => this.#tables.find(one)?.bytesId === undefined);
+    // The rows first: a file without a row is only lost room, a row without a file a broken promise. Nothing is waited
+    // for between the look at what is promised and this: a vote may just have been cast. And it is one transaction:
+    // with an fsync for each row, hundreds of uploads at one time kept the loop from votes for seconds.
+    if (gone.length > 0) this.#tables.dropAll(gone);
+    await Promise.all(files.map(async (one) => rm(this.#path(one), { force: true })));
+    if (this.#fillingBytes() < bytesMax) return;
+    throw new StorageBusyError('no room for artifacts that no release names yet');
+  }
+
+  /** Artifacts that can go so that there is room, the oldest first. */
+  #expendable(fillingNow: number, bytesMax: number, isVote: boolean): readonly string[] {
     const now = this.#nowSeconds();
     // A vote's room can only be full of what replicas have proposed and not decided. There the oldest goes
     // whatever its age, so that a faulty leader's batches never keep out those of the next one.
@@ -334,22 +347,17 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     const promised = this.#promised();
     const olds = this.#tables.unwantedBefore(before, EXPIRE_COUNT_MAX + promised.size);
     const expired = new Set(this.#tables.unwantedBefore(now - UNWANTED_SECONDS_MAX, olds.length));
-    let dropped = 0;
+    const gone: string[] = [];
+    let filling = fillingNow;
     for (const old of olds) {
       if (promised.has(old)) continue;
-      if (dropped === EXPIRE_COUNT_MAX) break;
+      if (gone.length === EXPIRE_COUNT_MAX) break;
       // Those that have had their day all go; the others, oldest first, only as far as needed.
       if (filling < bytesMax && !expired.has(old)) break;
-      // As it is now, with nothing waited for between here and the row: a vote may just have been cast.
-      if (this.#promised().has(old)) continue;
       filling -= this.#tables.unwantedRoom(old);
-      // The row first: a file without a row is only lost room, a row without a file a broken promise.
-      this.#tables.drop(old);
-      dropped += 1;
-      await rm(this.#path(old), { force: true });
+      gone.push(old);
     }
-    if (this.#fillingBytes() < bytesMax) return;
-    throw new StorageBusyError('no room for artifacts that no release names yet');
+    return gone;
   }
 
   /** Bytes of held artifacts that neither the log nor, within a bound, a batch under vote names. */
