@@ -1,5 +1,6 @@
 // `verify` of lockfiles that other package managers wrote.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import {
@@ -17,6 +18,37 @@ import { EXIT } from '../output/exit-codes.ts';
 
 describe('verify: other package managers', () => {
   useLockedProject();
+
+  const declared: readonly (readonly [string, object, boolean])[] = [
+    ['npm itself', { packageManager: 'npm@11.0.0' }, true],
+    ['nobody', {}, true],
+    ['who is not known', { packageManager: 'other@1.0.0' }, true],
+    ['nothing that can be read', { packageManager: 7, devEngines: { packageManager: [7] } }, true],
+    ['pnpm', { packageManager: 'pnpm@9.0.0+sha512.00' }, false],
+    ['Yarn', { packageManager: 'yarn@4.0.0' }, false],
+    ['bun', { packageManager: 'bun@1.2.0' }, false],
+    ['pnpm, in its newer form', { devEngines: { packageManager: { name: 'pnpm' } } }, false],
+    [
+      'npm or pnpm',
+      { devEngines: { packageManager: [{ name: 'pnpm' }, { name: 'npm', onFail: 'warn' }] } },
+      true,
+    ],
+    [
+      'npm in one place, and pnpm in the other',
+      { packageManager: 'pnpm@9.0.0', devEngines: { packageManager: { name: 'npm' } } },
+      false,
+    ],
+  ];
+  for (const [who, fields, isRead] of declared) {
+    it(`${isRead ? 'verifies' : 'refuses'} a lockfile of npm where package.json names ${who}`, async () => {
+      await npmProject(honest(), { ...ROOT, ...fields });
+      const report = await verify();
+      assert.equal(report.exit.reason, isRead ? null : 'BP9005', JSON.stringify(report, null, 1));
+      // Asked for by name, it is.
+      const named = await verify('--lockfile', join(fakeLog().project, 'package-lock.json'));
+      assert.equal(named.exit.code, EXIT.verified, JSON.stringify(named, null, 1));
+    });
+  }
 
   const lockfiles: readonly (readonly [string, string, () => string])[] = [
     [

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { usageError } from '../errors.ts';
+import { requireDeclaredManager } from '../lockfiles/declared-manager.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
 import { parseOmit, unchangedSince, type Selection } from '../lockfiles/select.ts';
@@ -44,6 +45,7 @@ export async function verifyProject(
   const { context, globals } = invocation;
   const named = options.lockfile === undefined ? undefined : resolve(context.cwd, options.lockfile);
   const lockfile = await loadLockfile(folder ?? globals.project, named);
+  if (named === undefined) await requireDeclaredManager(lockfile);
   const selection = await readSelection(invocation, lockfile, options);
   const checked = await verifyLockfile(session, lockfile, ask, selection);
   let { verification } = checked;

@@ -152,7 +152,8 @@ function ownPackage(document: Table | undefined, folder: string): OwnPackage {
   return { name: text('name'), version: text('version'), folder };
 }
 
-async function readManifest(path: string): Promise<Table | undefined> {
+/** A package.json as a table; `undefined` when there is none. @throws {CliError} BP9004 */
+export async function readManifest(path: string): Promise<Table | undefined> {
   const bytes = await readIfThere(path, PACKAGE_JSON_BYTES_MAX);
   if (bytes === undefined) return undefined;
   try {
