@@ -106,7 +106,7 @@ export async function packageApprove(
     const { found, head } = await requireNext(session, name, set);
     await requireObserved(session, set.observed, head, context.signal);
     const lines = [...changeLines(found, draft), ...describeDraft(draft)];
-    await confirm(invocation, draft, lines, options.expectDigest, []);
+    const unread = await confirm(invocation, draft, lines, options.expectDigest, []);
     const signed = await signWith(invocation, draft, options.key);
     const out = options.out === undefined ? path : resolve(context.cwd, options.out);
     await saveDraft(signed, out);
@@ -120,7 +120,7 @@ export async function packageApprove(
     const state = missing.length === 0 ? ['nothing is missing: it can be submitted'] : missing;
     return doneReport(
       'package approve',
-      { data, lines: [...lines, `signed, in ${out}`, ...state] },
+      { data, lines: [...unread, `signed, in ${out}`, ...state] },
       warningsOf(name, set),
     );
   });

@@ -73,7 +73,10 @@ export async function releasePrepare(
         });
       }
       const keys = await keysToSign(invocation, seen, options.key);
-      if (keys.length > 0) await confirm(invocation, draft, lines, options.expectDigest, inOrder);
+      const unread =
+        keys.length > 0
+          ? await confirm(invocation, draft, lines, options.expectDigest, inOrder)
+          : lines;
       const signed = keys.length > 0 ? await signWith(invocation, draft, keys) : draft;
       await saveDraft(signed, out);
       const proposal = await openProposal(session, signed, out);
@@ -86,7 +89,7 @@ export async function releasePrepare(
         {
           data: { ...facts, signatures: signed.signatures.length, posted: shared.kept },
           lines: [
-            ...lines,
+            ...unread,
             ...joined,
             `draft in ${out}, ${signed.signatures.length} signature(s)`,
             ...(options.post ? [`in the mailbox of ${shared.kept} replicas`] : []),

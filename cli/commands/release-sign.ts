@@ -55,9 +55,11 @@ export async function releaseSign(
       const others = await waitingFor(invocation, session, proposal);
       const { lines, changes } = await review(invocation, session, proposal, artifacts, others);
       const keys = await keysToSign(invocation, proposal, options.key);
-      if (keys.length > 0 || options.key.length === 0) {
-        await confirm(invocation, proposal.draft, lines, options.expectDigest, artifacts);
-      }
+      const { expectDigest } = options;
+      const unread =
+        keys.length > 0 || options.key.length === 0
+          ? await confirm(invocation, proposal.draft, lines, expectDigest, artifacts)
+          : lines;
       const draft =
         keys.length === 0 && options.key.length > 0
           ? proposal.draft
@@ -70,7 +72,7 @@ export async function releaseSign(
       const shared = options.post
         ? await share(invocation, session, signed, artifacts)
         : { proposal: signed, kept: 0, warnings: [] };
-      return report(shared, out, lines, changes.length, options.post);
+      return report(shared, out, unread, changes.length, options.post);
     }),
   );
 }

@@ -52,14 +52,14 @@ export async function sign(
   }
   await withSession(invocation, {}, (session) => requireSeen(session, draft, context.signal));
   const lines = [...describeDraft(draft)];
-  await confirm(invocation, draft, lines, options.expectDigest, []);
+  const unread = await confirm(invocation, draft, lines, options.expectDigest, []);
   const signed = await signWith(invocation, draft, options.key);
   const out = options.out === undefined ? path : resolve(context.cwd, options.out);
   await saveDraft(signed, out);
   const keyIds = signed.signatures.map(({ keyid }) => keyid);
   return doneReport(command, {
     data: { file: out, statement: draftId(signed), signatures: keyIds },
-    lines: [...lines, `${keyIds.length} signature(s) in ${out}`],
+    lines: [...unread, `${keyIds.length} signature(s) in ${out}`],
   });
 }
 
@@ -104,6 +104,8 @@ function digestOf(draft: Draft): string {
  * @param expected  the digest that `--expect-digest` names; without it, a person is asked
  * @param artifacts of a release: the tarballs in the order of its subjects, `undefined` for one that is not
  *                  at hand
+ * @returns the lines that the report still has to have: none when a person has just read them on the screen that
+ *          it is for
  * @throws {CliError} BP1001 for another digest, BP8002 without a yes, BP1009 when the statement says of a
  *         tarball what it is not
  */
@@ -113,12 +115,12 @@ export async function confirm(
   lines: readonly string[],
   expected: string | undefined,
   artifacts: readonly (Artifact | undefined)[],
-): Promise<void> {
+): Promise<readonly string[]> {
   const unseen = requireTrue(draft, artifacts);
   const digest = digestOf(draft);
   if (expected !== undefined) {
-    if (expected === draftId(draft)) return;
-    if (expected === digest && unseen.length === 0) return;
+    if (expected === draftId(draft)) return lines;
+    if (expected === digest && unseen.length === 0) return lines;
     if (expected === digest) throw digestIsNotEnough(draft, unseen);
     throw new CliError('BP1001', 'the draft is not the one that --expect-digest names', {
       details: [
@@ -136,6 +138,7 @@ export async function confirm(
   const word = confirmationWord(draft);
   const typed = await ask?.(`type "${printable(word)}" to sign: `);
   if (typed?.trim() !== word) throw new CliError('BP8002', 'not confirmed, nothing was signed');
+  return terminal.outIsTty ? [] : lines;
 }
 
 /** Requires that a release says of its tarballs what they are. @returns names of those not at hand */

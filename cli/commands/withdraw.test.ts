@@ -178,6 +178,21 @@ describe('revoke, yank, unyank', () => {
     }
   });
 
+  it('shows it once to who reads it, and in full to a file', async () => {
+    const why = ['--reason', 'key-compromise', '--text', 'see the advisory'];
+    await run('revoke', spec, ...why, '--out', 'x.json');
+    for (const outIsTty of [true, false]) {
+      const ask = async (question: string): Promise<string> =>
+        await Promise.resolve(/type "([^"]+)"/.exec(question)?.[1] ?? '');
+      const sign = ['release', 'sign', 'x.json', '--key', 'bob'];
+      const { code, stdout, stderr } = await fake.run(sign, { ask, outIsTty });
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /see the advisory/);
+      assert.equal(stdout.includes('see the advisory'), !outIsTty, stdout);
+      assert.match(stdout, /1 signature\(s\) in /);
+    }
+  });
+
   const refused: readonly (readonly [
     why: string,
     argv: (spec: string) => readonly string[],
