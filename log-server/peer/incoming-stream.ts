@@ -87,21 +87,34 @@ export class IncomingStream {
 
   #read(chunk: Uint8Array): void {
     if (this.#isOver) return;
-    let isMoving = false;
     try {
-      this.#reader.read(chunk, (frame) => {
-        isMoving = true;
-        this.#answer(this.#events.frame(frame));
-      });
+      const frame = this.#frameOf(chunk);
+      if (frame !== undefined) this.#answer(this.#events.frame(frame));
     } catch (error) {
       this.#refuse(error);
       return;
     }
-    if (isMoving || this.#reader.isBetweenFrames) this.#clearStalled();
-    if (this.#reader.isBetweenFrames) return;
+    if (this.#reader.isBetweenFrames) {
+      this.#clearStalled();
+      return;
+    }
     this.#stalled ??= setTimeout(() => {
       this.#refuse(new PeerRefusal('a frame took too long'));
     }, this.#times.frameMs).unref();
+  }
+
+  /**
+   * The frame that ends here, if one does. A peer waits for the answer to it: a thousand empty ones behind each
+   * other are one packet, and half a second in which nobody else is heard.
+   */
+  #frameOf(chunk: Uint8Array): Uint8Array | undefined {
+    const frames: Uint8Array[] = [];
+    this.#reader.read(chunk, (frame) => frames.push(frame));
+    const [frame] = frames;
+    if (frames.length > 1 || (frame !== undefined && !this.#reader.isBetweenFrames)) {
+      throw new PeerRefusal('a frame came before the answer to the one before it');
+    }
+    return frame;
   }
 
   #answer(acknowledgement: Uint8Array): void {

@@ -203,6 +203,12 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
     ['no length', () => new Uint8Array(4), /shorter than its header/],
     ['a length above the largest', () => tooLong(), /too long/],
     ['the start of a frame of another session', () => cutStranger(), /unknown session/],
+    ['two frames at once', (keys) => both(frame(keys, 6), frame(keys, 7)), /before the answer/],
+    [
+      'the start of one behind another',
+      (keys) => both(frame(keys, 6), frame(keys, 7).subarray(0, 1)),
+      /before the answer/,
+    ],
   ];
   for (const [why, make, reason] of bad) {
     it(`is closed for ${why}, with the reason, and the session goes on`, async () => {
@@ -326,6 +332,10 @@ describe('a stream to a listener', { timeout: PATIENCE_MS }, () => {
     return Buffer.concat(chunks);
   }
 });
+
+function both(...parts: readonly Uint8Array[]): Uint8Array {
+  return Buffer.concat(parts);
+}
 
 function flipped(frameBytes: Uint8Array): Uint8Array {
   const last = frameBytes.length - 1;
