@@ -19,7 +19,7 @@ import { requirePlainLockfile } from '../lockfiles/lock-settings.ts';
 import { runChild } from '../npm/child.ts';
 import { findNpm } from '../npm/npm.ts';
 import { diagnostic, doneReport, type Diagnostic, type Report } from '../output/report.ts';
-import { diffLines } from '../policy/edit.ts';
+import { diffLines, shorten } from '../policy/edit.ts';
 
 /** Flags of `hook install` and `hook check`. */
 export interface HookOptions {
@@ -61,7 +61,7 @@ export async function hookInstall(
   if (options.dryRun !== true) await writeChanges(globals.project, changes);
   const notes = [...plan.managers.flatMap((manager) => NOTES[manager]), FLAG_NOTE];
   const lines = [
-    ...changes.flatMap(diffOf),
+    ...changes.flatMap((change) => diffOf(change, options.dryRun === true)),
     ...(changes.length === 0 ? ['everything is in place'] : []),
     ...notes,
     `each machine needs bftpkg itself, outside of the project: npm install --global --ignore-scripts --omit=optional bftpkg@${version}`,
@@ -84,7 +84,7 @@ export async function hookRemove(
   const changes = await removals(globals.project);
   if (options.dryRun !== true) await writeChanges(globals.project, changes);
   const lines = [
-    ...changes.flatMap(diffOf),
+    ...changes.flatMap((change) => diffOf(change, options.dryRun === true)),
     changes.length === 0
       ? 'there is no hook'
       : options.dryRun === true
@@ -168,6 +168,11 @@ function readManager(text: string): Manager {
   throw usageError(`--manager takes ${MANAGERS.join(', ')}, not ${text}`);
 }
 
-function diffOf({ path, before, after }: FileChange): readonly string[] {
-  return after === undefined ? [`--- ${path} (removed)`] : diffLines(path, before, after);
+// The hook itself has 160 lines, which are in the file by then: what changes in package.json is not to scroll away.
+const WRITTEN_LINES_MAX = 20;
+
+function diffOf({ path, before, after }: FileChange, isDryRun: boolean): readonly string[] {
+  if (after === undefined) return [`--- ${path} (removed)`];
+  const lines = diffLines(path, before, after);
+  return isDryRun ? lines : shorten(lines, WRITTEN_LINES_MAX);
 }

@@ -15,13 +15,12 @@ import { findLockfile } from '../lockfiles/load.ts';
 import { doneReport, type Report } from '../output/report.ts';
 import { BASELINE_NAME, formatBaseline, parseBaseline } from '../policy/baseline.ts';
 import { CONFIG_FORMAT, readReplicaUrl, type ConfigFile } from '../policy/config-file.ts';
-import { diffLines } from '../policy/edit.ts';
+import { diffLines, shorten } from '../policy/edit.ts';
 import { withSession } from '../session/log-session.ts';
 import { findNeeds } from '../session/policy-needs.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import { CONFIG_NAME, readUserFile } from '../trust/config.ts';
 import { planPipeline, type PlannedFile } from './init-pipeline.ts';
-import { shorten } from './policy-baseline.ts';
 
 /** Flags; each question has one. */
 export interface InitOptions {

@@ -15,7 +15,7 @@ import {
   sameBinding,
 } from '../policy/baseline.ts';
 import type { ConfigFile } from '../policy/config-file.ts';
-import { configRoot, diffLines, editJson } from '../policy/edit.ts';
+import { configRoot, diffLines, editJson, shorten } from '../policy/edit.ts';
 import type { Baseline, BaselinePackage } from '../policy/policy.ts';
 import { findNeeds, type NeedsOptions, type ProjectNeeds } from '../session/policy-needs.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
@@ -160,15 +160,6 @@ async function finish(
     refused: names,
   };
   return doneReport(command, { data, lines });
-}
-
-// A diff of a thousand packages is for the version control system to show.
-const DIFF_LINES_MAX = 60;
-
-/** The first lines of a diff. */
-export function shorten(lines: readonly string[]): readonly string[] {
-  if (lines.length <= DIFF_LINES_MAX) return lines;
-  return [...lines.slice(0, DIFF_LINES_MAX), `… and ${lines.length - DIFF_LINES_MAX} lines more`];
 }
 
 async function readProject({ context, globals }: Invocation): Promise<ConfigFile> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { configRoot, diffLines, editJson } from './edit.ts';
+import { configRoot, diffLines, editJson, shorten } from './edit.ts';
 
 const TEXT = `{
   // why we are here
@@ -43,6 +43,13 @@ describe('diffLines', () => {
   for (const [why, before, after, expected] of cases) {
     it(`shows ${why}`, () => assert.deepEqual(diffLines('f', before, after), expected));
   }
+});
+
+describe('shorten', () => {
+  it('says how much is not shown', () => {
+    assert.deepEqual(shorten(['a', 'b'], 2), ['a', 'b']);
+    assert.deepEqual(shorten(['a', 'b', 'c', 'd'], 2), ['a', 'b', '… and 2 more lines']);
+  });
 });
 
 describe('configRoot', () => {

@@ -52,6 +52,18 @@ export function diffLines(name: string, before: string | undefined, after: strin
   ];
 }
 
+// A diff of a thousand packages is for the version control system to show.
+const DIFF_LINES_MAX = 60;
+
+/** The first lines of a diff. */
+export function shorten(
+  lines: readonly string[],
+  linesMax: number = DIFF_LINES_MAX,
+): readonly string[] {
+  if (lines.length <= linesMax) return lines;
+  return [...lines.slice(0, linesMax), `… and ${lines.length - linesMax} more lines`];
+}
+
 function linesOf(text: string): readonly string[] {
   return text === '' ? [] : text.replace(/\n$/, '').split('\n');
 }
