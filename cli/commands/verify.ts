@@ -149,7 +149,10 @@ async function readTarget(invocation: Invocation, target: string): Promise<Asked
   const at = target.lastIndexOf('@');
   const [name, version] = [target.slice(0, at), target.slice(at + 1)];
   if (at <= 0 || !isPackageName(name) || !isVersion(version)) {
-    throw usageError(`neither name@version nor a tarball: ${target}`, 'bftpkg verify name@1.2.3');
+    throw usageError(
+      `neither name@version nor a tarball: ${target}`,
+      'bftpkg verify name@1.2.3; bftpkg inspect name tells which versions there are',
+    );
   }
   return { name, version, sha512: undefined, location: null };
 }
