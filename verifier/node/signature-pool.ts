@@ -192,7 +192,9 @@ export class SignaturePool implements SignatureVerifier {
       if (message === READY) {
         member.ready = true;
       } else {
-        assert(chunk !== undefined, 'a thread answers what it was asked');
+        // One answer short, and those of the chunk behind it would be taken for other signatures'.
+        const isWhole = message.length === chunk?.jobs.length;
+        assert(chunk !== undefined && isWhole, 'a thread answers what it was asked');
         chunk.resolve(Array.from(message, (answer) => answer === 1));
       }
       this.#dispatch();
