@@ -42,7 +42,13 @@ export async function benchLargerLog(
     const shares = [own.share];
     if (faulty !== 1) {
       // Warm already, but for the packages.
-      const few = { ...nothing, faulty: 1, packages, warmUp: packages, ...withTwo };
+      const few = {
+        ...nothing,
+        faulty: 1,
+        packages,
+        warmUp: Math.min(packages, warmUp),
+        ...withTwo,
+      };
       const two = await benchPublish(few, cluster, gateways);
       sections.push({ ...two.section, name: `publish, n = ${replicas}, two signatures` });
       shares.push(two.share);
