@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 
 import { parseUint } from '../verifier/encoding.ts';
 import { rosterCommand } from './commands/roster.ts';
+import { addLogExamples } from './examples.ts';
 
 interface ClusterOptions {
   readonly out: string;
@@ -86,6 +87,7 @@ export function buildProgram(version: string): Command {
       const { status } = await import('./commands/status.ts');
       await status(options.url);
     });
+  addLogExamples(program);
   // Children that were made elsewhere inherit nothing by themselves.
   for (const each of treeOf(program)) each.exitOverride().showHelpAfterError();
   return program;
