@@ -407,35 +407,56 @@ describe('admitting what peers hand in', () => {
     });
   }
 
-  it('leaves the thread to others between pieces of what a peer hands in', async () => {
-    const seen = { admitted: 0, thisTurn: 0, mostInOne: 0, isDone: false };
-    const parts = {
-      application: {
-        admit: async (bytes: Uint8Array) => {
-          // As long as a slice, or longer on a busy machine.
-          for (const endMs = performance.now() + 5; performance.now() < endMs;);
-          seen.admitted++;
-          seen.mostInOne = Math.max(seen.mostInOne, ++seen.thisTurn);
-          const id = statementHash(parseEnvelope(bytes).payload);
-          return { kind: 'accepted', request: { id, bytes } } as const;
+  const hands: readonly (readonly [
+    who: string,
+    handIn: (work: LedgerWork, requests: readonly Request[]) => Promise<unknown>,
+  ])[] = [
+    [
+      'a peer',
+      (work, requests) =>
+        new Promise((resolve) => work.admit({ lane: 'r1', recheck: false, requests }, resolve)),
+    ],
+    [
+      'a client',
+      (work, requests) =>
+        Promise.all(
+          requests.map(({ bytes }) =>
+            work.admitEnvelope(bytes, [], { kind: 'client', name: '192.0.2.0/24' }),
+          ),
+        ),
+    ],
+  ];
+  for (const [who, handIn] of hands) {
+    it(`leaves the thread to others between pieces of what ${who} hands in`, async () => {
+      const seen = { admitted: 0, thisTurn: 0, mostInOne: 0, isDone: false };
+      const parts = {
+        application: {
+          admit: async (bytes: Uint8Array) => {
+            // As long as a slice, or longer on a busy machine.
+            for (const endMs = performance.now() + 5; performance.now() < endMs;);
+            seen.admitted++;
+            seen.mostInOne = Math.max(seen.mostInOne, ++seen.thisTurn);
+            const id = statementHash(parseEnvelope(bytes).payload);
+            return { kind: 'accepted', request: { id, bytes } } as const;
+          },
         },
-      },
-      lane: new Lane(),
-      height: () => 1,
-      failed: (error: unknown) => assert.fail(String(error)),
-      log: silentLog,
-    };
-    const work = new LedgerWork(parts as unknown as LedgerWorkParts);
-    const requests = Array.from({ length: 10 }, (_, i) => requestOf(`piece ${i}`));
-    work.admit({ lane: 'r1', recheck: false, requests }, () => (seen.isDone = true));
-    while (!seen.isDone) {
-      seen.thisTurn = 0;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-    assert.equal(seen.admitted, 10);
-    // One of them, but for a pause that a busy machine slept through.
-    assert.ok(seen.mostInOne < 10, `${seen.mostInOne} in one turn`);
-  });
+        lane: new Lane(),
+        height: () => 1,
+        failed: (error: unknown) => assert.fail(String(error)),
+        log: silentLog,
+      };
+      const work = new LedgerWork(parts as unknown as LedgerWorkParts);
+      const requests = Array.from({ length: 10 }, (_, i) => requestOf(`piece ${i}`));
+      void handIn(work, requests).then(() => (seen.isDone = true));
+      while (!seen.isDone) {
+        seen.thisTurn = 0;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      assert.equal(seen.admitted, 10);
+      // One of them, but for a pause that a busy machine slept through.
+      assert.ok(seen.mostInOne < 10, `${seen.mostInOne} in one turn`);
+    });
+  }
 
   it('takes nothing under another id than its own', async () => {
     const { admit } = bench();

@@ -32,8 +32,8 @@ import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import { LruMap } from '../lru.ts';
 import type { ArtifactFetcher, Holder } from './artifact-fetcher.ts';
+import { HolderTurns } from './holder-turns.ts';
 import type { Lane } from './lane.ts';
-import { PeerTurns } from './peer-turns.ts';
 
 /** Bytes of batches in one answer: half of the largest message. */
 const SERVE_BYTES_MAX: number = 4 * 1024 * 1024;
@@ -116,8 +116,9 @@ export class LedgerWork {
   #ahead: { readonly envelope: Uint8Array; readonly from: PeerId }[] = [];
   #isLookingAhead = false;
   readonly #judged = new LruMap<string, Judged>(JUDGED_MAX);
-  // Of each peer as much waits as the core has it admit at one time: what its lane in the pool takes.
-  readonly #peerTurns = new PeerTurns();
+  // Of each peer as much waits as the core has it admit at one time: what its lane in the pool takes. Of clients as
+  // many as have a place in admission (http/admissions.ts); however many they are, peers' turns are others.
+  readonly #turns = { peer: new HolderTurns(), client: new HolderTurns() };
 
   constructor(parts: LedgerWorkParts) {
     this.#parts = parts;
@@ -289,8 +290,7 @@ export class LedgerWork {
   #admitInTurn(envelope: Uint8Array, asker: Asker | undefined): Promise<Admission> {
     const { application } = this.#parts;
     const admit = (): Promise<Admission> => application.admit(envelope, asker);
-    // What clients hand in comes request by request, and each network has its share of those.
-    return asker?.kind === 'peer' ? this.#peerTurns.run(asker.name, admit) : admit();
+    return asker === undefined ? admit() : this.#turns[asker.kind].run(asker.name, admit);
   }
 
   /**

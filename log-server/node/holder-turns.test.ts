@@ -1,18 +1,18 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { PeerTurns } from './peer-turns.ts';
+import { HolderTurns } from './holder-turns.ts';
 
 /** A thread in which time passes only by work and by pauses. */
 class Thread {
   nowMs = 0;
   readonly pauses: number[] = [];
   readonly done: string[] = [];
-  readonly turns: PeerTurns;
+  readonly turns: HolderTurns;
   #then: (() => void) | undefined;
 
   constructor() {
-    this.turns = new PeerTurns({
+    this.turns = new HolderTurns({
       nowMs: () => this.nowMs,
       later: (ms, then) => {
         assert.equal(this.#then, undefined, 'one turn at a time is asked for');
@@ -22,11 +22,11 @@ class Thread {
     });
   }
 
-  ask(peer: string, costMs: number): Promise<string> {
-    return this.turns.run(peer, async () => {
+  ask(holder: string, costMs: number): Promise<string> {
+    return this.turns.run(holder, async () => {
       this.nowMs += costMs;
-      this.done.push(peer);
-      return peer;
+      this.done.push(holder);
+      return holder;
     });
   }
 
@@ -41,7 +41,7 @@ class Thread {
   }
 }
 
-describe('PeerTurns', () => {
+describe('HolderTurns', () => {
   it('does little of it at once, however much is asked for', () => {
     const thread = new Thread();
     for (let i = 0; i < 10; i++) void thread.ask('a', 1);
@@ -77,7 +77,7 @@ describe('PeerTurns', () => {
     assert.deepEqual(thread.pauses, [0, 20]);
   });
 
-  it('gives each peer a turn, however much another one asks', () => {
+  it('gives each holder a turn, however much another one asks', () => {
     const thread = new Thread();
     for (let i = 0; i < 100; i++) void thread.ask('a', 1);
     void thread.ask('b', 1);
@@ -86,7 +86,7 @@ describe('PeerTurns', () => {
   });
 
   it('passes on what comes of it, and goes on after a failure', async () => {
-    const turns = new PeerTurns();
+    const turns = new HolderTurns();
     const failed = turns.run('a', () => Promise.reject(new Error('no')));
     const fine = turns.run('a', async () => 'yes');
     await assert.rejects(failed, /no/);

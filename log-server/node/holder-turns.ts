@@ -1,12 +1,13 @@
-// What peers hand in has to be read and judged in the thread that votes are counted in: a tenth of a millisecond
-// for an ordinary submission, a whole one for a claim with 64 maintainers and as many bad signatures. A faulty peer
-// can hand in a thousand of those at a time, and took the thread for a second, again and again. So little of it is
-// done at once, one piece of each peer in turn, and as long as it took the thread is left to everything else.
+// What is handed in has to be read and judged in the thread that votes are counted in: a tenth of a millisecond for
+// an ordinary submission, a whole one for a claim with 64 maintainers and as many bad signatures. A faulty peer can
+// hand in a thousand of those at a time, and took the thread for a second, again and again; one client can send as many
+// in a second. So little of it is done at once, one piece of each holder in turn, and as long as it took the thread
+// is left to everything else.
 
-/** How long peers' work goes on without a pause, milliseconds: what a vote may find before it. */
+/** How long such work goes on without a pause, milliseconds: what a vote may find before it. */
 const SLICE_MS = 4;
 
-/** Pause after it, in times of what it took: peers get half of the thread at most, twenty times what they need. */
+/** Pause after it, in times of what it took: half of the thread is twenty times what a busy log needs for it. */
 const PAUSE_FACTOR = 1;
 
 /** Longest pause, milliseconds: on a busy machine what took long was mostly waiting for a core. */
@@ -28,10 +29,10 @@ const REAL_CLOCK: TurnClock = {
   },
 };
 
-/** Work of peers in turn. Whoever uses it bounds how much of a peer may wait. */
-export class PeerTurns {
+/** Work of holders in turn. Whoever uses it bounds how much of each may wait. */
+export class HolderTurns {
   readonly #clock: TurnClock;
-  /** Starts work, the oldest first; in the order of the peers' turns. Empty lines are not kept. */
+  /** Starts work, the oldest first; in the order of the holders' turns. Empty lines are not kept. */
   readonly #lines = new Map<string, (() => void)[]>();
   #isScheduled = false;
   #notBeforeMs = 0;
@@ -41,15 +42,15 @@ export class PeerTurns {
   }
 
   /**
-   * Starts work when it is the peer's turn.
+   * Starts work when it is the holder's turn.
    *
    * @param work what it does before it first waits is what is shared out
    */
-  run<T>(peer: string, work: () => Promise<T>): Promise<T> {
+  run<T>(holder: string, work: () => Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const line = this.#lines.get(peer) ?? [];
+      const line = this.#lines.get(holder) ?? [];
       line.push(() => void work().then(resolve, reject));
-      this.#lines.set(peer, line);
+      this.#lines.set(holder, line);
       this.#schedule();
     });
   }
@@ -77,11 +78,11 @@ export class PeerTurns {
   }
 
   #next(): (() => void) | undefined {
-    for (const [peer, line] of this.#lines) {
+    for (const [holder, line] of this.#lines) {
       // Put at the end again: its next turn comes after everybody else's.
-      this.#lines.delete(peer);
+      this.#lines.delete(holder);
       const start = line.shift();
-      if (line.length > 0) this.#lines.set(peer, line);
+      if (line.length > 0) this.#lines.set(holder, line);
       return start;
     }
     return undefined;
