@@ -34,12 +34,17 @@ import { ArtifactGroup } from './artifact-group.ts';
 import type { ArtifactTables } from './artifact-tables.ts';
 import { fsyncDirectory } from './database.ts';
 import { SMALL_BYTES_MAX, hasDigest, readHead, requireDigest, sourceOf } from './small-artifact.ts';
+import { Turns } from './turns.ts';
 
 /**
- * Files written at one time: room for all that may be offered and fetched, so that neither ever takes the
- * other's. Each may wait for its turn with 256 MiB on the disk.
+ * Files written at one time. Votes have places for all that may be fetched, which nobody else takes: small uploads
+ * that are large once they are inflated, of which hundreds may arrive at one time, took them all. Each may wait for
+ * its turn with 256 MiB on the disk.
  */
-const UPLOAD_COUNT_MAX: number = OFFERED_AT_ONCE + FETCHED_AT_ONCE;
+const FILES_MAX: Readonly<Record<ArtifactPurpose, number>> = {
+  offer: OFFERED_AT_ONCE + FETCHED_AT_ONCE,
+  vote: FETCHED_AT_ONCE,
+};
 
 /**
  * Small artifacts that arrive at one time, 80 MiB of memory at most: what strangers may bring, and a full parcel of
@@ -118,11 +123,11 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   readonly #promisedBytesMax: number;
   readonly #smallBytesMax: number;
   readonly #group: ArtifactGroup;
-  #uploads = 0;
+  readonly #files: Record<ArtifactPurpose, number> = { offer: 0, vote: 0 };
   #small = 0;
   readonly #thread = new ArchiveThread();
-  // One large archive is inflated at a time: each may take a gigabyte of memory.
-  #turn: Promise<unknown> = Promise.resolve();
+  // One large archive is inflated at a time: each may take a gigabyte of memory. What votes wait for comes first.
+  readonly #turns = new Turns();
 
   private constructor(parts: FolderArtifactsParts) {
     this.#folder = parts.folder;
@@ -210,19 +215,21 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     source: AsyncIterable<Uint8Array>,
     purpose: ArtifactPurpose,
   ): Promise<ArtifactFacts> {
-    if (this.#uploads >= UPLOAD_COUNT_MAX) throw new StorageBusyError('too many uploads at once');
-    this.#uploads += 1;
+    if (this.#files[purpose] >= FILES_MAX[purpose]) {
+      throw new StorageBusyError('too many uploads at once');
+    }
+    this.#files[purpose] += 1;
     const incoming = join(this.#folder, INCOMING, encodeHex(Uint8Array.from(randomBytes(16))));
     try {
       await this.#requireRoom(sha512, purpose);
       const size = await this.#receive(incoming, sha512, source);
-      const facts = await this.#check(incoming, sha512, size);
+      const facts = await this.#check(incoming, sha512, size, purpose);
       await this.#settle(incoming, sha512);
       const receivedSeconds = this.#nowSeconds();
       await this.#group.put({ facts, receivedSeconds, bytes: undefined });
       return facts;
     } finally {
-      this.#uploads -= 1;
+      this.#files[purpose] -= 1;
       await rm(incoming, { force: true });
     }
   }
@@ -264,7 +271,7 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     if (size === undefined) return false;
     try {
       requireDigest(await digestOf(path), sha512);
-      const facts = await this.#check(path, sha512, size);
+      const facts = await this.#check(path, sha512, size, 'offer');
       await this.#group.put({ facts, receivedSeconds: this.#nowSeconds(), bytes: undefined });
       return true;
     } catch (error) {
@@ -380,13 +387,18 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     }
   }
 
-  async #check(path: string, sha512: string, size: number): Promise<ArtifactFacts> {
+  async #check(
+    path: string,
+    sha512: string,
+    size: number,
+    purpose: ArtifactPurpose,
+  ): Promise<ArtifactFacts> {
     // Small ones don't wait for large ones: a vote may depend on them.
     const small =
       size <= INLINE_BYTES_MAX
         ? await checkSmallTarball(await readFile(path), this.#gunzip)
         : undefined;
-    const checked = small ?? (await this.#inTurn(async () => this.#thread.check(path)));
+    const checked = small ?? (await this.#turns.run(purpose, () => this.#thread.check(path)));
     return factsOf(sha512, size, checked);
   }
 
@@ -399,12 +411,6 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     if (made === undefined) return;
     await syncFolder(dirname(folder));
     await syncFolder(this.#folder);
-  }
-
-  async #inTurn<T>(task: () => Promise<T>): Promise<T> {
-    const done = this.#turn.then(task);
-    this.#turn = done.catch(() => undefined);
-    return done;
   }
 
   // The digest is hexadecimal: no part of it can lead out of the folder.
