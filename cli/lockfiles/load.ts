@@ -5,6 +5,7 @@ import { dirname, join, resolve } from 'node:path';
 import { tuneForLargeDocuments } from '../engine.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
+import { requireOwnAbove } from '../trust/owners.ts';
 import { fileNameOf, LOCKFILE_BYTES_MAX, unreadable, type Lockfile } from './lockfile.ts';
 import { requirePlainLockfile } from './lock-settings.ts';
 import { parseNpmLock } from './npm-lock.ts';
@@ -73,7 +74,11 @@ export async function findLockfile(project: string): Promise<string> {
     const [first, second] = found;
     // npm itself has a rule for its own two.
     const isOne = second === undefined || (second === 'package-lock.json' && found.length === 2);
-    if (first !== undefined && isOne) return join(folder, first);
+    if (first !== undefined && isOne) {
+      const path = join(folder, first);
+      if (folder !== project) await requireOwnAbove(path, project, '--lockfile');
+      return path;
+    }
     if (first !== undefined) {
       throw new CliError('BP9005', `${folder}: several lockfiles: ${found.join(', ')}`, {
         hints: [`bftpkg verify --lockfile ${first}`],

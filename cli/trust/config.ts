@@ -16,6 +16,7 @@ import {
 } from '../policy/config-file.ts';
 import type { Baseline, Layer, Origin, Policy } from '../policy/policy.ts';
 import { configFolder } from './folders.ts';
+import { requireOwnAbove } from './owners.ts';
 
 /** Name of the project's file. */
 export const CONFIG_NAME = 'bftpkg.json';
@@ -88,8 +89,13 @@ async function readProjectFile(
   // As many steps as a path can have parts: ends at the root of the file system at the latest.
   for (let folder = globals.project; ; folder = dirname(folder)) {
     const found = await readFolder(folder);
-    if (found !== undefined) return found;
-    // Above the repository other people may be able to write.
+    if (found !== undefined) {
+      if (folder !== globals.project) {
+        await requireOwnAbove(found.path, globals.project, '--config');
+      }
+      return found;
+    }
+    // Above the repository is nothing of the project's.
     if (dirname(folder) === folder || (await exists(join(folder, '.git')))) return undefined;
   }
 }
