@@ -1,5 +1,5 @@
 // Where bftpkg keeps things for a user (XDG Base Directory Specification).
-import { homedir } from 'node:os';
+import { homedir, userInfo } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -7,9 +7,14 @@ type Environment = Readonly<Record<string, string | undefined>>;
 // The specification says that relative paths in these variables are invalid and to be ignored.
 function folder(env: Environment, variable: string, fallback: readonly string[]): string {
   const set = env[variable];
-  const base =
-    set !== undefined && isAbsolute(set) ? set : join(env['HOME'] || homedir(), ...fallback);
+  const base = set !== undefined && isAbsolute(set) ? set : join(homeOf(env), ...fallback);
   return join(base, 'bftpkg');
+}
+
+// A relative one would be a folder of the checkout, whose configuration would then count as the user's own.
+function homeOf(env: Environment): string {
+  const home = env['HOME'] || homedir();
+  return isAbsolute(home) ? home : userInfo().homedir;
 }
 
 /** Keys and user configuration. */
