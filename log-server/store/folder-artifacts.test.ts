@@ -263,10 +263,10 @@ describe('FolderArtifacts.put', () => {
         await new Promise<void>((resolve) => waiting.push(resolve));
         yield* chunksOf(LEFT_PAD.bytes);
       };
-      const uploads = Array.from({ length: 28 }, async () =>
+      const uploads = Array.from({ length: 36 }, async () =>
         artifacts.put(LEFT_PAD.sha512, slow()),
       );
-      while (waiting.length < 28) await new Promise((resolve) => setImmediate(resolve));
+      while (waiting.length < 36) await new Promise((resolve) => setImmediate(resolve));
       await assert.rejects(
         artifacts.put(LEFT_PAD.sha512, chunksOf(LEFT_PAD.bytes)),
         StorageBusyError,

@@ -37,13 +37,18 @@ import { SMALL_BYTES_MAX, hasDigest, readHead, requireDigest, sourceOf } from '.
 import { Turns } from './turns.ts';
 
 /**
- * Files written at one time. Votes have places for all that may be fetched, which nobody else takes: small uploads
- * that are large once they are inflated, of which hundreds may arrive at one time, took them all. Each may wait for
- * its turn with 256 MiB on the disk.
+ * Small artifacts that are large once they are inflated, written to files at one time. Hundreds may arrive; the others
+ * wait with their 64 KiB, so that they leave places to those that are large on the wire.
+ */
+const INFLATED_AT_ONCE = 8;
+
+/**
+ * Files written at one time. Votes have places for all that may be fetched, which nobody else takes: uploads that
+ * inflate took them all. Each may wait for its turn with 256 MiB on the disk.
  */
 const FILES_MAX: Readonly<Record<ArtifactPurpose, number>> = {
-  offer: OFFERED_AT_ONCE + FETCHED_AT_ONCE,
-  vote: FETCHED_AT_ONCE,
+  offer: OFFERED_AT_ONCE + FETCHED_AT_ONCE + INFLATED_AT_ONCE,
+  vote: FETCHED_AT_ONCE + INFLATED_AT_ONCE,
 };
 
 /**
@@ -127,7 +132,11 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
   #small = 0;
   readonly #thread = new ArchiveThread();
   // One large archive is inflated at a time: each may take a gigabyte of memory. What votes wait for comes first.
-  readonly #turns = new Turns();
+  readonly #turns = new Turns(1);
+  readonly #inflated: Readonly<Record<ArtifactPurpose, Turns>> = {
+    offer: new Turns(INFLATED_AT_ONCE),
+    vote: new Turns(INFLATED_AT_ONCE),
+  };
 
   private constructor(parts: FolderArtifactsParts) {
     this.#folder = parts.folder;
@@ -185,10 +194,14 @@ export class FolderArtifacts implements ArtifactStore, ArtifactIndex {
     try {
       const head = await readHead(source, this.#smallBytesMax);
       if (head.kind === 'whole') {
-        const facts = await this.#putSmall(sha512, head.bytes, purpose);
-        if (facts !== undefined) return { kind: 'created', facts };
+        const facts =
+          (await this.#putSmall(sha512, head.bytes, purpose)) ??
+          (await this.#inflated[purpose].run(purpose, () =>
+            this.#putFile(sha512, sourceOf(head.bytes), purpose),
+          ));
+        return { kind: 'created', facts };
       }
-      rest = head.kind === 'whole' ? sourceOf(head.bytes) : head.source;
+      rest = head.source;
     } finally {
       this.#small -= 1;
     }
