@@ -34,11 +34,13 @@ export function renderGitHub(report: Report, facts: RunFacts): string {
     const left = all.length - shown.length;
     if (left > 0) lines.push(command(level, { title: 'bftpkg' }, `and ${left} more`));
   }
-  const { verified } = countVerdicts(report.verification?.subjects ?? []);
+  const { verified, excepted, baseline } = countVerdicts(report.verification?.subjects ?? []);
+  const allowed = excepted + baseline;
+  const byPolicy = allowed === 0 ? '' : `, ${allowed} allowed by policy`;
   const leftOut = leftOutLines(report.verification?.subjects ?? []).map((line) => `, ${line}`);
   const reason = report.exit.reason === null ? '' : ` ${report.exit.reason}`;
   lines.push(
-    `bftpkg ${report.command}: ${report.verdict}, ${verified} verified${printable(leftOut.join(''))}, exit ${report.exit.code}${reason}`,
+    `bftpkg ${report.command}: ${report.verdict}, ${verified} verified${byPolicy}${printable(leftOut.join(''))}, exit ${report.exit.code}${reason}`,
   );
   return `${lines.join('\n')}\n`;
 }
