@@ -139,7 +139,8 @@ describe('MapChanges', () => {
   it('folds no further than it is told, whatever is prepared', () => {
     const world = new World();
     for (let i = 0; i < 5; i++) world.run({ toggle: [i] });
-    world.changes.prepare(5, ALL);
+    assert.equal(world.changes.prepare(5, ALL)?.count, 5);
+    assert.equal(world.changes.prepare(3, ALL), undefined);
     assert.equal(world.changes.foldUpTo(3)?.height, 3);
     world.changes.dropFold();
     assert.equal(world.changes.count, 2);

@@ -128,7 +128,8 @@ export class MapChanges {
    *
    * @param heightMax changes up to there are taken in
    * @param countMax and no more than so many of them
-   * @returns what is ready to be folded; `undefined` as long as something up to there is left
+   * @returns what is ready to be folded; `undefined` as long as something up to there is left, or when there is more in
+   *   it: a map that somebody reads now would go with it
    */
   prepare(
     heightMax: number,
@@ -140,7 +141,7 @@ export class MapChanges {
       this.#draft.take(change);
       this.#takenHeight = change.height;
     }
-    if (due.length > countMax) return undefined;
+    if (due.length > countMax || this.#takenHeight > heightMax) return undefined;
     return { bytes: this.#draft?.bytes ?? 0, count: this.#draft?.count ?? 0 };
   }
 

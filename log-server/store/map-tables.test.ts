@@ -278,6 +278,28 @@ describe('MapTables', () => {
     });
   }
 
+  it('keeps a map that somebody begins to read when what is folded next is prepared beyond it', () => {
+    const world = new World({ ...NEVER, count: 2, rowsMin: 5 });
+    world.set(40, 'a');
+    world.tables.prune(world.set(40, 'b'));
+    assert.equal(world.rows('map_changes'), 2, 'they are brought into the table in parts');
+    world.set(40, 'c');
+    const height = world.set(40, 'd');
+    const { root } = world;
+    const last = world.set(40, 'e');
+    world.tables.prune(last);
+    const release = world.tables.hold(height);
+    for (let i = 0; i < 50; i++) world.tables.prune(last);
+    assert.equal(world.rows('map_changes'), 3, 'the others wait');
+    world.tables.forget();
+    world.check(40, 'd', root);
+    release();
+    world.reopen(AT_ONCE);
+    world.settle(last);
+    world.check(40, 'e');
+    assert.equal(world.tables.count(), 2 * 40 - 1);
+  });
+
   it('deletes no node that came back after it was marked, deleted by another way, and not yet unmarked', () => {
     const count = 6000;
     const world = new World(SPILLING);
