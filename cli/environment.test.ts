@@ -57,6 +57,22 @@ describe('unknownVariables', () => {
   it('finds what no flag has, and leaves those of the server alone', () => {
     const env = { BFTPKG_TIMOUT: '1', BFTPKG_TIMEOUT: '1', BFTPKG_SERVER_X: '1', OTHER: '1' };
     assert.deepEqual(unknownVariables(program, env), ['BFTPKG_TIMOUT']);
+    assert.deepEqual(
+      unknownVariables(program, { BFTPKG_BIN: '/x', BFTPKG_HOOK_PACKAGES: '[]' }),
+      [],
+    );
+  });
+
+  it('are told of by every command', async () => {
+    const env = { BFTPKG_ALOW_UNLOGGED: 'never', 'BFTPKG_\u001bX': '1', BFTPKG_TIMEOUT: '1m' };
+    const { code, stderr } = await run(['explain', 'BP1001'], env);
+    assert.equal(code, 0);
+    assert.deepEqual(stderr.split('\n'), [
+      'bftpkg: BFTPKG_ALOW_UNLOGGED has no effect: there is no such flag (bftpkg env)',
+      'bftpkg: BFTPKG_\\u001bX has no effect: there is no such flag (bftpkg env)',
+      '',
+    ]);
+    assert.equal((await run(['explain', 'BP1001', '--quiet'], env)).stderr, '');
   });
 });
 

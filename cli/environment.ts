@@ -10,6 +10,8 @@ const SERVER_PREFIX = 'BFTPKG_SERVER_';
 // They make a command do something else and end with 0: a variable that somebody planted would turn each
 // `bftpkg verify` into one that verifies nothing.
 const NOT_SETTINGS: ReadonlySet<string> = new Set(['--help', '--version', '--json-schema']);
+// Of the hook: its own files read them.
+const OF_THE_HOOK: ReadonlySet<string> = new Set(['BFTPKG_BIN', 'BFTPKG_HOOK_PACKAGES']);
 const YES: ReadonlySet<string> = new Set(['1', 'true', 'yes', 'on']);
 const NO: ReadonlySet<string> = new Set(['0', 'false', 'no', 'off']);
 
@@ -55,10 +57,12 @@ export function allSettings(program: Command): readonly Setting[] {
 
 /** Variables with our prefix that no flag has: most likely a typing mistake. */
 export function unknownVariables(program: Command, env: Environment): readonly string[] {
-  const known = new Set(allSettings(program).map(({ variable }) => variable));
-  return Object.keys(env).filter(
-    (name) => name.startsWith(PREFIX) && !name.startsWith(SERVER_PREFIX) && !known.has(name),
+  const named = Object.keys(env).filter(
+    (name) => name.startsWith(PREFIX) && !name.startsWith(SERVER_PREFIX) && !OF_THE_HOOK.has(name),
   );
+  if (named.length === 0) return [];
+  const known = new Set(allSettings(program).map(({ variable }) => variable));
+  return named.filter((name) => !known.has(name));
 }
 
 /**

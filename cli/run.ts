@@ -4,7 +4,7 @@ import { CommanderError, type Command } from 'commander';
 
 import { Budget } from './budget.ts';
 import type { Context, Globals, Invocation, Terminal } from './context.ts';
-import { applyEnvironment, commandTree } from './environment.ts';
+import { applyEnvironment, commandTree, unknownVariables } from './environment.ts';
 import { fallbackGlobals, guessFormat, readGlobals } from './globals.ts';
 import type { DiagnosticCode } from './output/codes.ts';
 import { EXIT, type ExitCode } from './output/exit-codes.ts';
@@ -97,6 +97,13 @@ export async function runCli(
     return EXIT.usage;
   }
   const { keyWorkFactorLog2 } = options;
+  // A flag that is misspelt is refused. A variable may be for another version, but must not seem to work: with
+  // BFTPKG_ALOW_UNLOGGED=never a policy allows what it was not to.
+  for (const name of globals.quiet ? [] : unknownVariables(program, env)) {
+    terminal.writeErr(
+      `bftpkg: ${printable(name)} has no effect: there is no such flag (bftpkg env)\n`,
+    );
+  }
   return await execute(chosen, globals, { env, cwd, terminal, nowMs, keyWorkFactorLog2 }, facts);
 }
 
