@@ -3,10 +3,9 @@ import { describe, it } from 'node:test';
 
 import { HolderTurns } from './holder-turns.ts';
 
-/** A thread in which time passes only by work and by pauses. */
+/** A thread in which time passes only by work. */
 class Thread {
   nowMs = 0;
-  readonly pauses: number[] = [];
   readonly done: string[] = [];
   readonly turns: HolderTurns;
   #then: (() => void) | undefined;
@@ -14,9 +13,8 @@ class Thread {
   constructor() {
     this.turns = new HolderTurns({
       nowMs: () => this.nowMs,
-      later: (ms, then) => {
+      afterOthers: (then) => {
         assert.equal(this.#then, undefined, 'one turn at a time is asked for');
-        this.pauses.push(ms);
         this.#then = then;
       },
     });
@@ -30,11 +28,10 @@ class Thread {
     });
   }
 
-  /** One turn of the event loop, after its pause. @returns what was done in it */
+  /** One turn of the event loop. @returns what was done in it */
   turn(): string {
     const then = this.#then;
     this.#then = undefined;
-    this.nowMs += this.pauses.at(-1) ?? 0;
     const before = this.done.length;
     then?.();
     return this.done.slice(before).join('');
@@ -48,33 +45,6 @@ describe('HolderTurns', () => {
     assert.equal(thread.done.length, 0, 'nothing before its turn');
     assert.deepEqual([thread.turn(), thread.turn(), thread.turn()], ['aaaa', 'aaaa', 'aa']);
     assert.equal(thread.turn(), '', 'and nothing is left');
-  });
-
-  it('leaves the thread to others for as long as it took', () => {
-    const thread = new Thread();
-    for (let i = 0; i < 10; i++) void thread.ask('a', 1.5);
-    for (let i = 0; i < 4; i++) thread.turn();
-    assert.deepEqual(thread.pauses, [0, 4.5, 4.5, 4.5]);
-  });
-
-  it('also when it comes piece by piece', () => {
-    const thread = new Thread();
-    void thread.ask('a', 1);
-    thread.turn();
-    void thread.ask('a', 1);
-    assert.deepEqual(thread.pauses, [0, 1]);
-    thread.turn();
-    thread.nowMs += 100;
-    void thread.ask('a', 1);
-    assert.deepEqual(thread.pauses, [0, 1, 0], 'who was quiet for a while waits for nothing');
-  });
-
-  it('pauses no longer than a moment for one long piece', () => {
-    const thread = new Thread();
-    void thread.ask('a', 500);
-    void thread.ask('a', 1);
-    thread.turn();
-    assert.deepEqual(thread.pauses, [0, 20]);
   });
 
   it('gives each holder a turn, however much another one asks', () => {

@@ -1,32 +1,24 @@
 // What is handed in has to be read and judged in the thread that votes are counted in: a tenth of a millisecond for
 // an ordinary submission, a whole one for a claim with 64 maintainers and as many bad signatures. A faulty peer can
 // hand in a thousand of those at a time, and took the thread for a second, again and again; one client can send as many
-// in a second. So little of it is done at once, one piece of each holder in turn, and as long as it took the thread
-// is left to everything else.
+// in a second. So little of it is done at once, one piece of each holder in turn, and then everything else that
+// has come has its turn. No pauses besides: on a busy machine, where time passes without any work, a third of a
+// log's rate went with them.
 
-/** How long such work goes on without a pause, milliseconds: what a vote may find before it. */
+/** How long such work goes on before other work has a turn, milliseconds: what a vote may find before it. */
 const SLICE_MS = 4;
 
-/** Pause after it, in times of what it took: half of the thread is twenty times what a busy log needs for it. */
-const PAUSE_FACTOR = 1;
-
-/** Longest pause, milliseconds: on a busy machine what took long was mostly waiting for a core. */
-const PAUSE_MAX_MS = 20;
-
-/** What turns are measured and paused by. */
+/** What turns are measured and parted by. */
 export interface TurnClock {
   /** Milliseconds; never goes back. */
   readonly nowMs: () => number;
-  /** Calls `then` after so many milliseconds, with 0 when other work has had a turn. */
-  readonly later: (ms: number, then: () => void) => void;
+  /** Calls `then` when other work has had a turn. */
+  readonly afterOthers: (then: () => void) => void;
 }
 
 const REAL_CLOCK: TurnClock = {
   nowMs: () => performance.now(),
-  later: (ms, then) => {
-    if (ms < 1) setImmediate(then);
-    else setTimeout(then, ms);
-  },
+  afterOthers: (then) => void setImmediate(then),
 };
 
 /** Work of holders in turn. Whoever uses it bounds how much of each may wait. */
@@ -35,7 +27,6 @@ export class HolderTurns {
   /** Starts work, the oldest first; in the order of the holders' turns. Empty lines are not kept. */
   readonly #lines = new Map<string, (() => void)[]>();
   #isScheduled = false;
-  #notBeforeMs = 0;
 
   constructor(clock: TurnClock = REAL_CLOCK) {
     this.#clock = clock;
@@ -58,8 +49,7 @@ export class HolderTurns {
   #schedule(): void {
     if (this.#isScheduled || this.#lines.size === 0) return;
     this.#isScheduled = true;
-    const pauseMs = Math.max(0, this.#notBeforeMs - this.#clock.nowMs());
-    this.#clock.later(pauseMs, () => {
+    this.#clock.afterOthers(() => {
       this.#isScheduled = false;
       this.#work();
     });
@@ -67,13 +57,10 @@ export class HolderTurns {
 
   #work(): void {
     const startMs = this.#clock.nowMs();
-    let spentMs = 0;
     for (let next = this.#next(); next !== undefined; next = this.#next()) {
       next();
-      spentMs = this.#clock.nowMs() - startMs;
-      if (spentMs >= SLICE_MS) break;
+      if (this.#clock.nowMs() - startMs >= SLICE_MS) break;
     }
-    this.#notBeforeMs = startMs + spentMs + Math.min(spentMs * PAUSE_FACTOR, PAUSE_MAX_MS);
     this.#schedule();
   }
 
