@@ -15,9 +15,12 @@ import type { VerifyRunFigures, VerifyRunOrder } from './verify-run.ts';
 /** Maintainers that have to sign: f + 1 with f = 1. */
 const SIGNERS_NEEDED = 2;
 
+/** What each package asks for: of the first ones, since a lockfile has to have what is asked for. */
+const DEPENDENCIES = { 'package-0': '^1.0.0', 'package-1': '~1.0.0', 'package-2': '^1.0.0' };
+
 const MANIFEST = {
   bin: { tool: 'bin/tool.js' },
-  dependencies: { 'left-pad': '^1.3.0', '@scope/utilities': '~2.0.1', semver: '^7.0.0' },
+  dependencies: DEPENDENCIES,
   engines: { node: '>=18' },
   peerDependencies: { react: '^18 || ^19' },
 };
