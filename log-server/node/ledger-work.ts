@@ -290,7 +290,8 @@ export class LedgerWork {
   #admitInTurn(envelope: Uint8Array, asker: Asker | undefined): Promise<Admission> {
     const { application } = this.#parts;
     const admit = (): Promise<Admission> => application.admit(envelope, asker);
-    return asker === undefined ? admit() : this.#turns[asker.kind].run(asker.name, admit);
+    if (asker === undefined) return admit();
+    return this.#turns[asker.kind].run(asker.name, envelope.length, admit);
   }
 
   /**
