@@ -366,6 +366,25 @@ describe('MapTables', () => {
     }
   });
 
+  it('reads no changes for a checkpoint with which nothing is due, and brings along what is', () => {
+    for (const [bounds, isRead] of [
+      [{ ...NEVER, bytes: 1_000_000 }, false],
+      [{ ...NEVER, count: 3 }, false],
+      [{ ...NEVER, bytes: 10_000 }, true],
+      [{ ...NEVER, count: 2 }, true],
+    ] as const) {
+      const world = new World(bounds);
+      world.set(100, 'a');
+      const height = world.set(100, 'b');
+      world.set(100, 'c');
+      world.tables.forget();
+      // Damaged: whoever reads it says so.
+      world.database.prepare('UPDATE map_changes SET added = zeroblob(length(added))').run();
+      if (isRead) assert.throws(() => world.tables.prune(height), DamagedStoreError);
+      else world.tables.prune(height);
+    }
+  });
+
   it('reads of what it remembers as of what is stored', () => {
     const world = new World(NEVER);
     const changes = [{ key: keyOf(1), value: utf8('a') }];
