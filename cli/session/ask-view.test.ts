@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { SimulatedClock } from '../../fixtures/simulated-clock.ts';
-import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
+import { SyntheticLog, type SyntheticNote } from '../../fixtures/synthetic-log.ts';
 import { assert as insist } from '../../verifier/errors.ts';
 import { formatEvidence, parseEvidence } from '../../verifier/evidence/format.ts';
 import type { Subject } from '../../verifier/evidence/subject.ts';
@@ -31,12 +31,20 @@ const WELL_MS = TRIP_MS + TRIP_MS + THINK_MS;
 /** The hedging delay for one subject: 300 ms, and one for each subject. */
 const HEDGE_MS = 301;
 
-/** A log of two batches: in the second one the release is revoked. */
-function makeLog(count: number): SyntheticLog {
+/** Who cosigns after a change of the roster: a quorum of seven, and half of the four that were there before. */
+const LATER_COSIGNERS = [2, 3, 4, 5, 6];
+
+/**
+ * A log of two batches: in the second one the release is revoked.
+ *
+ * @param isChanged whether there are seven replicas instead, from before the second one on
+ */
+function makeLog(count: number, isChanged: boolean): SyntheticLog {
   const log = new SyntheticLog({ weights: Array.from({ length: count }, () => 1) });
   log.maintain('one', { maintainers: ['ada', 'ben'], faulty: 1 });
   log.release({ name: 'one', version: '1.0.0' });
   log.commit();
+  if (isChanged) log.changeRoster({ weights: [1, 1, 1, 1, 1, 1, 1] });
   log.withdraw('one', '1.0.0', 'revoked', 'stolen laptop');
   log.commit();
   return log;
@@ -59,14 +67,26 @@ async function ask(
     readonly rule?: ReachRule;
     readonly wasteful?: Set<string>;
     readonly tripMs?: (place: number) => number;
+    readonly isChanged?: boolean;
   } = {},
 ): Promise<Outcome> {
-  const { rule = 'current', wasteful = new Set<string>(), tripMs = () => TRIP_MS } = options;
-  const log = makeLog(conducts.length);
-  const [older, newest] = log.snapshots.map(({ size }) => size);
+  const {
+    rule = 'current',
+    wasteful = new Set<string>(),
+    tripMs = () => TRIP_MS,
+    isChanged = false,
+  } = options;
+  const log = makeLog(conducts.length, isChanged);
+  const sizes = log.snapshots.map(({ size }) => size);
+  const [older, newest] = [sizes[0], sizes.at(-1)];
   insist(older !== undefined && newest !== undefined, 'there are two batches');
+  const shown = (size: number): SyntheticNote => ({
+    size,
+    time: log.time,
+    ...(isChanged && size === newest ? { cosigners: LATER_COSIGNERS } : {}),
+  });
   const clock = new SimulatedClock();
-  const urls = log.roster.replicas.map(({ url }) => url);
+  const urls = log.rosterOf(0).replicas.map(({ url }) => url);
   const asked: number[] = [];
   const sizeOf = (conduct: Conduct, isNote: boolean): number =>
     conduct === 'behind' || (conduct === 'hiding' && !isNote) ? older : newest;
@@ -84,14 +104,13 @@ async function ask(
     urls,
     note: async (url, signal) => {
       const conduct = await travel(url, signal, 0);
-      return parseNote(log.note({ size: sizeOf(conduct, true), time: log.time }));
+      return parseNote(log.note(shown(sizeOf(conduct, true))));
     },
     evidence: async (url, signal) => {
       asked.push(urls.indexOf(url));
       const conduct = await travel(url, signal, THINK_MS);
       if (conduct === 'garbage') return new Uint8Array(10);
-      const size = sizeOf(conduct, false);
-      return formatEvidence(log.evidence(SUBJECTS, { size, time: log.time }));
+      return formatEvidence(log.evidence(SUBJECTS, shown(sizeOf(conduct, false))));
     },
     check: async (source) => {
       const evidence = parseEvidence(source);
@@ -251,6 +270,38 @@ describe('askForView', () => {
       assert.deepEqual(outcome.reported, reported);
     });
   }
+
+  describe('after a change of the roster', () => {
+    for (const [why, conducts, asked, found, reported] of [
+      [
+        'asks others than one that is from before it, with which no note of today can be judged',
+        ['behind', 'well', 'well', 'well'],
+        [0, 1],
+        'RELEASE_REVOKED',
+        [0],
+      ],
+      [
+        'the same when it shows the newest checkpoint',
+        ['hiding', 'well', 'well', 'well'],
+        [0, 1],
+        'RELEASE_REVOKED',
+        [0],
+      ],
+      [
+        'believes f that are from before it no more than any that are too few',
+        ['behind', 'dead', 'garbage', 'dead'],
+        [0, 2, 1, 3, 0],
+        'BP7001',
+        [],
+      ],
+    ] as const) {
+      it(why, async () => {
+        const outcome = await ask(conducts, { isChanged: true });
+        assert.deepEqual(outcome.asked, asked);
+        assert.deepEqual([outcome.found, outcome.reported], [found, reported]);
+      });
+    }
+  });
 
   it('asks the nearest', async () => {
     const { asked, tookMs } = await ask(among(4, [], 'well'), { tripMs: (i) => 100 - 20 * i });

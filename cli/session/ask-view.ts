@@ -11,7 +11,7 @@ import { askUntilGood, HEDGE_DELAY_MS, type Ask } from '../client/hedge.ts';
 import { Turns } from '../client/turns.ts';
 import { UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { isFinal } from '../output/diagnose.ts';
-import { requireReach, type Reach, type ReachRule } from './reach.ts';
+import { requireReach, TooFewAnsweredError, type Reach, type ReachRule } from './reach.ts';
 
 // With a small question, a server that has not answered after this long is not thinking; each subject
 // adds some to that.
@@ -96,8 +96,7 @@ export async function askForView(question: ViewQuestion): Promise<View> {
   };
   for (const url of question.urls) askNote(url).catch(() => undefined);
   try {
-    const first = await askEvidence(question, askNote, question.sizeMin);
-    const reach = await reachOf(question, first, askNote);
+    const { view: first, reach } = await askFirst(question, askNote);
     const { newest } = reach;
     if (newest <= sizeOf(first)) return withFailures(first, [reach]);
     question.wasteful.add(first.url);
@@ -106,12 +105,34 @@ export async function askForView(question: ViewQuestion): Promise<View> {
       return withFailures(first, [reach, ...(second === undefined ? [] : [second])]);
     }
     const again = await reachOf(question, second, askNote);
-    const behind = doubtAbout(first, newest);
-    const hid = behind === undefined ? [] : [{ url: first.url, error: behind }];
-    return withFailures(second, [{ failures: hid }, first, reach, again]);
+    return withFailures(second, [behind(first, newest), first, reach, again]);
   } finally {
     stop.abort();
   }
+}
+
+// A view and who agrees with it. Of a view from before a change of the roster nobody may be able to say anything:
+// the notes of today are cosigned by members that it does not know. So it is left for a newer one then, or a
+// single replica that is late, or shows what was true minutes ago, would stop everybody who asks it first.
+async function askFirst(
+  question: ViewQuestion,
+  askNote: (url: string) => Promise<SignedNote>,
+): Promise<{ readonly view: View; readonly reach: Reach }> {
+  let view = await askEvidence(question, askNote, question.sizeMin);
+  // Each round is of a larger tree; of as many there are liars at most, each with an epoch of its own.
+  for (const _ of question.urls) {
+    try {
+      return { view, reach: await reachOf(question, view, askNote) };
+    } catch (error) {
+      if (!(error instanceof TooFewAnsweredError)) throw error;
+      if (!error.failures.some((failure) => failure.error instanceof VerifyError)) throw error;
+      question.wasteful.add(view.url);
+      const newer = await askAgain(question, askNote, sizeOf(view) + 1);
+      if (newer === undefined || sizeOf(newer) <= sizeOf(view)) throw error;
+      view = withFailures(newer, [behind(view, sizeOf(newer)), view]);
+    }
+  }
+  return { view, reach: await reachOf(question, view, askNote) };
 }
 
 async function askAgain(
@@ -177,6 +198,12 @@ async function askEvidence(
     if (doubtful === undefined) throw error;
     return { ...doubtful, failures: error.failures };
   }
+}
+
+// What is told of a replica whose view is of a smaller tree than others have.
+function behind(view: View, size: number): Pick<View, 'failures'> {
+  const error = doubtAbout(view, size);
+  return { failures: error === undefined ? [] : [{ url: view.url, error }] };
 }
 
 // Why another replica may have a better answer than this one, which holds.

@@ -47,10 +47,24 @@ export interface ReachContext {
   readonly verifier: SignatureVerifier;
 }
 
+/** Fewer answered than the rule asks for. */
+export class TooFewAnsweredError extends CliError {
+  /** Of those that did not, or not well. */
+  readonly failures: readonly ReplicaFailure[];
+
+  constructor(message: string, failures: readonly ReplicaFailure[]) {
+    super('BP7001', message, {
+      details: failures.map(({ url, error }) => [url, describeFailure(error)] as const),
+      hints: RETRY_HINTS,
+    });
+    this.failures = failures;
+  }
+}
+
 /**
  * Waits until enough replicas have answered with a valid checkpoint of the log, or all have been heard.
  *
- * @throws {CliError} BP7001 below what the rule asks for
+ * @throws {TooFewAnsweredError} below what the rule asks for
  * @throws {ForkError} when an answer and the evidence are two logs of one size
  */
 export async function requireReach(
@@ -124,17 +138,16 @@ function unreachable(
   answered: number,
   failures: readonly ReplicaFailure[],
   rule: ReachRule,
-): CliError {
+): TooFewAnsweredError {
   const { quorum, weak, total } = roster.thresholds;
   // With weights the number of replicas says little; then the weights are given as well.
   const equal = total === roster.replicas.length;
   const weight = rule === 'current' && answered < weak ? weak : quorum;
   const needed = equal ? `${weight} needed` : `weight ${weight} of ${total} needed`;
-  const message = unreachableMessage(answered, roster.replicas.length, needed);
-  return new CliError('BP7001', message, {
-    details: failures.map(({ url, error }) => [url, describeFailure(error)] as const),
-    hints: RETRY_HINTS,
-  });
+  return new TooFewAnsweredError(
+    unreachableMessage(answered, roster.replicas.length, needed),
+    failures,
+  );
 }
 
 /** The sentence of exit 3. */
