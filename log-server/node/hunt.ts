@@ -19,6 +19,9 @@ const BROUGHT_PER_MS = 512;
 /** Less waiting than this says nothing, milliseconds. */
 const WAITED_MS_MIN = 500;
 
+/** Why questions end that are still open then. Made once: an error of its own for each artifact records a stack. */
+const ENDED = new Error('the search is over');
+
 /** One transfer: what it brought, and how long it was waited for. Our own disk's time is not its fault. */
 export class Transfer {
   readonly #nowMs: () => number;
@@ -124,7 +127,7 @@ export class Hunt {
   }
 
   end(): void {
-    this.#over.abort();
+    this.#over.abort(ENDED);
   }
 
   /**
