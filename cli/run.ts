@@ -2,6 +2,7 @@
 // is thrown gets past here, and with --json every exit has its document.
 import { CommanderError, type Command } from 'commander';
 
+import { requireVersionAlone } from '../verifier/node/command-words.ts';
 import { Budget } from './budget.ts';
 import type { Context, Globals, Invocation, Terminal } from './context.ts';
 import { applyEnvironment, commandTree, unknownVariables } from './environment.ts';
@@ -17,7 +18,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type Action = (invocation: Invocation) => Promise<Report>;
 
 /** Words with which somebody may ask for help: it has more to say than a run needs to load. */
-const HELP_WORDS: ReadonlySet<string> = new Set(['help', '--help', '-h']);
+const HELP_WORD = /^(?:help|--help|-[A-Za-z]*h[A-Za-z]*)$/;
 
 interface Chosen {
   readonly command: string;
@@ -61,12 +62,15 @@ export async function runCli(
     terminal.writeOut(await completeWords(program, argv.slice(1), { cwd, env }));
     return EXIT.verified;
   }
-  let words = argv;
-  if (argv.length === 0 || argv.some((word) => HELP_WORDS.has(word))) {
-    const { helpArguments, prepareHelp } = await import('./program/help.ts');
+  if (argv.length === 0 || argv.some((word) => HELP_WORD.test(word))) {
+    const { prepareHelp } = await import('./program/help.ts');
     prepareHelp(program);
-    words = helpArguments(program, argv);
   }
+  program.on('option:version', () => {
+    requireVersionAlone(program, argv);
+    terminal.writeOut(`${version}\n`);
+    throw new CommanderError(0, 'commander.version', version);
+  });
   const format = guessFormat(argv, env);
   // A usage error is a document on stdout for programs; for people it is commander's own text.
   const isForPeople = format === 'human' || format === 'concise';
@@ -83,7 +87,7 @@ export async function runCli(
   const facts = { version, startedAtMs };
   let globals: Globals;
   try {
-    program.parse([...words], { from: 'user' });
+    program.parse([...argv], { from: 'user' });
     globals = await readGlobals(program, cwd, timeoutOf(chosen));
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.verified;

@@ -48,6 +48,10 @@ const run = (...args: readonly string[]): Promise<Outcome> => finish(start(...ar
 describe('bftpkg-log', () => {
   const usage: readonly [string, readonly string[]][] = [
     ['an unknown command', ['fly']],
+    ['an unknown command, and help', ['fly', '--help']],
+    ['help for an unknown one of a command', ['help', 'roster', 'fly']],
+    ['an unknown option, and help', ['run', '--fly', '--help']],
+    ['a command, and --version', ['run', '--config', 'x', '--version']],
     ['a missing option', ['run']],
     ['a number that is none', ['cluster', 'init', '--out', 'x', '--origin', 'a', '--n', '0x4']],
     [
@@ -83,6 +87,12 @@ describe('bftpkg-log', () => {
     assert.ok(!first.stderr.includes(voteSeed));
     const second = await run('genkey', '--name', 'r7', '--dir', folder);
     assert.equal(second.code, 2);
+  });
+
+  it('shows the help of a command of a command', async () => {
+    const { code, stdout } = await run('help', 'roster', 'propose');
+    assert.equal(code, 0);
+    assert.match(stdout, /^Usage: bftpkg-log roster propose /);
   });
 
   it('tells its version', async () => {

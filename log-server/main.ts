@@ -18,8 +18,9 @@ const SETUP_TROUBLES: ReadonlySet<string> = new Set([
   'EADDRNOTAVAIL',
 ]);
 
+const argv = process.argv.slice(2);
 try {
-  await buildProgram(readProgramVersion()).parseAsync();
+  await buildProgram(readProgramVersion(), argv).parseAsync(argv, { from: 'user' });
 } catch (error) {
   process.exitCode = report(error);
 }

@@ -1,7 +1,8 @@
 // The command tree of `bftpkg-log`. Commands are loaded only when they are used.
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 
 import { parseUint } from '../verifier/encoding.ts';
+import { requireVersionAlone, reviewHelp } from '../verifier/node/command-words.ts';
 import { rosterCommand } from './commands/roster.ts';
 import { addLogExamples } from './examples.ts';
 
@@ -14,11 +15,24 @@ interface ClusterOptions {
   readonly ports?: readonly number[];
 }
 
-/** Builds the program. Its actions run the commands. */
-export function buildProgram(version: string): Command {
-  const program = new Command('bftpkg-log')
+/**
+ * Builds the program. Its actions run the commands.
+ *
+ * @param argv what it is going to parse
+ */
+export function buildProgram(version: string, argv: readonly string[] = []): Command {
+  const program: Command = new Command('bftpkg-log')
     .description('run a replica of a bftpkg transparency log')
-    .version(version, '-V, --version');
+    .option('-V, --version', 'output the version number')
+    .on('option:version', () => {
+      requireVersionAlone(program, argv);
+      program.configureOutput().writeOut?.(`${version}\n`);
+      throw new CommanderError(0, 'commander.version', version);
+    })
+    .addHelpText('beforeAll', ({ command, error }) => {
+      reviewHelp(command, error);
+      return '';
+    });
 
   program
     .command('genkey')

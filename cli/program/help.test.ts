@@ -54,6 +54,10 @@ describe('help', () => {
     ['help add', /^Usage: bftpkg install\|add /],
     ['help verify whatever', /^Usage: bftpkg verify /],
     ['key help generate', /^Usage: bftpkg key generate /],
+    ['--json help key generate', /^Usage: bftpkg key generate /],
+    ['policy help except add', /^Usage: bftpkg policy except add /],
+    ['verify --lockfile x --help', /^Usage: bftpkg verify /],
+    ['help key help', /^Usage: bftpkg key /],
   ];
   for (const [line, expected] of found) {
     it(`is found by: ${line}`, async () => {
@@ -63,6 +67,15 @@ describe('help', () => {
       assert.equal(code, 0);
     });
   }
+
+  it('is that of the program for help of help, and the version is what it is', async () => {
+    const shown = await type('help help');
+    assert.deepEqual([shown.code, shown.err], [0, '']);
+    assert.match(shown.out, /^Usage: bftpkg \[options\]/);
+    for (const line of ['--version', '-V', '--json -V', '-qV']) {
+      assert.deepEqual(await type(line), { code: 0, out: '0.0.0-test\n', err: '' }, line);
+    }
+  });
 
   // Each was the whole list of commands, or an error without a next step.
   const wrong: readonly (readonly [string, RegExp])[] = [
@@ -76,6 +89,17 @@ describe('help', () => {
       'verify --ofline',
       /unknown option '--ofline'\n\(.* --offline\?\)\n {2}next {2}bftpkg help verify\n/,
     ],
+    // All of these showed a help, or the version, and ended with 0.
+    ['verfy --help', /unknown command 'verfy'\n\(Did you mean verify\?\)/],
+    ['-h verfy', /unknown command 'verfy'\n\(Did you mean verify\?\)/],
+    ['verfy -qh', /unknown command 'verfy'\n\(Did you mean verify\?\)/],
+    ['key generat --help', /unknown command 'generat'\n\(.* generate\?\)\n {2}next .* help key\n/],
+    ['key help generat', /unknown command 'generat'\n\(.* generate\?\)\n {2}next .* help key\n/],
+    ['verify --ofline --help', /unknown option '--ofline'\n {2}next {2}bftpkg help verify\n/],
+    ['--ofline --help', /unknown option '--ofline'\n {2}next {2}bftpkg help\n/],
+    ['verify -V', /--version goes alone: nothing would be done of 'verify'\n/],
+    ['-qV verify', /--version goes alone: nothing would be done of 'verify'\n/],
+    ['verfy --version', /--version goes alone: nothing would be done of 'verfy'\n/],
     ['completion', /missing required argument 'shell'\n {2}next {2}bftpkg help completion\n/],
   ];
   for (const [line, expected] of wrong) {

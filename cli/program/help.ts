@@ -1,7 +1,7 @@
-// Help as people look for it: what there is to type before the flags that all of it has, and `help` with as many
-// words as a command has.
+// Help as people look for it: what there is to type before the flags that all of it has.
 import { Help, type Command } from 'commander';
 
+import { reviewHelp } from '../../verifier/node/command-words.ts';
 import { addExamples } from './examples.ts';
 
 const OPTIONS_HEADING = 'Options:';
@@ -11,6 +11,10 @@ const COMMON = '\nFlags of every command (--report, --quiet, --timeout, …): bf
 /** Makes the program's help. It has more to say than a run needs to load. */
 export function prepareHelp(program: Command): void {
   addExamples(program);
+  program.addHelpText('beforeAll', ({ command, error }) => {
+    reviewHelp(command, error);
+    return '';
+  });
   program.configureHelp({ formatHelp: commandsFirst });
   const walk = (command: Command): void => {
     for (const each of command.commands) {
@@ -28,27 +32,4 @@ function commandsFirst(command: Command, helper: Help): string {
   const isOptions = (section: string): boolean => section.startsWith(`${OPTIONS_HEADING}\n`);
   const [options, others] = [sections.filter(isOptions), sections.filter((s) => !isOptions(s))];
   return `${[...others, ...options].join('\n\n')}\n`;
-}
-
-/**
- * `help key generate` as `key generate --help`: commander's own `help` knows one word, and shows the whole list for a
- * word that is no command.
- *
- * @returns the arguments to parse; for an unknown command those that make commander say so
- */
-export function helpArguments(program: Command, argv: readonly string[]): readonly string[] {
-  const [first, ...words] = argv;
-  if (first !== 'help' || words.length === 0) return argv;
-  let command = program;
-  for (const [i, word] of words.entries()) {
-    const next = command.commands.find(
-      (each) => each.name() === word || each.aliases().includes(word),
-    );
-    if (next === undefined && command.commands.length > 0) {
-      return word.startsWith('-') || word === 'help' ? argv : words.slice(0, i + 1);
-    }
-    if (next === undefined) return [...words.slice(0, i), '--help'];
-    command = next;
-  }
-  return [...words, '--help'];
 }

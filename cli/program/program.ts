@@ -27,7 +27,8 @@ export function buildProgram(version: string, run: Run): Command {
     .description(
       'Install packages without trusting any single maintainer, registry or log operator',
     )
-    .version(version, '-V, --version')
+    // Printed by whoever knows the whole line: see requireVersionAlone.
+    .option('-V, --version', 'output the version number')
     .option('-C, --project <dir>', 'folder of the project (default: this one)')
     .option('--config <file>', 'bftpkg.json to use (also BFTPKG_CONFIG)')
     .addOption(new Option('--format <format>', 'report format').choices(FORMATS).default('human'))
