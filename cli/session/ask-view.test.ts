@@ -11,7 +11,7 @@ import { verifyEvidence } from '../../verifier/evidence/verify.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { parseNote } from '../../verifier/note.ts';
 import { CliError, UnreachableError } from '../errors.ts';
-import { askForView, type View } from './ask-view.ts';
+import { askForView, PATIENCE_MS, type View } from './ask-view.ts';
 import type { ReachRule } from './reach.ts';
 
 /**
@@ -86,13 +86,15 @@ async function ask(
     ...(isChanged && size === newest ? { cosigners: LATER_COSIGNERS } : {}),
   });
   const clock = new SimulatedClock();
-  const urls = log.rosterOf(0).replicas.map(({ url }) => url);
+  // Those that came with the change are well, and the client has not heard of them.
+  const urls = log.roster.replicas.map(({ url }) => url);
+  const configured = urls.slice(0, conducts.length);
   const asked: number[] = [];
   const sizeOf = (conduct: Conduct, isNote: boolean): number =>
     conduct === 'behind' || (conduct === 'hiding' && !isNote) ? older : newest;
   const travel = async (url: string, signal: AbortSignal, extraMs: number): Promise<Conduct> => {
     const place = urls.indexOf(url);
-    const conduct = conducts[place] ?? 'dead';
+    const conduct = conducts[place] ?? 'well';
     const isMute = conduct === 'mute' && extraMs > 0;
     if (conduct === 'silent' || isMute) await new Promise(() => undefined);
     await clock.pause(tripMs(place) + extraMs, signal);
@@ -101,10 +103,15 @@ async function ask(
   };
   const stop = new AbortController();
   const work = askForView({
-    urls,
+    urls: configured,
     note: async (url, signal) => {
       const conduct = await travel(url, signal, 0);
       return parseNote(log.note(shown(sizeOf(conduct, true))));
+    },
+    rosters: async (url, signal) => {
+      const conduct = await travel(url, signal, 0);
+      const count = conduct === 'behind' ? 1 : log.rosters.length;
+      return log.rosters.slice(0, count).map(({ envelope }) => envelope);
     },
     evidence: async (url, signal) => {
       asked.push(urls.indexOf(url));
@@ -205,9 +212,9 @@ describe('askForView', () => {
     reported: readonly number[],
   ])[] = [
     [
-      'f+1 that agree are enough, whatever the others do',
+      'f+1 that agree are enough, and more silent ones than may be faulty cost a moment',
       ['silent', 'well', 'silent', 'well'],
-      WELL_MS,
+      PATIENCE_MS,
       [1],
       'RELEASE_REVOKED',
       [],
@@ -288,9 +295,16 @@ describe('askForView', () => {
         [0],
       ],
       [
+        'the same when f+1 of the time before it agree: of a roster that is over more may be bad than of any',
+        ['behind', 'behind', 'well', 'well'],
+        [0, 2],
+        'RELEASE_REVOKED',
+        [0],
+      ],
+      [
         'believes f that are from before it no more than any that are too few',
         ['behind', 'dead', 'garbage', 'dead'],
-        [0, 2, 1, 3, 0],
+        [0],
         'BP7001',
         [],
       ],
@@ -301,6 +315,14 @@ describe('askForView', () => {
         assert.deepEqual([outcome.found, outcome.reported], [found, reported]);
       });
     }
+  });
+
+  it('hears a quorum before it believes f+1 of a roster that may be over, however fast these are', async () => {
+    const { found } = await ask(['behind', 'behind', 'well', 'well'], {
+      isChanged: true,
+      tripMs: (place) => (place < 2 ? 1 : 300),
+    });
+    assert.equal(found, 'RELEASE_REVOKED');
   });
 
   it('asks the nearest', async () => {

@@ -1,22 +1,36 @@
 // One view of the log, from replicas of which some may be dead, silent or liars: evidence from the first
 // that is alive, the newest checkpoint from all of them at the same time, and the comparison of the two.
 import { parseCheckpoint } from '../../verifier/checkpoint.ts';
+import type { Envelope } from '../../verifier/dsse.ts';
 import { VerifyError, type VerifyErrorCode } from '../../verifier/errors.ts';
 import type { Evidence } from '../../verifier/evidence/format.ts';
 import type { VerifiedEvidence } from '../../verifier/evidence/verify.ts';
 import type { SignedNote } from '../../verifier/note.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
-import type { WaitClock } from '../client/clock.ts';
+import { machineClock, type WaitClock } from '../client/clock.ts';
 import { askUntilGood, HEDGE_DELAY_MS, type Ask } from '../client/hedge.ts';
 import { Turns } from '../client/turns.ts';
 import { UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { isFinal } from '../output/diagnose.ts';
-import { requireReach, TooFewAnsweredError, type Reach, type ReachRule } from './reach.ts';
+import {
+  isFurther,
+  requireReach,
+  type AskReplica,
+  type Place,
+  type Reach,
+  type ReachRule,
+} from './reach.ts';
 
 // With a small question, a server that has not answered after this long is not thinking; each subject
 // adds some to that.
 const HEDGE_BASE_MS = 300;
 const HEDGE_SUBJECT_MS = 1;
+
+/**
+ * So long after they were asked, replicas that are well have answered: on another continent in 300 ms, and a new
+ * connection takes two trips more. Nobody waits for it where at most f are silent.
+ */
+export const PATIENCE_MS = 1_000;
 
 // Refusals that the log itself proves about a subject. Any other one says that the answer was bad, and
 // another replica may give a good one.
@@ -39,6 +53,8 @@ export interface ViewQuestion {
   readonly urls: readonly string[];
   /** A replica's newest checkpoint note. */
   readonly note: (url: string, signal: AbortSignal) => Promise<SignedNote>;
+  /** All rosters that a replica shows, from epoch 0 on. */
+  readonly rosters: (url: string, signal: AbortSignal) => Promise<readonly Envelope[]>;
   /** A replica's document of evidence, unread. */
   readonly evidence: (url: string, signal: AbortSignal) => Promise<Uint8Array>;
   /** Verifies a document. @throws {VerifyError}; {AskedWrongError} */
@@ -95,53 +111,39 @@ export async function askForView(question: ViewQuestion): Promise<View> {
     return asked;
   };
   for (const url of question.urls) askNote(url).catch(() => undefined);
+  const ask: AskReplica = {
+    note: askNote,
+    rosters: (url) => question.rosters(url, signal),
+    patience: (question.clock ?? machineClock).pause(PATIENCE_MS, signal),
+  };
   try {
-    const { view: first, reach } = await askFirst(question, askNote);
+    const first = await askEvidence(question, askNote, { epoch: 0, size: question.sizeMin });
+    const reach = await reachOf(question, first, ask);
     const { newest } = reach;
-    if (newest <= sizeOf(first)) return withFailures(first, [reach]);
+    if (newest === undefined || !isFurther(newest, placeOf(first))) {
+      return withFailures(first, [reach]);
+    }
     question.wasteful.add(first.url);
     const second = await askAgain(question, askNote, newest);
-    if (second === undefined || sizeOf(second) < newest) {
+    if (second === undefined || isFurther(newest, placeOf(second))) {
       return withFailures(first, [reach, ...(second === undefined ? [] : [second])]);
     }
-    const again = await reachOf(question, second, askNote);
-    return withFailures(second, [behind(first, newest), first, reach, again]);
+    const again = await reachOf(question, second, ask);
+    const behind = doubtAbout(first, newest);
+    const hid = behind === undefined ? [] : [{ url: first.url, error: behind }];
+    return withFailures(second, [{ failures: hid }, first, reach, again]);
   } finally {
     stop.abort();
   }
 }
 
-// A view and who agrees with it. Of a view from before a change of the roster nobody may be able to say anything:
-// the notes of today are cosigned by members that it does not know. So it is left for a newer one then, or a
-// single replica that is late, or shows what was true minutes ago, would stop everybody who asks it first.
-async function askFirst(
-  question: ViewQuestion,
-  askNote: (url: string) => Promise<SignedNote>,
-): Promise<{ readonly view: View; readonly reach: Reach }> {
-  let view = await askEvidence(question, askNote, question.sizeMin);
-  // Each round is of a larger tree; of as many there are liars at most, each with an epoch of its own.
-  for (const _ of question.urls) {
-    try {
-      return { view, reach: await reachOf(question, view, askNote) };
-    } catch (error) {
-      if (!(error instanceof TooFewAnsweredError)) throw error;
-      if (!error.failures.some((failure) => failure.error instanceof VerifyError)) throw error;
-      question.wasteful.add(view.url);
-      const newer = await askAgain(question, askNote, sizeOf(view) + 1);
-      if (newer === undefined || sizeOf(newer) <= sizeOf(view)) throw error;
-      view = withFailures(newer, [behind(view, sizeOf(newer)), view]);
-    }
-  }
-  return { view, reach: await reachOf(question, view, askNote) };
-}
-
 async function askAgain(
   question: ViewQuestion,
   askNote: (url: string) => Promise<SignedNote>,
-  sizeMin: number,
+  least: Place,
 ): Promise<View | undefined> {
   try {
-    return await askEvidence(question, askNote, sizeMin);
+    return await askEvidence(question, askNote, least);
   } catch (error) {
     if (error instanceof UnreachableError) return undefined;
     throw error;
@@ -151,7 +153,7 @@ async function askAgain(
 async function askEvidence(
   question: ViewQuestion,
   askNote: (url: string) => Promise<SignedNote>,
-  sizeMin: number,
+  least: Place,
 ): Promise<View> {
   const { signal, clock, wasteful } = question;
   let doubtful: View | undefined;
@@ -159,7 +161,7 @@ async function askEvidence(
   const judge = async (source: Uint8Array, url: string): Promise<View> => {
     const checked = await question.check(source);
     const view = { ...checked, source, url, failures: [] };
-    const doubt = doubtAbout(view, sizeMin);
+    const doubt = doubtAbout(view, least);
     if (doubt === undefined) return view;
     doubtful ??= view;
     throw doubt;
@@ -173,7 +175,7 @@ async function askEvidence(
   // Whoever shows less than what is known is alive, and of no use.
   const signOfLife = async (url: string): Promise<void> => {
     const { size } = parseCheckpoint((await askNote(url)).text);
-    if (size < sizeMin) throw new Error('is behind');
+    if (size < least.size) throw new Error('is behind');
   };
   const thinkMs = HEDGE_BASE_MS + question.subjects * HEDGE_SUBJECT_MS;
   const delayMs = Math.min(HEDGE_DELAY_MS, thinkMs);
@@ -200,38 +202,36 @@ async function askEvidence(
   }
 }
 
-// What is told of a replica whose view is of a smaller tree than others have.
-function behind(view: View, size: number): Pick<View, 'failures'> {
-  const error = doubtAbout(view, size);
-  return { failures: error === undefined ? [] : [{ url: view.url, error }] };
-}
-
 // Why another replica may have a better answer than this one, which holds.
-function doubtAbout(view: View, sizeMin: number): VerifyError | undefined {
+function doubtAbout(view: View, least: Place): VerifyError | undefined {
   const bad = view.verified.subjects.find(
     (result) => result.kind === 'refused' && !VERDICTS.has(result.error.code),
   );
   if (bad?.kind === 'refused') return bad.error;
-  const size = sizeOf(view);
-  if (size >= sizeMin) return undefined;
+  const { epoch, size } = placeOf(view);
+  if (!isFurther(least, { epoch, size })) return undefined;
+  const [found, expected] =
+    epoch < least.epoch
+      ? [`epoch ${epoch}`, `epoch ${least.epoch}`]
+      : [`size ${size}`, `size ${least.size}`];
   return new VerifyError(
     'CHECKPOINT_ROLLBACK',
-    `shows the log as it was at size ${size}, while others have ${sizeMin}`,
-    { found: `size ${size}`, expected: `size ${sizeMin} or more`, hint: 'ask another replica' },
+    `shows the log as it was at ${found}, while others have ${expected.split(' ')[1]}`,
+    { found, expected: `${expected} or more`, hint: 'ask another replica' },
   );
 }
 
 async function reachOf(
   { verifier, rule }: ViewQuestion,
   { verified, evidence }: View,
-  askNote: (url: string) => Promise<SignedNote>,
+  ask: AskReplica,
 ): Promise<Reach> {
   const { checkpoint: note, rosters } = evidence;
-  return await requireReach({ evidence: verified, note, rosters, verifier }, askNote, rule);
+  return await requireReach({ evidence: verified, note, rosters, verifier }, ask, rule);
 }
 
-function sizeOf({ verified }: View): number {
-  return verified.checkpoint.checkpoint.size;
+function placeOf({ verified }: View): Place {
+  return { epoch: verified.roster.epoch, size: verified.checkpoint.checkpoint.size };
 }
 
 function withFailures(

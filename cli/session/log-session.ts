@@ -290,6 +290,7 @@ export class LogSession {
     const asking = askForView({
       urls: this.config.replicas,
       note: (url, signal) => this.#glance(url, signal),
+      rosters: (url, signal) => this.replica(url).rosters(signal),
       evidence: ask,
       check,
       subjects: subjects.length,

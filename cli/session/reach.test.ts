@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
+import type { Envelope } from '../../verifier/dsse.ts';
 import { assert as insist } from '../../verifier/errors.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
 import { verifyEvidence } from '../../verifier/evidence/verify.ts';
@@ -11,11 +12,33 @@ import { parseNote } from '../../verifier/note.ts';
 import { CliError } from '../errors.ts';
 import { requireReach, type ReachRule } from './reach.ts';
 
-/** What a replica shows: the checkpoint of the evidence, another one, nonsense, or nothing ever. */
-type Shown = 'same' | 'older' | 'newer' | 'weak' | 'error' | 'silent' | 'fork';
+/**
+ * What a replica shows: the checkpoint of the evidence, another one, nonsense, or nothing ever. After a change of the
+ * roster: one from before it, and what those of before can sign still: the same size or more.
+ */
+type Shown =
+  | 'same'
+  | 'older'
+  | 'newer'
+  | 'weak'
+  | 'error'
+  | 'silent'
+  | 'fork'
+  | 'late'
+  | 'leaked'
+  | 'leaked more';
+
+/** Of the roster before: a quorum of four, and less than that of seven. */
+const FORMER = [0, 1, 2];
 
 function makeLog(weights: readonly number[]): SyntheticLog {
-  const log = new SyntheticLog({ weights });
+  const isChanged = weights.length === 7;
+  const log = new SyntheticLog(isChanged ? {} : { weights });
+  if (isChanged) {
+    log.maintain('zero', { maintainers: ['ada', 'ben'], faulty: 1 });
+    log.commit();
+    log.changeRoster({ weights });
+  }
   for (const name of ['one', 'two', 'three']) {
     log.maintain(name, { maintainers: ['ada', 'ben'], faulty: 1 });
     log.commit();
@@ -24,6 +47,7 @@ function makeLog(weights: readonly number[]): SyntheticLog {
 }
 
 const SILENT_TURNS = 100;
+const PATIENT_TURNS = 50;
 
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -35,7 +59,7 @@ async function reach(
   weights: readonly number[] = shown.map(() => 1),
 ): Promise<string> {
   const log = makeLog(weights);
-  const [older, same, newer] = log.snapshots.map(({ size }) => size);
+  const [older, same, newer] = log.snapshots.slice(-3).map(({ size }) => size);
   insist(older !== undefined && same !== undefined && newer !== undefined, 'three batches');
   const subjects = [{ kind: 'package', name: 'one' }] as const;
   const document = log.evidence(subjects, { size: same });
@@ -56,6 +80,9 @@ async function reach(
     newer: log.note({ size: newer }),
     weak: log.note({ size: same, cosigners: [0] }),
     fork: log.note({ size: same, root: new Uint8Array(32).fill(7) }),
+    late: log.note({ size: log.snapshots[0]?.size ?? 0, epoch: 0 }),
+    leaked: log.note({ size: same, root: new Uint8Array(32), epoch: 0, cosigners: FORMER }),
+    'leaked more': log.note({ size: newer, epoch: 0, cosigners: FORMER }),
   };
   // Silence ends when the time is spent: here after more turns of the event loop than anything else takes.
   let isOver = false;
@@ -72,7 +99,9 @@ async function reach(
   const { checkpoint: note, rosters } = document;
   const context = { evidence, note, rosters, verifier: nativeVerifier };
   try {
-    await requireReach(context, ask, rule);
+    const rosters = async (): Promise<readonly Envelope[]> =>
+      log.rosters.map((each) => each.envelope);
+    await requireReach(context, { note: ask, rosters, patience: turns(PATIENT_TURNS) }, rule);
     return isOver ? 'late' : 'at once';
   } catch (error) {
     if (error instanceof ForkError) return 'fork';
@@ -105,6 +134,35 @@ describe('requireReach', () => {
       assert.equal(await reach(shown, 'quorum'), quorum);
     });
   }
+
+  describe('after a change of the roster', () => {
+    const live = ['same', 'same', 'same', 'same'] as const;
+    for (const [why, shown, current, quorum] of [
+      [
+        'takes one that is late by it as alive',
+        [...live, 'late', 'error', 'error'],
+        'at once',
+        'at once',
+      ],
+      [
+        'takes it as no confirmation: it knows less',
+        ['same', 'same', 'late', 'late', 'error', 'error', 'error'],
+        'BP7001 5 needed',
+        'BP7001 5 needed',
+      ],
+      [
+        'hears nothing else of those that were there before',
+        [...live, 'leaked', 'leaked more', 'error'],
+        'at once',
+        'BP7001 5 needed',
+      ],
+    ] as const) {
+      it(why, async () => {
+        assert.equal(await reach(shown, 'current'), current);
+        assert.equal(await reach(shown, 'quorum'), quorum);
+      });
+    }
+  });
 
   it('counts weights, not replicas', async () => {
     // W = 10, B = 3: weak 4, quorum 7.

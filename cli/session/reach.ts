@@ -7,10 +7,13 @@
 // weight) that show nothing newer are enough, because one of them is correct (DESIGN 7): f dead or silent
 // ones are not waited for. To change something (install, publish) a quorum has to answer: below it the log
 // stands still, nobody can withdraw a bad release, and nothing new should come in meanwhile.
+//
+// That one of f+1 is correct holds for the roster in force. Of one that is over more may have turned bad since,
+// and nothing in a view says that its roster is over: only another replica does. So a quorum is given a moment to
+// say so, which costs nothing while at most f are silent.
 import { setImmediate as soon } from 'node:timers/promises';
 
 import { equalBytes } from '../../verifier/bytes.ts';
-import { planCheckpoint } from '../../verifier/cosignature.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
@@ -18,23 +21,42 @@ import type { VerifiedEvidence } from '../../verifier/evidence/verify.ts';
 import { formatNote, type SignedNote } from '../../verifier/note.ts';
 import { weightOf } from '../../verifier/quorum.ts';
 import { rosterWeights, type Roster } from '../../verifier/roster.ts';
-import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
+import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { asError } from '../client/hedge.ts';
 import { CliError, type ReplicaFailure } from '../errors.ts';
 import { describeFailure, RETRY_HINTS } from '../output/diagnose.ts';
+import { judgeNote, type JudgedNote } from './judge-note.ts';
 
-/** Asks a replica for its checkpoint note, by address. */
-export type AskCheckpoint = (url: string) => Promise<SignedNote>;
+/** What replicas are asked, by address. */
+export interface AskReplica {
+  /** Its checkpoint note. */
+  readonly note: (url: string) => Promise<SignedNote>;
+  /** All rosters that it shows, from epoch 0 on. */
+  readonly rosters: (url: string) => Promise<readonly Envelope[]>;
+  /** Resolves when a replica that is well has had the time to answer. */
+  readonly patience: Promise<void>;
+}
 
 /** `current`: f+1 that show nothing newer, or a quorum; `quorum`: only that. */
 export type ReachRule = 'current' | 'quorum';
+
+/** How far a log is. With another roster it is further, however large a tree those who have left may sign. */
+export interface Place {
+  readonly epoch: number;
+  readonly size: number;
+}
+
+/** Whether the first is further than the second. */
+export function isFurther(a: Place, b: Place): boolean {
+  return a.epoch > b.epoch || (a.epoch === b.epoch && a.size > b.size);
+}
 
 /** Who answered. */
 export interface Reach {
   /** Names of the replicas that answered. */
   readonly answered: readonly string[];
-  /** Size of the largest tree that anybody showed with a quorum's cosignatures; 0 for none. */
-  readonly newest: number;
+  /** The newest checkpoint that anybody showed with a quorum's cosignatures. */
+  readonly newest: Place | undefined;
   readonly failures: readonly ReplicaFailure[];
 }
 
@@ -47,29 +69,15 @@ export interface ReachContext {
   readonly verifier: SignatureVerifier;
 }
 
-/** Fewer answered than the rule asks for. */
-export class TooFewAnsweredError extends CliError {
-  /** Of those that did not, or not well. */
-  readonly failures: readonly ReplicaFailure[];
-
-  constructor(message: string, failures: readonly ReplicaFailure[]) {
-    super('BP7001', message, {
-      details: failures.map(({ url, error }) => [url, describeFailure(error)] as const),
-      hints: RETRY_HINTS,
-    });
-    this.failures = failures;
-  }
-}
-
 /**
  * Waits until enough replicas have answered with a valid checkpoint of the log, or all have been heard.
  *
- * @throws {TooFewAnsweredError} below what the rule asks for
+ * @throws {CliError} BP7001 below what the rule asks for
  * @throws {ForkError} when an answer and the evidence are two logs of one size
  */
 export async function requireReach(
   context: ReachContext,
-  ask: AskCheckpoint,
+  ask: AskReplica,
   rule: ReachRule,
 ): Promise<Reach> {
   const { roster } = context.evidence;
@@ -77,23 +85,36 @@ export async function requireReach(
   const { quorum, weak } = roster.thresholds;
   const answered = new Set<number>();
   const confirming = new Set<number>();
+  const heard = new Set<number>();
   const failures: ReplicaFailure[] = [];
-  const ours = context.evidence.checkpoint.checkpoint.size;
-  let newest = 0;
+  const ours = placeOf(context);
+  let newest: Place | undefined;
   let fork: ForkError | undefined;
+  let isPatient = true;
   const enough = (): boolean =>
     weightOf(answered, weights) >= quorum ||
     (rule === 'current' && weightOf(confirming, weights) >= weak);
+  const isOver = (): boolean =>
+    heard.size === roster.replicas.length ||
+    fork !== undefined ||
+    (enough() && (!isPatient || weightOf(heard, weights) >= quorum));
 
   await new Promise<void>((resolve) => {
-    let open = roster.replicas.length;
+    const look = (): void => {
+      if (isOver()) resolve();
+    };
+    void ask.patience.then(() => {
+      isPatient = false;
+      look();
+    });
     for (const [index, { url }] of roster.replicas.entries()) {
       void checkAnswer(context, ask, url)
         .then(
-          (size) => {
+          (place) => {
             answered.add(index);
-            newest = Math.max(newest, size);
-            if (size <= ours) confirming.add(index);
+            if (newest === undefined || isFurther(place, newest)) newest = place;
+            // Who is late by an epoch is alive, and knows less than the view: that confirms nothing.
+            if (place.epoch === ours.epoch && place.size <= ours.size) confirming.add(index);
           },
           (error: unknown) => {
             if (error instanceof ForkError) fork ??= error;
@@ -101,8 +122,8 @@ export async function requireReach(
           },
         )
         .then(() => {
-          open--;
-          if (open === 0 || enough() || fork !== undefined) resolve();
+          heard.add(index);
+          look();
         });
     }
   });
@@ -115,21 +136,30 @@ export async function requireReach(
   return { answered: names, newest, failures: [...failures] };
 }
 
-// The size of the tree that a replica shows with a quorum's cosignatures.
+function placeOf({ evidence }: ReachContext): Place {
+  return { epoch: evidence.roster.epoch, size: evidence.checkpoint.checkpoint.size };
+}
+
+// What a replica shows with a quorum's cosignatures.
 async function checkAnswer(
   context: ReachContext,
-  ask: AskCheckpoint,
+  ask: AskReplica,
   url: string,
-): Promise<number> {
-  const note = await ask(url);
+): Promise<JudgedNote> {
+  const note = await ask.note(url);
   const { roster, checkpoint: ours } = context.evidence;
-  const theirs = await runPlan(context.verifier, planCheckpoint(note, roster));
-  const { size, root, origin } = theirs.checkpoint;
-  if (size !== ours.checkpoint.size || equalBytes(root, ours.checkpoint.root)) return size;
+  const { verifier, rosters } = context;
+  const standard = { roster, size: ours.checkpoint.size, rosters, verifier };
+  const theirs = await judgeNote(note, standard, () => ask.rosters(url));
+  const { size, root } = ours.checkpoint;
+  // Of another epoch it is no contradiction by today's members: those of a roster that is over may sign anything.
+  if (theirs.epoch !== roster.epoch || theirs.size !== size || equalBytes(theirs.root, root)) {
+    return theirs;
+  }
   throw new ForkError(
-    { origin, size, rosters: context.rosters, first: context.note, second: formatNote(note) },
+    { origin: roster.origin, size, rosters, first: context.note, second: formatNote(note) },
+    encodeHex(theirs.root),
     encodeHex(root),
-    encodeHex(ours.checkpoint.root),
   );
 }
 
@@ -138,16 +168,16 @@ function unreachable(
   answered: number,
   failures: readonly ReplicaFailure[],
   rule: ReachRule,
-): TooFewAnsweredError {
+): CliError {
   const { quorum, weak, total } = roster.thresholds;
   // With weights the number of replicas says little; then the weights are given as well.
   const equal = total === roster.replicas.length;
   const weight = rule === 'current' && answered < weak ? weak : quorum;
   const needed = equal ? `${weight} needed` : `weight ${weight} of ${total} needed`;
-  return new TooFewAnsweredError(
-    unreachableMessage(answered, roster.replicas.length, needed),
-    failures,
-  );
+  return new CliError('BP7001', unreachableMessage(answered, roster.replicas.length, needed), {
+    details: failures.map(({ url, error }) => [url, describeFailure(error)] as const),
+    hints: RETRY_HINTS,
+  });
 }
 
 /** The sentence of exit 3. */
