@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 /** By command, without the program's name: the lines as they are typed. */
 export const LOG_EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   genkey: ['bftpkg-log genkey --name r4 --dir r4'],
+  try: ['bftpkg-log try > bftpkg.json', 'bftpkg-log try --folder my-log'],
   'cluster init': ['bftpkg-log cluster init --n 4 --out cluster --origin log.example.org'],
   run: ['bftpkg-log run --config cluster/r0/config.json'],
   'check-config': ['bftpkg-log check-config --config r4/config.json'],

@@ -3,6 +3,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 
 import { parseUint } from '../verifier/encoding.ts';
 import { requireVersionAlone, reviewHelp } from '../verifier/node/command-words.ts';
+import type { RunOptions } from './commands/run.ts';
+import type { TryOptions } from './commands/try.ts';
 import { rosterCommand } from './commands/roster.ts';
 import { addLogExamples } from './examples.ts';
 
@@ -44,6 +46,16 @@ export function buildProgram(version: string, argv: readonly string[] = []): Com
       await genkey(options.name, options.dir);
     });
 
+  program
+    .command('try')
+    .description('run a new log of four replicas here until Ctrl-C, to try things or to develop')
+    .option('--folder <folder>', 'keep the log there, or go on with the one that is there')
+    .option('--ports <list>', 'public ports of all four, then their peer ports', ports)
+    .action(async (options: TryOptions) => {
+      const { tryLog } = await import('./commands/try.ts');
+      await tryLog(options);
+    });
+
   const cluster = program.command('cluster').description('make a whole log for trying things out');
   cluster
     .command('init')
@@ -67,9 +79,13 @@ export function buildProgram(version: string, argv: readonly string[] = []): Com
     .command('run')
     .description('run a replica until it is told to stop')
     .requiredOption('--config <file>', 'its configuration')
-    .action(async (options: { config: string }) => {
+    .option(
+      '--until-stdin-ends',
+      'stop as well when standard input is closed, as by a parent’s end',
+    )
+    .action(async (options: RunOptions) => {
       const { run } = await import('./commands/run.ts');
-      await run(options.config);
+      await run(options);
     });
 
   program

@@ -18,8 +18,15 @@ import { DatabaseError } from '../store/database.ts';
  */
 const REBUILD_PAUSE_MS = 600_000;
 
+/** Options of the command. */
+export interface RunOptions {
+  readonly config: string;
+  /** For a parent that may be killed: its end of the pipe is closed by the system. */
+  readonly untilStdinEnds?: boolean;
+}
+
 /** Runs a replica; returns when it has stopped in order. */
-export async function run(configFile: string): Promise<void> {
+export async function run({ config: configFile, untilStdinEnds }: RunOptions): Promise<void> {
   tuneForReplicas();
   const setup = await loadSetup(configFile, process.env);
   const live = new LiveConfig(setup.config);
@@ -52,7 +59,7 @@ export async function run(configFile: string): Promise<void> {
     // For whoever started this process: ports that the system chose are known only now.
     const { publicUrl, peerUrl } = node;
     process.stdout.write(`${JSON.stringify({ event: 'listening', publicUrl, peerUrl })}\n`);
-    stopped ??= stopSignal();
+    stopped ??= stopSignal(untilStdinEnds === true);
     const why = await Promise.race([stopped, damaged]);
     await closeOrCrash(node, log);
     if (why === 'stopped') return;
@@ -87,10 +94,15 @@ async function startOrExplain(options: NodeOptions): Promise<ReplicaNode> {
   }
 }
 
-async function stopSignal(): Promise<'stopped'> {
+async function stopSignal(withStdin: boolean): Promise<'stopped'> {
   await new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+    if (!withStdin) return;
+    process.stdin.once('close', () => resolve()).once('error', () => resolve());
+    process.stdin.resume();
   });
+  // An open pipe would keep the process.
+  if (withStdin) process.stdin.destroy();
   // A second one means now. Nothing is lost by it: what was acknowledged is on the disk.
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => process.exit(EXIT.ok));
