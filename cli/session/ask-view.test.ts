@@ -16,9 +16,10 @@ import type { ReachRule } from './reach.ts';
 
 /**
  * What a replica does: answers; refuses connections; never answers; answers for the checkpoint only; shows
- * the log as it was a batch ago; sends garbage; shows the newest checkpoint, and older evidence.
+ * the log as it was a batch ago; sends garbage; shows the newest checkpoint, and older evidence; goes on with the
+ * log for ever as if its roster had not changed, with the keys of a quorum of before.
  */
-type Conduct = 'well' | 'dead' | 'silent' | 'mute' | 'behind' | 'garbage' | 'hiding';
+type Conduct = 'well' | 'dead' | 'silent' | 'mute' | 'behind' | 'garbage' | 'hiding' | 'astray';
 
 const SUBJECTS: readonly Subject[] = [{ kind: 'release', name: 'one', version: '1.0.0' }];
 
@@ -50,6 +51,19 @@ function makeLog(count: number, isChanged: boolean): SyntheticLog {
   return log;
 }
 
+/** What those of the first roster can make of the log with their keys: no change of it, nothing revoked, and more. */
+function makeBranch(count: number): SyntheticLog {
+  const log = new SyntheticLog({ weights: Array.from({ length: count }, () => 1) });
+  log.maintain('one', { maintainers: ['ada', 'ben'], faulty: 1 });
+  log.release({ name: 'one', version: '1.0.0' });
+  log.commit();
+  for (const name of ['two', 'three', 'four']) {
+    log.maintain(name, { maintainers: ['ada', 'ben'], faulty: 1 });
+    log.commit();
+  }
+  return log;
+}
+
 interface Outcome {
   readonly tookMs: number;
   /** Replicas that were asked for evidence, by their place, in that order. */
@@ -77,6 +91,7 @@ async function ask(
     isChanged = false,
   } = options;
   const log = makeLog(conducts.length, isChanged);
+  const branch = makeBranch(conducts.length);
   const sizes = log.snapshots.map(({ size }) => size);
   const [older, newest] = [sizes[0], sizes.at(-1)];
   insist(older !== undefined && newest !== undefined, 'there are two batches');
@@ -106,17 +121,19 @@ async function ask(
     urls: configured,
     note: async (url, signal) => {
       const conduct = await travel(url, signal, 0);
+      if (conduct === 'astray') return parseNote(branch.note());
       return parseNote(log.note(shown(sizeOf(conduct, true))));
     },
     rosters: async (url, signal) => {
       const conduct = await travel(url, signal, 0);
-      const count = conduct === 'behind' ? 1 : log.rosters.length;
+      const count = conduct === 'behind' || conduct === 'astray' ? 1 : log.rosters.length;
       return log.rosters.slice(0, count).map(({ envelope }) => envelope);
     },
     evidence: async (url, signal) => {
       asked.push(urls.indexOf(url));
       const conduct = await travel(url, signal, THINK_MS);
       if (conduct === 'garbage') return new Uint8Array(10);
+      if (conduct === 'astray') return formatEvidence(branch.evidence(SUBJECTS));
       return formatEvidence(log.evidence(SUBJECTS, shown(sizeOf(conduct, false))));
     },
     check: async (source) => {
@@ -300,6 +317,13 @@ describe('askForView', () => {
         [0, 2],
         'RELEASE_REVOKED',
         [0],
+      ],
+      [
+        'the same when a quorum of before goes on as if nothing had changed, and has the larger tree by now',
+        ['astray', 'astray', 'well', 'well'],
+        [0, 1, 2],
+        'RELEASE_REVOKED',
+        [0, 1],
       ],
       [
         'believes f that are from before it no more than any that are too few',
