@@ -104,6 +104,7 @@ function digestOf(draft: Draft): string {
  * @param expected  the digest that `--expect-digest` names; without it, a person is asked
  * @param artifacts of a release: the tarballs in the order of its subjects, `undefined` for one that is not
  *                  at hand
+ * @param digest    what may be named instead of the statement's hash
  * @returns the lines that the report still has to have: none when a person has just read them on the screen that
  *          it is for
  * @throws {CliError} BP1001 for another digest, BP8002 without a yes, BP1009 when the statement says of a
@@ -115,9 +116,9 @@ export async function confirm(
   lines: readonly string[],
   expected: string | undefined,
   artifacts: readonly (Artifact | undefined)[],
+  digest: string = digestOf(draft),
 ): Promise<readonly string[]> {
   const unseen = requireTrue(draft, artifacts);
-  const digest = digestOf(draft);
   if (expected !== undefined) {
     if (expected === draftId(draft)) return lines;
     if (expected === digest && unseen.length === 0) return lines;
@@ -134,7 +135,7 @@ export async function confirm(
   // asked it is shown, too: a digest alone that a message asks for would be signed blindly the next time.
   const whole = lines.map((line) => printable(line, Number.POSITIVE_INFINITY));
   terminal.writeErr(`${whole.join('\n')}\n`);
-  const ask = requireConfirmable(invocation, draft, expected);
+  const ask = requireConfirmable(invocation, draft, expected, digest);
   const word = confirmationWord(draft);
   const typed = await ask?.(`type "${printable(word)}" to sign: `);
   if (typed?.trim() !== word) throw new CliError('BP8002', 'not confirmed, nothing was signed');
@@ -180,12 +181,13 @@ export function requireConfirmable(
   { context, globals }: Invocation,
   draft: Draft,
   expected: string | undefined,
+  digest: string = digestOf(draft),
 ): Terminal['ask'] {
   if (expected !== undefined || (globals.input && context.terminal.ask !== undefined)) {
     return context.terminal.ask;
   }
   throw new CliError('BP8002', 'signing needs a confirmation', {
-    hints: [`--expect-digest ${digestOf(draft)}`],
+    hints: [`--expect-digest ${digest}`],
   });
 }
 

@@ -40,8 +40,8 @@ async function publisher(): Promise<FakeLog> {
 }
 
 let release = 0;
-/** The next release of left-pad, signed by alice and bob. @returns its spec */
-async function publish(fake: FakeLog): Promise<string> {
+/** The next release of left-pad, signed by alice and bob. @returns its spec, and its tarball's digest */
+async function publish(fake: FakeLog): Promise<readonly [spec: string, digest: string]> {
   const version = `1.${release++}.0`;
   const file = join(fake.home, `left-pad-${version}.tgz`);
   const bytes = makeTarball({ name: 'left-pad', version });
@@ -50,7 +50,7 @@ async function publish(fake: FakeLog): Promise<string> {
   const how = ['--expect-digest', integrityOf(bytes), '--no-npm'];
   const published = await fake.run(['release', 'publish', file, ...keys, ...how]);
   assert.equal(published.code, 0, published.stderr);
-  return `left-pad@${version}`;
+  return [`left-pad@${version}`, integrityOf(bytes)];
 }
 
 const BOTH = ['--key', 'alice', '--key', 'carol'];
@@ -58,7 +58,14 @@ const BOTH = ['--key', 'alice', '--key', 'carol'];
 describe('revoke, yank, unyank', () => {
   let fake: FakeLog;
   let spec: string;
-  const run = async (...argv: readonly string[]): Promise<Outcome> => fake.run([...argv, '--json']);
+  let digest: string;
+  /** Says as well which release is meant, where a withdrawal is signed. */
+  const run = async (...argv: readonly string[]): Promise<Outcome> => {
+    const isSigned = argv.includes('--key') && /^(?:revoke|yank|unyank)$/.test(argv[0] ?? '');
+    const isSaid = argv.includes('--expect-digest');
+    const which = isSigned && !isSaid ? ['--expect-digest', digest] : [];
+    return await fake.run([...argv, ...which, '--json']);
+  };
   const exitOf = async (...argv: readonly string[]): Promise<readonly unknown[]> => {
     const { exit } = json(await run(...argv));
     return [exit.code, exit.reason];
@@ -69,7 +76,7 @@ describe('revoke, yank, unyank', () => {
   });
   after(async () => fake.stop());
   beforeEach(async () => {
-    spec = await publish(fake);
+    [spec, digest] = await publish(fake);
   });
 
   it('revokes for ever: every client refuses the release with exit 15', async () => {
@@ -148,7 +155,8 @@ describe('revoke, yank, unyank', () => {
     const first = json(await run('release', 'submit', 'release.json'));
     assert.deepEqual([first.exit.code, first.result?.refused], [0, []]);
     const why = ['--reason', 'malicious-code', '--text', 'stolen'];
-    assert.deepEqual(await exitOf('revoke', `left-pad@${version}`, ...why, ...BOTH), [0, null]);
+    const other = [`left-pad@${version}`, '--expect-digest', integrityOf(bytes)];
+    assert.deepEqual(await exitOf('revoke', ...other, ...why, ...BOTH), [0, null]);
     // It is in the log for ever, and that is all that there is to say for it.
     const again = json(await run('release', 'submit', 'release.json'));
     assert.deepEqual([again.exit.code, again.result?.index], [0, first.result?.index]);
@@ -191,6 +199,53 @@ describe('revoke, yank, unyank', () => {
       assert.equal(stdout.includes('see the advisory'), !outIsTty, stdout);
       assert.match(stdout, /1 signature\(s\) in /);
     }
+  });
+
+  // A passphrase alone was enough, and a file with it is what a script has.
+  it('signs nothing that nobody said yes to, and shows what it would be', async () => {
+    const { size } = fake.log;
+    const yank = ['yank', spec, '--reason', 'broken', '--text', 'see #7', ...BOTH];
+    const asked = await fake.run(yank);
+    assert.equal(asked.code, 4, asked.stdout);
+    const said = [
+      `${spec}: yanked`,
+      'reason    broken',
+      'text      see #7',
+      fake.log.origin,
+      digest,
+    ];
+    for (const each of said) assert.ok(asked.stderr.includes(each), `${each} in ${asked.stderr}`);
+    assert.ok(asked.stderr.includes(`--expect-digest ${digest}`), asked.stderr);
+    const another = [
+      ...yank,
+      '--expect-digest',
+      integrityOf(makeTarball({ name: 'a', version: '1.0.0' })),
+    ];
+    assert.deepEqual(await exitOf(...another), [10, 'BP1001']);
+    const drafted = await fake.run([...yank, '--out', 'unsure.json']);
+    assert.equal(drafted.code, 4, drafted.stdout);
+    await assert.rejects(readFile(join(fake.project, 'unsure.json')), { code: 'ENOENT' });
+    assert.equal(fake.log.size, size);
+  });
+
+  it('asks whoever is there, for the version', async () => {
+    const { size } = fake.log;
+    const questions: string[] = [];
+    const yank = async (answer: string): Promise<Outcome> => {
+      const ask = async (question: string): Promise<string> => {
+        questions.push(question);
+        return await Promise.resolve(answer);
+      };
+      return await fake.run(['yank', spec, '--reason', 'broken', ...BOTH], { ask, outIsTty: true });
+    };
+    assert.equal((await yank('y')).code, 4);
+    assert.equal(fake.log.size, size);
+    const version = spec.slice('left-pad@'.length);
+    const { code, stdout, stderr } = await yank(version);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(questions, Array(2).fill(`type "${version}" to sign: `));
+    assert.match(stderr, /: yanked\n {2}reason {4}broken\n/);
+    assert.ok(!stdout.includes('reason    broken'), stdout);
   });
 
   const refused: readonly (readonly [

@@ -2,6 +2,7 @@
 // Revoked is a hard stop for ever; yanked lets existing lockfiles go on with a warning.
 import { resolve } from 'node:path';
 
+import { formatSri } from '../../verifier/npm/integrity.ts';
 import { packagePurl, parsePurl } from '../../verifier/npm/purl.ts';
 import {
   formatWithdrawal,
@@ -13,12 +14,12 @@ import {
 import type { Invocation } from '../context.ts';
 import { CliError, fromUsage, usageError } from '../errors.ts';
 import { doneReport, type Report } from '../output/report.ts';
-import { draftId, makeDraft, saveDraft, type Draft } from '../release/draft.ts';
+import { describeDraft, draftId, makeDraft, saveDraft, type Draft } from '../release/draft.ts';
 import { requireSigners } from '../release/signers.ts';
 import { submitDraft, type Submitted } from '../release/submit.ts';
 import { lookUpRelease } from '../session/look-up.ts';
 import { withSession, type LogSession } from '../session/log-session.ts';
-import { signWith } from './sign.ts';
+import { confirm, signWith } from './sign.ts';
 import { parseSpec, type Spec } from './spec.ts';
 import { submissionReport } from './submission-report.ts';
 
@@ -27,6 +28,8 @@ export interface WithdrawOptions {
   readonly reason?: string;
   readonly text?: string;
   readonly key: readonly string[];
+  /** `sha512-…` of the release that is meant; without it, a person is asked before anything is signed. */
+  readonly expectDigest?: string;
   /** Write a draft for the others to sign, instead of submitting. */
   readonly out?: string;
 }
@@ -48,18 +51,19 @@ export async function withdraw(
   const spec = parseSpec(target);
   const reason = readReason(kind, options.reason);
   return await withSession(invocation, {}, async (session) => {
-    const unsigned = await makeWithdrawal(session, spec, kind, reason, options.text ?? '');
-    const draft =
-      options.key.length === 0 ? unsigned : await signWith(invocation, unsigned, options.key);
+    const made = await makeWithdrawal(session, spec, kind, reason, options.text ?? '');
+    const { draft, unread } = await signed(invocation, made, options);
     if (options.out === undefined) {
       const how = '--out draft.json, then bftpkg release sign draft.json';
-      return await submit(session, invocation, draft, { command, how });
+      const report = await submit(session, invocation, draft, { command, how });
+      return withLines(unread, report);
     }
     const path = resolve(invocation.context.cwd, options.out);
     await saveDraft(draft, path);
     return doneReport(command, {
       data: { file: path, statement: draftId(draft), signatures: draft.signatures.length },
       lines: [
+        ...unread,
         `draft in ${path}, ${draft.signatures.length} signature(s) so far`,
         `next  bftpkg release sign ${options.out} --key <key>, then bftpkg release submit ${options.out}`,
       ],
@@ -80,13 +84,37 @@ export async function withdrawalSubmit(
   );
 }
 
+interface Made {
+  readonly draft: Draft;
+  /** Of the tarball of the release that is meant, as a lockfile has it. */
+  readonly digest: string;
+}
+
+// A passphrase alone is no yes: the log that a folder's bftpkg.json names says which release that version is. The
+// statement's hash can't be known before it is made, since it names the newest head; the tarball's digest can.
+async function signed(
+  invocation: Invocation,
+  { draft, digest }: Made,
+  { key, expectDigest }: WithdrawOptions,
+): Promise<{ readonly draft: Draft; readonly unread: readonly string[] }> {
+  if (key.length === 0) return { draft, unread: [] };
+  const lines = [...describeDraft(draft), `  digest    ${digest}`];
+  const unread = await confirm(invocation, draft, lines, expectDigest, [], digest);
+  return { draft: await signWith(invocation, draft, key), unread };
+}
+
+function withLines(lines: readonly string[], report: Report): Report {
+  if (report.result === null) return report;
+  return { ...report, result: { ...report.result, lines: [...lines, ...report.result.lines] } };
+}
+
 async function makeWithdrawal(
   session: LogSession,
   { name, version }: Spec,
   kind: WithdrawalKind,
   reason: WithdrawalReason,
   text: string,
-): Promise<Draft> {
+): Promise<Made> {
   // Throws for a release that is revoked already.
   const { head, release } = await lookUpRelease(session, name, version);
   if (release === undefined) throw new CliError('BP5003', `${name}@${version}: not in the log`);
@@ -105,7 +133,7 @@ async function makeWithdrawal(
     observed: new Map([[head.origin, { size: head.size, root: head.root }]]),
   };
   const payload = fromUsage(() => formatWithdrawal(withdrawal));
-  return makeDraft(WITHDRAWAL_PAYLOAD_TYPE, payload);
+  return { draft: makeDraft(WITHDRAWAL_PAYLOAD_TYPE, payload), digest: formatSri(release.sha512) };
 }
 
 // A revocation stops every user of the release: it has to say why.

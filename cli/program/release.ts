@@ -181,16 +181,16 @@ export function addWithdraw(program: Command, run: Run): void {
       .option('--reason <reason>', 'malicious-code, vulnerability, key-compromise, broken, …')
       .option('--text <text>', 'why, for people')
       .addOption(keyOption())
+      .option(
+        '--expect-digest <digest>',
+        'sign without asking, if it is about the release with this tarball (sha512-…)',
+      )
       .option('--out <file>', 'write a draft for the others to sign, instead of submitting')
-      .action(
-        (
-          target: string,
-          options: { reason?: string; text?: string; key: string[]; out?: string },
-        ) =>
-          run(name, async (invocation) => {
-            const { withdraw } = await import('../commands/withdraw.ts');
-            return await withdraw(invocation, kind, target, options);
-          }),
+      .action((target: string, options: SigningFlags & { reason?: string; text?: string }) =>
+        run(name, async (invocation) => {
+          const { withdraw } = await import('../commands/withdraw.ts');
+          return await withdraw(invocation, kind, target, options);
+        }),
       );
   }
 }
