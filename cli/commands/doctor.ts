@@ -4,7 +4,15 @@ import { access as checkAccess, lstat, readdir } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
-import { forkAmong, isQuorum, openViews, sizeOf, type Views } from '../audit/compare-views.ts';
+import {
+  describeParted,
+  forkAmong,
+  isQuorum,
+  openViews,
+  partedRosters,
+  sizeOf,
+  type Views,
+} from '../audit/compare-views.ts';
 import { withAccess, type Access } from '../audit/access.ts';
 import { isNotReady } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
@@ -294,6 +302,8 @@ async function checkLog(invocation: Invocation, access: Access): Promise<readonl
   const views = await openViews(access.replicas, access.pin, access.verifier, context.signal);
   const fork = forkAmong(views.views);
   if (fork !== undefined) throw await keepForkEvidence(fork, context.cwd);
+  const parted = partedRosters(views.views);
+  if (parted !== undefined) throw new CliError('BP4003', describeParted(parted));
   if (views.views.length === 0 && views.failures.every(({ error }) => isNotReady(error))) {
     return [emptyLogCheck(access)];
   }

@@ -14,7 +14,7 @@ import { parseRelease } from '../../verifier/statements/release.ts';
 import { formatTlogProof } from '../../verifier/tlog-proof.ts';
 import { withAccess, type Access, type AccessOptions } from '../audit/access.ts';
 import { describeEntry, entryText } from '../audit/describe-entry.ts';
-import { forkAmong } from '../audit/compare-views.ts';
+import { describeParted, forkAmong, partedRosters } from '../audit/compare-views.ts';
 import { ageOf, ageWarnings, headData, headLines } from '../audit/head-report.ts';
 import { fetchEntry, type ProvenEntry } from '../audit/inclusion.ts';
 import { openView, type LogView } from '../audit/log-view.ts';
@@ -70,6 +70,8 @@ async function headsOfAll(invocation: Invocation, access: Access): Promise<Repor
   if (newest === undefined) throw unreachable(failures);
   const fork = forkAmong(views);
   if (fork !== undefined) throw await keepForkEvidence(fork, invocation.context.cwd);
+  const parted = partedRosters(views);
+  if (parted !== undefined) throw new CliError('BP4003', describeParted(parted));
   const shown = access.replicas.flatMap(({ url }) => views.filter((view) => view.url === url));
   const lines = shown.map((view) => {
     const { size, root } = view.checkpoint.checkpoint;

@@ -9,7 +9,7 @@ import type { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
 import { formatNote, type SignedNote } from '../../verifier/note.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { cosignedBy } from '../audit/log-view.ts';
-import { sizeOf, type Views } from '../audit/compare-views.ts';
+import { sizeOf, verifiedChain, type Views } from '../audit/compare-views.ts';
 import type { HttpClient } from '../client/http.ts';
 import { ReplicaClient } from '../client/replica.ts';
 import { TransportError } from '../errors.ts';
@@ -94,7 +94,7 @@ export function compareHeads(
       const { checkpoint } = other.checkpoint;
       forks.push(
         new ForkError(
-          { origin, size, rosters: other.envelopes, first, second },
+          { origin, size, rosters: verifiedChain(other), first, second },
           encodeHex(root),
           encodeHex(checkpoint.root),
         ),

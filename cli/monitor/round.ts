@@ -4,7 +4,16 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
 import type { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
-import { forkAmong, isQuorum, openViews, sizeOf, type Views } from '../audit/compare-views.ts';
+import {
+  describeParted,
+  forkAmong,
+  isQuorum,
+  openViews,
+  partedRosters,
+  sizeOf,
+  type PartedRosters,
+  type Views,
+} from '../audit/compare-views.ts';
 import type { Finding } from '../audit/entry-check.ts';
 import { checkLog, type FsckResult } from '../audit/fsck.ts';
 import type { LogView } from '../audit/log-view.ts';
@@ -56,6 +65,8 @@ export async function makeRound(request: RoundRequest, before: MonitorState): Pr
   const found: Notice[] = [];
   const fork = forkAmong(views.views);
   if (fork !== undefined) found.push(await forkNotice(fork, request.folder));
+  const parted = partedRosters(views.views);
+  if (parted !== undefined) found.push(partedNotice(parted));
 
   const checked = await checkNewest(request, views, before);
   found.push(...checked.found);
@@ -82,11 +93,27 @@ export async function makeRound(request: RoundRequest, before: MonitorState): Pr
 }
 
 async function forkNotice(error: ForkError, folder: string): Promise<Notice> {
-  const { diagnostic, evidence } = await keepForkEvidence(error, folder);
   const { origin, size } = error.fork;
-  const message = `${diagnostic.message}; ${diagnostic.details.map((pair) => pair.join(' ')).join('; ')}; ${evidence.join(' ')}`;
   const roots = [error.found ?? '', error.expected ?? ''].toSorted();
-  return notice('fork', message, [origin, size, ...roots]);
+  return notice('fork', await describeFork(error, folder), [origin, size, ...roots]);
+}
+
+async function describeFork(error: ForkError, folder: string): Promise<string> {
+  try {
+    const { diagnostic, evidence } = await keepForkEvidence(error, folder);
+    return `${diagnostic.message}; ${diagnostic.details.map((pair) => pair.join(' ')).join('; ')}; ${evidence.join(' ')}`;
+  } catch (cause) {
+    if (!(cause instanceof VerifyError)) throw cause;
+    // The notes are of rosters that are not in one chain. Whoever forks a log must not end who watches it.
+    const { first, second } = error.fork;
+    return `${error.message}; no file proves it, the rosters of the two are not of one chain; ${first}; ${second}`;
+  }
+}
+
+function partedNotice(parted: PartedRosters): Notice {
+  const { origin, epoch, sides } = parted;
+  const hashes = sides.map(({ hash }) => hash).toSorted();
+  return notice('fork', describeParted(parted), [origin, epoch, ...hashes]);
 }
 
 interface Checked {
