@@ -21,30 +21,46 @@ export interface Views {
   readonly newest: LogView | undefined;
 }
 
-/** Asks all servers at once. */
+/**
+ * Asks all servers at once.
+ *
+ * @param member given to ask members of the newest roster beside them, by address: a configuration need not name all,
+ *        and may be from before a change of the roster
+ */
 export async function openViews(
   replicas: readonly ReplicaClient[],
   pin: string,
   verifier: SignatureVerifier,
   signal: AbortSignal,
+  member?: (url: string) => ReplicaClient,
 ): Promise<Views> {
   const failures: ReplicaFailure[] = [];
-  const found = await Promise.all(
-    replicas.map(async (replica) => {
-      try {
-        return [await openView(replica, pin, verifier, signal)];
-      } catch (error) {
-        failures.push({ url: replica.url, error: asError(error) });
-        return [];
-      }
-    }),
-  );
-  const views = found.flat();
-  const newest = views.reduce<LogView | undefined>(
+  const openAll = async (servers: readonly ReplicaClient[]): Promise<readonly LogView[]> => {
+    const found = await Promise.all(
+      servers.map(async (replica) => {
+        try {
+          return [await openView(replica, pin, verifier, signal)];
+        } catch (error) {
+          failures.push({ url: replica.url, error: asError(error) });
+          return [];
+        }
+      }),
+    );
+    return found.flat();
+  };
+  const named = await openAll(replicas);
+  const known = new Set(replicas.map(({ url }) => url));
+  const members = newestOf(named)?.roster.replicas ?? [];
+  const others = members.flatMap(({ url }) => (known.has(url) ? [] : (member?.(url) ?? [])));
+  const views = [...named, ...(await openAll(others))];
+  return { views, failures, newest: newestOf(views) };
+}
+
+function newestOf(views: readonly LogView[]): LogView | undefined {
+  return views.reduce<LogView | undefined>(
     (best, view) => (best === undefined || sizeOf(view) > sizeOf(best) ? view : best),
     undefined,
   );
-  return { views, failures, newest };
 }
 
 /** Entries in the tree of a view. */

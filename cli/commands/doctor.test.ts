@@ -22,6 +22,7 @@ interface JsonReport {
       readonly name: string;
       readonly status: string;
       readonly text: string;
+      readonly fix?: string;
     }[];
   };
 }
@@ -79,6 +80,25 @@ describe('doctor', () => {
       ['replica warn', 'replica warn', 'quorum fail', 'clock warn'],
       3,
       'BP7001',
+    ],
+    [
+      'nothing in a configuration that names one of four, as verifying does',
+      async () => fake.configure({ replicas: fake.replicas.slice(0, 1).map(({ url }) => url) }),
+      [],
+      0,
+      null,
+    ],
+    [
+      'a replica that has left the log, and is no harm',
+      async () => {
+        const urls = fake.replicas.slice(1).map(({ url }) => url);
+        fake.log.changeRoster({ weights: [1, 1, 1], urls });
+        const [gone] = fake.replicas;
+        await fake.configure({ replicas: [gone?.url ?? '', urls[0] ?? ''] });
+      },
+      ['replica warn'],
+      0,
+      null,
     ],
     [
       'a replica that shows too few cosignatures',
@@ -205,6 +225,17 @@ describe('doctor', () => {
       if (code !== 14) assert.deepEqual(findings(report), expected);
     });
   }
+
+  it('says who left the log, and whom to name instead', async () => {
+    const urls = fake.replicas.slice(1).map(({ url }) => url);
+    fake.log.changeRoster({ weights: [1, 1, 1], urls });
+    const [gone] = fake.replicas;
+    await fake.configure({ replicas: [gone?.url ?? ''] });
+    const { result } = await examine();
+    const check = result.checks.find(({ name }) => name === `replica ${gone?.url}`);
+    assert.match(check?.text ?? '', /, not in the roster of epoch 1$/);
+    assert.equal(check?.fix, `name replicas that are in it: ${urls.join(' ')}`);
+  });
 
   it('warns of a proxy that is not used', async () => {
     const report = await examine({ HTTPS_PROXY: 'http://127.0.0.1:1' });

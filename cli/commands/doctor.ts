@@ -14,7 +14,8 @@ import {
   type Views,
 } from '../audit/compare-views.ts';
 import { withAccess, type Access } from '../audit/access.ts';
-import { isNotReady } from '../client/replica.ts';
+import { isNotReady, ReplicaClient } from '../client/replica.ts';
+import type { Roster } from '../../verifier/roster.ts';
 import type { Invocation } from '../context.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { readTextIfThere } from '../read-file.ts';
@@ -299,7 +300,10 @@ async function checkLog(invocation: Invocation, access: Access): Promise<readonl
       }
     }),
   );
-  const views = await openViews(access.replicas, access.pin, access.verifier, context.signal);
+  const { replicas, pin, verifier, http } = access;
+  // As verifying does.
+  const member = (url: string): ReplicaClient => new ReplicaClient(url, http);
+  const views = await openViews(replicas, pin, verifier, context.signal, member);
   const fork = forkAmong(views.views);
   if (fork !== undefined) throw await keepForkEvidence(fork, context.cwd);
   const parted = partedRosters(views.views);
@@ -332,17 +336,39 @@ function replicaChecks(
   return access.replicas.map(({ url }): Check => {
     const name = `replica ${url}`;
     const view = views.find((each) => each.url === url);
+    const left = newest === undefined ? undefined : whoLeft(url, newest.roster, access);
     if (view === undefined || newest === undefined) {
       const failure = failures.find((each) => each.url === url);
       const text = failure === undefined ? 'no answer' : describeFailure(failure.error);
-      return { name, status: 'warn', text, fix: 'the others are enough while a quorum answers' };
+      const fix = left?.fix ?? 'the others are enough while a quorum answers';
+      return { name, status: 'warn', text: `${text}${left?.text ?? ''}`, fix };
     }
     const latencyMs = glances.get(url)?.latencyMs ?? 0;
     const behind = sizeOf(newest) - sizeOf(view);
     const lag = behind === 0 ? '' : `, ${behind} entries behind`;
     const text = `${latencyMs} ms, size ${sizeOf(view)}${lag}, epoch ${view.roster.epoch}`;
+    if (left !== undefined) {
+      return { name, status: 'warn', text: `${text}${left.text}`, fix: left.fix };
+    }
     return { name, status: latencyMs > SLOW_MS ? 'warn' : 'pass', text };
   });
+}
+
+// A replica that has left may go on serving the log for a while. Who names no other one loses it with the last of them.
+function whoLeft(
+  url: string,
+  { epoch, replicas }: Roster,
+  access: Access,
+): { readonly text: string; readonly fix: string } | undefined {
+  const members = replicas.map((replica) => replica.url);
+  if (members.includes(url)) return undefined;
+  const named = new Set(access.replicas.map((replica) => replica.url));
+  const others = members.filter((each) => !named.has(each));
+  const fix =
+    others.length === 0
+      ? 'take it out of the configuration'
+      : `name replicas that are in it: ${others.join(' ')}`;
+  return { text: `, not in the roster of epoch ${epoch}`, fix };
 }
 
 function quorumCheck(views: Views): Check {

@@ -189,6 +189,17 @@ describe('monitor run', () => {
       };
     };
 
+    it('says whom to name where those that it knows have left', async () => {
+      await fake.publish({ name: 'alpha', version: '1.0.0' });
+      const [one, ...others] = fake.replicas.map(({ url }) => url);
+      await configure({ replicas: [one, others[0]] });
+      fake.log.changeRoster({ weights: [1, 1], urls: others.slice(1) });
+      const report = await round();
+      assert.deepEqual(report.exit, { code: 3, reason: 'BP7001' });
+      const text = report.result.notices.find(({ kind }) => kind === 'quorum')?.message ?? '';
+      assert.ok(text.endsWith(`, also ${others.slice(1).join(' ')}`), text);
+    });
+
     it('proves a fork with what it verified itself, whatever else those show that made it', async () => {
       await change();
       await configure({ pin: fake.log.rosterOf(1).hash });
@@ -358,6 +369,26 @@ describe('monitor run', () => {
     for (const replica of fake.replicas) replica.note = { time: fake.log.time - 7200 };
     const stale = await round();
     assert.deepEqual([stale.exit.code, kinds(stale)], [13, ['stale']]);
+  });
+
+  it('reads its state again, whatever a replica says of itself', async () => {
+    await fake.publish({ name: 'alpha', version: '1.0.0' });
+    const [first] = fake.replicas;
+    assert.ok(first, 'four replicas');
+    const texts = [3_000, 9_000, 60_000, 200_000].map((size) => 'x'.repeat(size));
+    // Cut off in the middle of a character of two, wherever that is.
+    const wide = ['', 'x'].map((before) => `${before}${'\u{1f642}'.repeat(2_500)}`);
+    for (const text of [...texts, ...wide]) {
+      first.misbehave = ({ path }, response) => {
+        if (path !== '/checkpoint') return false;
+        response.writeHead(500);
+        response.end(JSON.stringify({ error: { code: 'X', message: text } }));
+        return true;
+      };
+      assert.equal((await round()).exit.code, 0, `${text.length} characters`);
+      first.misbehave = undefined;
+      assert.equal((await round()).exit.code, 0, `after ${text.length} characters`);
+    }
   });
 
   it('runs until it is stopped, and writes a line for each notice', async () => {

@@ -53,6 +53,8 @@ const AVAILABILITY: ReadonlySet<NoticeKind> = new Set<NoticeKind>([
   'recovered',
 ]);
 const MESSAGE_LENGTH_MAX = 4_096;
+/** What cutting in the middle of a character leaves at the end. */
+const HALF_CHARACTER = /[\uD800-\uDBFF]$/;
 
 /** Whom a kind of notice is for. */
 export function categoryOf(kind: NoticeKind): Notice['category'] {
@@ -85,8 +87,16 @@ export function notice(
     category: categoryOf(kind),
     kind,
     entry,
-    message: message.slice(0, MESSAGE_LENGTH_MAX),
+    message: shortened(message),
   };
+}
+
+/**
+ * What a state keeps of a text: servers' words are in it, as many as they like, and a state that is too long or has
+ * half a character in it can't be read again.
+ */
+export function shortened(text: string): string {
+  return text.slice(0, MESSAGE_LENGTH_MAX).replace(HALF_CHARACTER, '');
 }
 
 /** Stands for notices that there is no room for. @param first of them */

@@ -5,7 +5,7 @@ import { isQuorum, sizeOf, type Views } from '../audit/compare-views.ts';
 import { describeFailure } from '../output/diagnose.ts';
 import { formatAge } from '../output/human.ts';
 import type { MonitorConfig } from './config.ts';
-import { notice, type Notice } from './notices.ts';
+import { notice, shortened, type Notice } from './notices.ts';
 import type { MonitorState } from './state.ts';
 
 type Trouble = readonly [kind: 'replica' | 'quorum' | 'unchecked' | 'stale', text: string];
@@ -24,10 +24,13 @@ export interface Service {
   readonly isUnchecked: boolean;
 }
 
-// A monitor that was told of too few replicas never has a quorum, however well they are.
-function unnamed({ newest }: Views, named: number): string {
-  const all = newest?.roster.replicas.length ?? 0;
-  return named >= all ? '' : `; the log has ${all}: name all of them in the configuration`;
+// A monitor that was told of too few replicas, or of those of a roster that is over, never has a quorum, however well
+// they are.
+function unnamed({ newest }: Views, named: readonly string[]): string {
+  const members = newest?.roster.replicas.map(({ url }) => url) ?? [];
+  const others = members.filter((url) => !named.includes(url));
+  if (others.length === 0) return '';
+  return `; the log has ${members.length}: name all of them in the configuration, also ${others.join(' ')}`;
 }
 
 /** What is out of order now. */
@@ -52,7 +55,7 @@ export function troublesOf({
   }
   if (!isQuorum(views)) {
     const named = config.replicas.length;
-    const text = `no quorum: ${views.views.length} of ${named} replicas answered${unnamed(views, named)}`;
+    const text = `no quorum: ${views.views.length} of ${named} replicas answered${unnamed(views, config.replicas)}`;
     troubles.set('quorum', ['quorum', text]);
   }
   const { newest } = views;
@@ -81,7 +84,7 @@ export function withTroubles(
 } {
   const began = [...now].filter(([id]) => !before.troubles.has(id));
   const ended = [...before.troubles].filter(([id]) => !now.has(id));
-  const troubles = new Map([...now].map(([id, [, text]]) => [id, text]));
+  const troubles = new Map([...now].map(([id, [, text]]) => [id, shortened(text)]));
   return {
     state: { ...before, troubles },
     // The next time that the same thing fails is another happening.
