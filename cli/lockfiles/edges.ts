@@ -3,15 +3,13 @@
 // place, or held back at an old version. npm, pnpm, Yarn and bun install what the lockfile says (tried).
 // So the tree is walked again from the user's own package.json along the *signed* manifests, and what
 // this walk doesn't reach, or reaches under a name or version that was not asked for, is refused.
-// One class, not the whole library: forty files less to load whenever `verify` starts.
-import Range from 'semver/classes/range.js';
-
 import { quote } from '../../verifier/errors.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { asStrings } from './classify.ts';
 import type { Edge, EdgeKind, LockEntry, Lockfile } from './lockfile.ts';
 import { statedEdges } from './npm-lock.ts';
 import type { ProjectWishes } from './project.ts';
+import { parseRange } from './range.ts';
 import type { Askers } from './ways.ts';
 
 /** What the walk found. */
@@ -264,15 +262,6 @@ function mismatch({ name, range, kind }: Edge, entry: LockEntry): string | undef
   return wanted.test(entry.version)
     ? undefined
     : `asks for ${quote(`${name}@${plain}`)}, not for version ${quote(entry.version)}`;
-}
-
-/** A range as npm reads it; `undefined` for a tag, an address or anything else. */
-export function parseRange(text: string): Range | undefined {
-  try {
-    return new Range(text, { loose: true });
-  } catch {
-    return undefined;
-  }
 }
 
 function askedBy(key: string | undefined, entries: ReadonlyMap<string, LockEntry>): string {

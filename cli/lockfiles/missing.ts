@@ -3,10 +3,11 @@
 import { quote } from '../../verifier/errors.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { asStrings } from './classify.ts';
-import { parseRange, resolveEdge, type OmittedKinds } from './edges.ts';
+import { resolveEdge, type OmittedKinds } from './edges.ts';
 import type { Edge, Lockfile } from './lockfile.ts';
 import { statedEdges } from './npm-lock.ts';
 import type { ProjectWishes } from './project.ts';
+import { parseRange } from './range.ts';
 
 /** More are not read by anybody. */
 const MISSING_MAX = 100;

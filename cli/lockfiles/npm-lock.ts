@@ -23,6 +23,8 @@ import {
   type LockGraph,
   type LockPlace,
 } from './lockfile.ts';
+import { lookUp, MODULES } from './look-up.ts';
+import { requireOneStory } from './npm-legacy.ts';
 
 /**
  * Classifies the content of a package-lock.json.
@@ -43,6 +45,7 @@ export function parseNpmLock(source: Uint8Array, path: string): Lockfile {
   }
   const packages = asTable(root['packages']);
   if (packages === undefined) throw unreadable(path, 'it has no packages');
+  requireOneStory(root, packages, path);
   const scope: Scope = { packages, targets: linkTargets(packages), document, path };
   const keys = Object.keys(packages).filter((key) => key !== '');
   return {
@@ -84,8 +87,6 @@ function linkTargets(packages: Table): ReadonlySet<string> {
   }
   return targets;
 }
-
-const MODULES = 'node_modules/';
 
 /** Name of the folder that an entry is installed into: the last `node_modules/…` of its key. */
 function folderName(key: string): string | undefined {
@@ -217,22 +218,4 @@ export function statedEdges(entry: Table | undefined, withDev: boolean): readonl
     if (edge !== undefined) edges.set(name, { ...edge, range: `${edge.range ?? '*'} || ${range}` });
   }
   return [...edges.values()];
-}
-
-/**
- * The key under which a node finds a package, as Node looks it up: in node_modules of its folder, then of
- * each folder around it.
- *
- * @param has whether the lockfile has a key
- */
-export function lookUp(
-  node: string,
-  name: string,
-  has: (key: string) => boolean,
-): string | undefined {
-  for (let at = node; ; at = at.slice(0, Math.max(0, at.lastIndexOf('/')))) {
-    const candidate = at === '' ? `${MODULES}${name}` : `${at}/${MODULES}${name}`;
-    if (has(candidate)) return candidate;
-    if (at === '') return undefined;
-  }
 }

@@ -8,7 +8,7 @@ import { parseForeignJson } from '../../verifier/foreign-json.ts';
 import type { JsonObject, JsonValue } from '../../verifier/json.ts';
 import { PACKAGE_JSON_BYTES_MAX } from '../../verifier/npm/package-json.ts';
 import { asStrings, asTable, asTexts, type Table } from '../lockfiles/classify.ts';
-import { lookUp } from '../lockfiles/npm-lock.ts';
+import { lookUp } from '../lockfiles/look-up.ts';
 import type { LockEntry } from './lockfile.ts';
 
 /** A package inside of a tarball. */

@@ -7,7 +7,7 @@ import { assert } from '../../verifier/errors.ts';
 import type { JsonObject, JsonValue } from '../../verifier/json.ts';
 import { formatSri } from '../../verifier/npm/integrity.ts';
 import { asTexts } from '../lockfiles/classify.ts';
-import { lookUp } from '../lockfiles/npm-lock.ts';
+import { lookUp } from '../lockfiles/look-up.ts';
 import type { LockEntry, Lockfile } from './lockfile.ts';
 import { parsePackageJson } from './npm.ts';
 
