@@ -51,6 +51,12 @@ describe('HolderTurns', () => {
     assert.equal(thread.turn().length, 200);
   });
 
+  it('does few at once of those that are nothing, which cost as much to refuse', () => {
+    const thread = new Thread();
+    for (let i = 0; i < 1000; i++) void thread.ask('a', 0);
+    assert.equal(thread.turn().length, 256);
+  });
+
   it('gives each holder a turn, however much another one asks', () => {
     const thread = new Thread();
     for (let i = 0; i < 100; i++) void thread.ask('a', PIECE);

@@ -14,6 +14,9 @@
  */
 const SLICE_BYTES: number = 256 * 1024;
 
+/** What a piece counts for at least: to find that an empty one means nothing takes time too. */
+const PIECE_BYTES_MIN = 1024;
+
 /** Calls `then` when other work has had a turn. */
 export type AfterOthers = (then: () => void) => void;
 
@@ -63,7 +66,7 @@ export class HolderTurns {
     while (bytes < SLICE_BYTES) {
       const next = this.#next();
       if (next === undefined) break;
-      bytes += next.bytes;
+      bytes += Math.max(next.bytes, PIECE_BYTES_MIN);
       next.start();
     }
     this.#schedule();

@@ -17,6 +17,7 @@ import { Inbox } from '../peer/inbox.ts';
 import { CoalescingVerifier } from './coalescing-verifier.ts';
 import type { ConsensusCore } from './core-port.ts';
 import { Intake } from './intake.ts';
+import { Waste } from './waste.ts';
 
 const ORIGIN = 'log.example';
 const KEYS = [0, 1, 2, 3].map((i) => generateKeys(`r${i}`));
@@ -54,6 +55,7 @@ interface Scene {
 function scene(
   wants: (message: Message) => boolean = () => true,
   isForeign: (bytes: Uint8Array) => boolean = () => false,
+  waste: Waste = new Waste(),
 ): Scene {
   const inbox = new Inbox();
   const delivered: string[] = [];
@@ -87,6 +89,7 @@ function scene(
     verifier,
     deliver: ({ from, message }) => delivered.push(`${PEERS.indexOf(from)} ${message.kind}`),
     isForeign,
+    waste,
     failed: (error) => assert.fail(String(error)),
     log: silentLog,
   });
@@ -180,6 +183,75 @@ describe('Intake', () => {
     assert.deepEqual([...intake.refusals], [[peer(1), 1]]);
   });
 
+  it('reads no second proof of such a peer at all', async () => {
+    const wanted: string[] = [];
+    const { inbox, intake } = scene((message) => {
+      wanted.push(message.kind);
+      return true;
+    });
+    for (let i = 0; i < 2; i++) {
+      inbox.push(peer(1), [evidence(3), Uint8Array.of(12)]);
+      intake.wake();
+      await settle();
+    }
+    assert.deepEqual(wanted, ['evidence']);
+    // The first half of a proof came before it was known for what it hands on.
+    assert.equal(intake.refusals.get(peer(1)), 2);
+  });
+
+  it('rests from a peer that says too much that nobody needs, and hears it again', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const clock = { ms: 0 };
+    const { inbox, intake, delivered } = scene(
+      (message) => message.kind === 'prepare',
+      undefined,
+      new Waste(() => clock.ms),
+    );
+    // Eighty times nearly a megabyte of what is no message.
+    const nothing = new Uint8Array(1024 * 1024 - 1024).fill(0xff);
+    for (let i = 0; i < 80; i++) {
+      inbox.push(peer(1), [nothing]);
+      intake.wake();
+      await settle();
+    }
+    inbox.push(peer(1), [encodeMessage(prepare(1))]);
+    inbox.push(peer(2), [encodeMessage(prepare(2))]);
+    intake.wake();
+    await settle();
+    const read = intake.refusals.get(peer(1)) ?? 0;
+    assert.ok(read > 60 && read < 70, `${read} were read`);
+    assert.deepEqual(delivered, ['2 prepare'], 'others are heard as ever');
+    assert.equal(inbox.isEmpty, false);
+    // It rests until it has made good for it, and is then heard without anything that wakes.
+    for (let i = 0; i < 20; i++) {
+      clock.ms += 100;
+      t.mock.timers.tick(100);
+      await settle();
+    }
+    assert.equal(intake.refusals.get(peer(1)), 80);
+    assert.deepEqual(delivered, ['2 prepare', '1 prepare']);
+  });
+
+  it('rests from a peer whose signatures are checked in vain, and checks no more of them', async () => {
+    const { inbox, intake, checked } = scene(undefined, undefined, new Waste(() => 0));
+    const forged = encodeMessage(prepare(1, 3));
+    for (let i = 0; i < 3; i++) {
+      inbox.push(peer(1), Array<Uint8Array>(2000).fill(forged));
+      intake.wake();
+      const before = inbox.waiting.length;
+      for (let turns = 0; !inbox.isEmpty && turns < 1000; turns++) await settle();
+      assert.equal(before, 1, 'they wait');
+    }
+    assert.equal(inbox.isEmpty, false, 'some of them for ever');
+    const refused = intake.refusals.get(peer(1)) ?? 0;
+    assert.ok(refused > 5000 && refused < 5500, `${refused} were checked`);
+    const vain = checked();
+    inbox.push(peer(2), [encodeMessage(prepare(2))]);
+    intake.wake();
+    await settle();
+    assert.equal(checked() - vain, 1, 'the vote of another one');
+  });
+
   // [of what, one message of it]
   const floods: readonly (readonly [string, () => Uint8Array])[] = [
     ['bytes that are no message', () => Uint8Array.of(0xff)],
@@ -188,6 +260,7 @@ describe('Intake', () => {
     ['votes that it forged', () => encodeMessage(prepare(1, 3))],
     ['proofs of nothing', () => evidence(3)],
     ['questions', () => encodeMessage({ kind: 'get-batches', fromHeight: 1 })],
+    ['messages as large as there are', () => new Uint8Array(1024 * 1024).fill(0xff)],
     [
       'large messages',
       () =>

@@ -6,12 +6,13 @@ import { VerifyError } from '../../verifier/errors.ts';
 import { runPlans } from '../../verifier/signatures.ts';
 import type { SignaturePlan, SignatureVerifier } from '../../verifier/signatures.ts';
 import { isOverloaded } from '../../verifier/node/signature-pool.ts';
-import { decodeMessage } from '../../verifier/replication/encode-message.ts';
+import { decodeMessage, kindOf } from '../../verifier/replication/encode-message.ts';
 import type { Message, PeerId, VerifiedMessage } from '../consensus/types.ts';
 import { planMessage } from '../../verifier/replication/verify-message.ts';
 import { type Log, describeError } from '../log.ts';
 import type { Inbox } from '../peer/inbox.ts';
 import type { ConsensusCore } from './core-port.ts';
+import { Waste } from './waste.ts';
 
 /** Messages of each peer that are looked at in one go: votes of a whole round, not a whole flood. */
 const PER_PEER_MAX = 32;
@@ -49,8 +50,11 @@ export class Intake {
   readonly #slanderers = new Set<PeerId>();
   /** Messages that could not be checked for want of room. */
   #dropped = 0;
+  readonly #waste: Waste;
   #isRunning = false;
   #isAwake = false;
+  /** Runs while everything that waits is of peers that rest. */
+  #later: NodeJS.Timeout | undefined;
 
   constructor(parts: {
     readonly inbox: Inbox;
@@ -61,6 +65,8 @@ export class Intake {
     /** Told of a refusal first; true when the message was not the peer's own, and is dealt with. */
     readonly isForeign?: (bytes: Uint8Array, error: VerifyError) => boolean;
     readonly log: Log;
+    /** What peers may cost; another clock for tests. */
+    readonly waste?: Waste;
   }) {
     this.#inbox = parts.inbox;
     this.#core = parts.core;
@@ -69,6 +75,7 @@ export class Intake {
     this.#failed = parts.failed;
     this.#isForeign = parts.isForeign ?? (() => false);
     this.#log = parts.log;
+    this.#waste = parts.waste ?? new Waste();
   }
 
   /** Something has arrived. Cheap to call often. */
@@ -82,18 +89,29 @@ export class Intake {
   async #run(): Promise<void> {
     while (this.#isAwake) {
       this.#isAwake = false;
-      while (!this.#inbox.isEmpty) {
+      while (this.#inbox.waiting.some((peer) => !this.#isResting(peer))) {
         await this.#pass();
         // Timers and sockets get their turn, however much there is to read.
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
     this.#isRunning = false;
+    this.#wakeLater();
+  }
+
+  #isResting(peer: PeerId): boolean {
+    return this.#waste.restMs(peer) > 0;
+  }
+
+  #wakeLater(): void {
+    clearTimeout(this.#later);
+    const rests = this.#inbox.waiting.map((peer) => this.#waste.restMs(peer));
+    if (rests.length > 0) this.#later = setTimeout(() => this.wake(), Math.min(...rests)).unref();
   }
 
   async #pass(): Promise<void> {
     const light: Planned[] = [];
-    for (const { peer, message } of this.#inbox.take(PER_PEER_MAX)) {
+    for (const { peer, message } of this.#inbox.take(PER_PEER_MAX, (it) => this.#isResting(it))) {
       const planned = this.#plan(peer, message);
       if (planned === undefined) continue;
       if (planned.plan.jobs.length <= LIGHT_JOBS_MAX) light.push(planned);
@@ -112,16 +130,24 @@ export class Intake {
   }
 
   #plan(peer: PeerId, bytes: Uint8Array): Planned | undefined {
+    let message: Message | undefined;
+    let planned: Planned | undefined;
     try {
-      const message = decodeMessage(bytes);
-      if (message.kind === 'evidence' && this.#slanderers.has(peer)) return undefined;
-      if (!this.#core.wants(peer, message).useful) return undefined;
-      return this.#planned(peer, bytes, message);
+      message = this.#isHeard(peer, bytes) ? decodeMessage(bytes) : undefined;
+      if (message !== undefined && this.#core.wants(peer, message).useful) {
+        planned = this.#planned(peer, bytes, message);
+      }
     } catch (error) {
       if (!(error instanceof VerifyError)) throw error;
-      this.#refuse(peer, bytes, error);
-      return undefined;
+      if (!this.#refuse(peer, bytes, error)) return undefined;
     }
+    this.#waste.read(peer, bytes, message, planned !== undefined);
+    return planned;
+  }
+
+  /** Before it is read: a proof may be a megabyte, and reading one that nobody checks eight milliseconds. */
+  #isHeard(peer: PeerId, bytes: Uint8Array): boolean {
+    return !(this.#slanderers.has(peer) && kindOf(bytes) === 'evidence');
   }
 
   #planned(peer: PeerId, bytes: Uint8Array, message: Message): Planned {
@@ -151,7 +177,8 @@ export class Intake {
         continue;
       }
       if (one.kind === 'evidence') this.#slanderers.add(one.peer);
-      this.#refuse(one.peer, one.bytes, outcome.error);
+      if (!this.#refuse(one.peer, one.bytes, outcome.error)) continue;
+      this.#waste.checked(one.peer, one.plan.jobs.length);
     }
   }
 
@@ -164,13 +191,15 @@ export class Intake {
     this.#log.warn('messages_dropped', { count: this.#dropped, reason: describeError(error) });
   }
 
-  #refuse(peer: PeerId, bytes: Uint8Array, error: VerifyError): void {
-    if (this.#isForeign(bytes, error)) return;
+  /** @returns whether it is its peer's doing */
+  #refuse(peer: PeerId, bytes: Uint8Array, error: VerifyError): boolean {
+    if (this.#isForeign(bytes, error)) return false;
     const count = (this.refusals.get(peer) ?? 0) + 1;
     this.refusals.set(peer, count);
     // One line per power of two: a flood must not become a flood of log lines.
     if ((count & (count - 1)) === 0) {
       this.#log.warn('message_refused', { peer, count, code: error.code, reason: error.message });
     }
+    return true;
   }
 }

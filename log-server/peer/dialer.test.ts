@@ -29,6 +29,7 @@ describe('Dialer', { timeout: PATIENCE_MS }, () => {
           frames += 1;
           if (frames % 2 === 0) throw new PeerRefusal('not this one');
         },
+        room: () => undefined,
         connected: () => (greetings += 1),
       },
       silentLog,

@@ -39,6 +39,87 @@ describe('Inbox', () => {
     assert.equal(inbox.push('a', [large, large]), 1);
   });
 
+  // Of a turn's 512 KiB: [why, bytes of the messages that wait, how many of them go in one turn after the other]
+  const turns: readonly (readonly [string, readonly number[], readonly number[]])[] = [
+    ['small ones as many as are asked for', [10, 10, 10, 10], [3, 1]],
+    ['those of half a turn in pairs', [262_144, 262_144, 262_144], [2, 1]],
+    [
+      'one that is larger at once, and the next when it is paid for',
+      [1_572_864, 1, 1],
+      [1, 0, 0, 2],
+    ],
+    ['of the largest one in sixteen turns', [8_388_608, 1], [1, ...Array<number>(15).fill(0), 1]],
+  ];
+  for (const [why, sizes, expected] of turns) {
+    it(`takes turns of bytes: ${why}`, () => {
+      const inbox = new Inbox();
+      for (const size of sizes) inbox.push('a', [new Uint8Array(size)]);
+      const taken = expected.map(() => {
+        inbox.push('b', [message(1)]);
+        const { length } = inbox.take(3);
+        return length - 1;
+      });
+      assert.deepEqual(taken, expected, 'beside one of somebody else in each');
+    });
+  }
+
+  it('saves up no turns in which nothing was there', () => {
+    const inbox = new Inbox();
+    inbox.push('a', []);
+    for (let i = 0; i < 100; i++) inbox.take(9);
+    for (let i = 0; i < 9; i++) inbox.push('a', [new Uint8Array(262_144)]);
+    assert.equal(inbox.take(9).length, 2);
+  });
+
+  it('leaves what is there of whoever rests', () => {
+    const inbox = new Inbox();
+    inbox.push('a', [message(1)]);
+    inbox.push('b', [message(2)]);
+    const taken = inbox.take(9, (peer) => peer === 'a');
+    assert.deepEqual(
+      taken.map(({ peer }) => peer),
+      ['b'],
+    );
+    assert.deepEqual(inbox.waiting, ['a']);
+  });
+
+  // [what waits, how many of them, bytes of each]
+  const crowds: readonly (readonly [string, number, number])[] = [
+    ['many', 1025, 0],
+    ['large ones', 5, 1024 * 1024],
+  ];
+  for (const [what, count, size] of crowds) {
+    it(`has whoever sends too fast wait until it was read: ${what}`, async () => {
+      const inbox = new Inbox();
+      const one = new Uint8Array(size);
+      inbox.push(
+        'a',
+        Array.from({ length: count - 1 }, () => one),
+      );
+      assert.equal(inbox.room('a'), undefined);
+      inbox.push('a', [one]);
+      let isTold = false;
+      const told = inbox.room('a')?.then(() => (isTold = true));
+      assert.equal(inbox.room('b'), undefined, 'nobody else');
+      await turn();
+      assert.equal(isTold, false);
+      inbox.take(1);
+      await turn();
+      assert.equal(isTold, true);
+      await told;
+      assert.equal(inbox.room('a'), undefined);
+    });
+  }
+
+  it('lets nobody wait for a lane that is gone', async () => {
+    const inbox = new Inbox();
+    inbox.push('a', Array<Uint8Array>(2000).fill(message(0)));
+    const told = inbox.room('a');
+    inbox.retain(new Set());
+    await told;
+    assert.equal(inbox.room('a'), undefined);
+  });
+
   it('forgets peers that have left the roster', () => {
     const inbox = new Inbox();
     inbox.push('a', [message(1)]);
@@ -50,3 +131,7 @@ describe('Inbox', () => {
     );
   });
 });
+
+async function turn(): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+}

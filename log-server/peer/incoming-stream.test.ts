@@ -18,13 +18,19 @@ describe('IncomingStream', { timeout: PATIENCE_MS }, () => {
   const LONG_MS = 600_000;
 
   interface Served {
+    /** What more has to wait for. */
+    room: Promise<void> | undefined;
     readonly stream: IncomingStream;
     readonly refusals: string[];
     readonly closed: Promise<void>;
     frames: number;
   }
 
-  function serve(socket: FrameSocket, times: { frameMs: number; idleMs: number }): Served {
+  function serve(
+    socket: FrameSocket,
+    times: { frameMs: number; idleMs: number },
+    room?: Promise<void>,
+  ): Served {
     let closed: () => void = () => undefined;
     const isClosed = new Promise<void>((resolve) => (closed = resolve));
     const events = {
@@ -33,11 +39,12 @@ describe('IncomingStream', { timeout: PATIENCE_MS }, () => {
         served.frames++;
         return new Uint8Array(32);
       },
+      room: () => served.room,
       refused: (error: unknown) => served.refusals.push(String(error)),
       closed,
     };
     const stream = new IncomingStream(socket, keys.id, events, times);
-    const served: Served = { stream, refusals: [], closed: isClosed, frames: 0 };
+    const served: Served = { stream, refusals: [], closed: isClosed, frames: 0, room };
     stream.start(new Uint8Array(0));
     return served;
   }
@@ -103,7 +110,65 @@ describe('IncomingStream', { timeout: PATIENCE_MS }, () => {
     await eventually(() => served.frames === 2 * enough);
     served.stream.close();
   });
+
+  it('answers a frame only when its sender may send more', async () => {
+    await withSockets(async (near, far) => {
+      const served = serve(near, { frameMs: LONG_MS, idleMs: LONG_MS });
+      const answers: Buffer[] = [];
+      far.on('data', (bytes: Buffer) => answers.push(bytes));
+      const read = new Room();
+      served.room = read.told;
+      far.write(wire);
+      await eventually(() => served.frames === 1);
+      for (let i = 0; i < 20; i++) await turn();
+      assert.equal(answers.length, 0);
+      served.room = undefined;
+      read.tell();
+      await eventually(() => answers.length === 1);
+      far.write(wire);
+      await eventually(() => served.frames === 2);
+      served.stream.close();
+    });
+  });
+
+  it('takes no second frame from whoever has to wait', async () => {
+    await withSockets(async (near, far) => {
+      const served = serve(near, { frameMs: LONG_MS, idleMs: LONG_MS });
+      served.room = new Room().told;
+      far.write(wire);
+      await eventually(() => served.frames === 1);
+      far.write(wire);
+      await eventually(() => served.refusals.length > 0 || served.frames > 1);
+      assert.equal(served.frames, 1);
+      const [refusal] = served.refusals;
+      assert.match(refusal ?? '', /before the answer to the one before/);
+    });
+  });
+
+  it('reads nothing of another stream of theirs before that', async () => {
+    await withSockets(async (near, far) => {
+      const read = new Room();
+      const served = serve(near, { frameMs: LONG_MS, idleMs: LONG_MS }, read.told);
+      far.write(wire);
+      for (let i = 0; i < 20; i++) await turn();
+      assert.equal(served.frames, 0);
+      served.room = undefined;
+      read.tell();
+      await eventually(() => served.frames === 1);
+      served.stream.close();
+    });
+  });
 });
+
+/** What somebody waits for. */
+class Room {
+  readonly told: Promise<void>;
+  tell: () => void = () => undefined;
+
+  constructor() {
+    this.told = new Promise((resolve) => (this.tell = resolve));
+  }
+}
 
 /** A socket whose other end takes nothing until it is told to. */
 class StubbornSocket extends Duplex {

@@ -26,6 +26,8 @@ export interface IncomingEvents {
   isLive(): boolean;
   /** A whole frame. @returns its acknowledgement @throws to end the stream */
   frame(bytes: Uint8Array): Uint8Array;
+  /** When more may come: at once without a promise. */
+  room(): Promise<void> | undefined;
   /** It ends because of what came. */
   refused(error: unknown): void;
   /** It is over, for whatever reason. Once. */
@@ -49,6 +51,8 @@ export class IncomingStream {
   readonly #reader: FrameReader;
   /** Runs while a frame has begun and is not whole: whatever comes meanwhile, it must end. */
   #stalled: NodeJS.Timeout | undefined;
+  /** The last frame is not answered, since its sender has to wait. */
+  #isHeld = false;
   #isOver = false;
 
   /** @param session the only one whose frames may come here */
@@ -76,8 +80,11 @@ export class IncomingStream {
 
   /** Starts reading. @param head what came behind the request for the upgrade */
   start(head: Uint8Array): void {
-    if (head.length > 0) this.#read(head);
-    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    // Also before the first frame: or whoever is to wait opens another stream.
+    this.#whenRoom(() => {
+      if (head.length > 0) this.#read(head);
+      this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    });
   }
 
   close(): void {
@@ -88,8 +95,13 @@ export class IncomingStream {
   #read(chunk: Uint8Array): void {
     if (this.#isOver) return;
     try {
+      if (this.#isHeld) throw tooEarly();
       const frame = this.#frameOf(chunk);
-      if (frame !== undefined) this.#answer(this.#events.frame(frame));
+      if (frame !== undefined) {
+        const acknowledgement = this.#events.frame(frame);
+        // Nobody sends the next one before the answer to this one.
+        this.#whenRoom(() => this.#answer(acknowledgement));
+      }
     } catch (error) {
       this.#refuse(error);
       return;
@@ -112,9 +124,22 @@ export class IncomingStream {
     this.#reader.read(chunk, (frame) => frames.push(frame));
     const [frame] = frames;
     if (frames.length > 1 || (frame !== undefined && !this.#reader.isBetweenFrames)) {
-      throw new PeerRefusal('a frame came before the answer to the one before it');
+      throw tooEarly();
     }
     return frame;
+  }
+
+  #whenRoom(then: () => void): void {
+    const room = this.#events.room();
+    if (room === undefined) {
+      then();
+      return;
+    }
+    this.#isHeld = true;
+    void room.then(() => {
+      this.#isHeld = false;
+      if (!this.#isOver) then();
+    });
   }
 
   #answer(acknowledgement: Uint8Array): void {
@@ -141,4 +166,8 @@ export class IncomingStream {
     clearTimeout(this.#stalled);
     this.#stalled = undefined;
   }
+}
+
+function tooEarly(): PeerRefusal {
+  return new PeerRefusal('a frame came before the answer to the one before it');
 }

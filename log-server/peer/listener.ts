@@ -40,6 +40,8 @@ export interface PeerDirectory {
 export interface PeerEvents {
   /** Authentic messages of one peer, in the order it sent them. */
   received(peer: string, messages: readonly Uint8Array[]): void;
+  /** When a peer may send more: at once without a promise. Until then nothing of it is read. */
+  room(peer: string): Promise<void> | undefined;
   /** A peer has opened the first stream of a session. */
   connected(peer: string): void;
 }
@@ -171,20 +173,21 @@ export class PeerListener {
     try {
       const opening = readUpgrade(request);
       if (!(socket instanceof Socket) || socket.destroyed) throw new Error('no socket any more');
-      const { session } = this.#accept(opening, socket);
+      const { session, peer } = this.#accept(opening, socket);
       acceptUpgrade(socket);
-      this.#open(socket, session.id, head);
+      this.#open(socket, session.id, peer, head);
     } catch (error) {
       this.#logRefusal(remoteAddress(request), error);
       refuseUpgrade(socket, error);
     }
   }
 
-  #open(socket: Socket, session: Uint8Array, head: Uint8Array): void {
+  #open(socket: Socket, session: Uint8Array, peer: string, head: Uint8Array): void {
     const { remoteAddress: address } = socket;
     const stream = new IncomingStream(socket, session, {
       isLive: () => this.#sessions.knows(session),
       frame: (bytes) => this.#frame(bytes, socket),
+      room: () => this.#events.room(peer),
       refused: (error) => this.#logRefusal(address, error),
       closed: () => this.#streams.delete(stream),
     });

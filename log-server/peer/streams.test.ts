@@ -43,6 +43,7 @@ class Bob {
       {
         received: (_, messages) =>
           this.heard.push(...messages.map((message) => Buffer.from(message).toString())),
+        room: () => undefined,
         connected: () => undefined,
       },
       silentLog,

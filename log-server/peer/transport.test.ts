@@ -202,7 +202,7 @@ describe('PeerListener', () => {
     const peers = new Set([publicKeyHex(key(1).publicKey)]);
     const listener = new PeerListener(
       () => ({ context, peers }),
-      { received: () => undefined, connected: () => undefined },
+      { received: () => undefined, room: () => undefined, connected: () => undefined },
       silentLog,
       () => 0,
     );

@@ -49,6 +49,7 @@ export class PeerTransport {
           if (dropped > 0) this.#overflow(peer, dropped);
           arrived();
         },
+        room: (peer) => this.inbox.room(peer),
         connected: (peer) =>
           this.#log.debug('peer_connected', { peer: this.nameOf(peer), side: 'in' }),
       },

@@ -82,6 +82,12 @@ export function decodeMessage(bytes: Uint8Array): Message {
   return decodeKind(bytes, KINDS);
 }
 
+/** What bytes say that they are, as far as they begin like a message: the rest is not looked at. */
+export function kindOf(bytes: Uint8Array): Message['kind'] | undefined {
+  const [kind] = bytes;
+  return kind === undefined ? undefined : KINDS[kind];
+}
+
 /** A message inside of a proof. */
 function decodeProven(bytes: Uint8Array): Message {
   // Nested as deep as eight megabytes allow, proofs in proofs would overflow the stack.
