@@ -3,89 +3,19 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import {
-  Author,
-  PEOPLE,
-  TEST_BOUNDS,
-  TEST_TIME,
-  rosterEnvelope,
-} from '../../fixtures/test-ledger.ts';
+import { NAMES, anyStatement, numbersFrom, outcomeOf } from '../../fixtures/any-statements.ts';
+import { Author, TEST_BOUNDS, TEST_TIME, rosterEnvelope } from '../../fixtures/test-ledger.ts';
 import { commitOf, openTestStorage, withFolder } from '../../fixtures/test-storage.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
-import { buildBatch, type BatchExecution, type BuildResult } from '../../verifier/ledger/batch.ts';
+import { buildBatch, type BatchExecution } from '../../verifier/ledger/batch.ts';
 import { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
-import type { BatchBase } from '../../verifier/ledger/view.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
 import { bodyHash, headerDigest } from '../../verifier/replication/encode.ts';
 import type { Batch, Header } from '../consensus/types.ts';
 
-const NAMES = ['left-pad', 'leftpad', 'a.b', '@scope/a', '@scope/b'];
-const VERSIONS = ['1.0.0', '1.0.1-rc.1', '1.1.0', '2.0.0'];
-const KINDS = ['yanked', 'unyanked', 'revoked'] as const;
 const ROUNDS = 40;
-
-type Numbers = (below: number) => number;
-
-function numbers(seed: number): Numbers {
-  let state = seed;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
-
-function pick<T>(next: Numbers, items: readonly T[]): T {
-  const item = items[next(items.length)];
-  assert.ok(item !== undefined);
-  return item;
-}
-
-/** Any statement; most are refused for one reason or another. */
-function statement(next: Numbers, author: Author, view: BatchBase): Envelope {
-  const name = pick(next, NAMES);
-  const version = pick(next, VERSIONS);
-  const signers = next(8) === 0 ? [PEOPLE.ada, PEOPLE.mal] : [PEOPLE.ada, PEOPLE.ben];
-  const size = next(view.tip.size + 2);
-  const root = view.rootAt(size) ?? new Uint8Array(32);
-  const observed = new Map([[view.roster.origin, { size, root }]]);
-  switch (next(12)) {
-    case 0:
-    case 1:
-      return author.set(name, {}, { observed });
-    case 2:
-      return author.set(name, { sequence: 1, previous: 'ab'.repeat(32) }, { observed });
-    case 3:
-      return author.nextRoster(4 + next(2), {}, 4 + next(2));
-    case 4:
-      return author.release(
-        [
-          { name, version },
-          { name: pick(next, NAMES), version: `3.0.${next(9)}` },
-        ],
-        { signers, observed },
-      );
-    case 5:
-    case 6:
-    case 7:
-      return author.release({ name, version, size: 1 + next(2) }, { signers, observed });
-    default:
-      return author.withdrawal(name, version, pick(next, KINDS), {}, { signers, observed });
-  }
-}
-
-/** What a batch did, in a form that can be compared. */
-function outcomeOf({ execution, refused }: BuildResult): unknown {
-  return {
-    refused: refused.map(({ position, error }) => [position, error.code, error.message]),
-    entries: execution?.entries,
-    root: execution && encodeHex(execution.root),
-    map: execution && encodeHex(execution.map.root),
-    releases: execution?.changes.releases,
-    statements: execution?.changes.statements,
-  };
-}
 
 function batchOf(execution: BatchExecution, parent: Header, timestampMs: number): Batch {
   const header: Header = {
@@ -107,7 +37,7 @@ describe('LedgerState', () => {
   for (const seed of [1, 2, 3]) {
     it(`agrees with the ledger in memory about everything, seed ${seed}`, async () =>
       withFolder(async (folder) => {
-        const next = numbers(seed);
+        const next = numbersFrom(seed);
         const memory = new MemoryLedger(rosterEnvelope(4));
         const author = new Author(memory);
         let storage = await openTestStorage(folder);
@@ -116,7 +46,7 @@ describe('LedgerState', () => {
           const envelopes: Envelope[] = [];
           for (let i = next(9); i >= 0; i--) {
             try {
-              envelopes.push(statement(next, author, memory));
+              envelopes.push(anyStatement(next, author, memory));
             } catch (error) {
               // One name@version twice in one statement: that can't even be written.
               if (!(error instanceof VerifyError)) throw error;

@@ -9,7 +9,7 @@ import { VerifyError } from '../errors.ts';
 import type { SignatureVerifier } from '../signatures.ts';
 import { executeBatch, type BatchBounds, type BatchExecution } from './batch.ts';
 import { LedgerError } from './errors.ts';
-import type { MemoryLedger } from './memory-ledger.ts';
+import type { ReplayLedger } from './replay-ledger.ts';
 
 /**
  * How much an auditor collects before it gives up on a batch. How large batches may be is for replicas
@@ -40,14 +40,14 @@ export class IllegalBatchError extends Error {
 
 /** Replays a log on top of a ledger, which moves on with each batch. */
 export class LogReplay {
-  readonly #ledger: MemoryLedger;
+  readonly #ledger: ReplayLedger;
   readonly #verifier: SignatureVerifier;
   #entries: Uint8Array[] = [];
   #envelopes: Envelope[] = [];
   #bytes = 0;
 
   /** @param ledger the state before the next entry: fresh, or where an earlier replay ended */
-  constructor(ledger: MemoryLedger, verifier: SignatureVerifier) {
+  constructor(ledger: ReplayLedger, verifier: SignatureVerifier) {
     this.#ledger = ledger;
     this.#verifier = verifier;
   }
