@@ -1,7 +1,7 @@
 // `bftpkg hook install|check|remove`: lets a project's own package manager ask bftpkg before it installs.
 // A convenience for people who type `npm ci` by habit; it can be switched off by a flag, so build servers
 // run `bftpkg ci`.
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { CliError, usageError } from '../errors.ts';
@@ -15,6 +15,7 @@ import {
   type HookPlan,
 } from '../hook/setup.ts';
 import { MANAGERS, type Manager } from '../hook/timing.ts';
+import { findLockfile } from '../lockfiles/load.ts';
 import { requirePlainLockfile } from '../lockfiles/lock-settings.ts';
 import { runChild } from '../npm/child.ts';
 import { findNpm } from '../npm/npm.ts';
@@ -48,7 +49,13 @@ const NOTES: Readonly<Record<Manager, readonly string[]>> = {
   bun: ['bun asks before every install; what is not in bun.lock is refused'],
 };
 const FLAG_NOTE =
-  'every package manager has a flag that skips hooks (--ignore-scripts and the like): build servers run bftpkg ci';
+  'every package manager has a flag that skips hooks (--ignore-scripts and the like): build servers run ';
+
+// `ci` is npm's; what others do on a build server is told where they are.
+function flagNote(managers: readonly Manager[]): string {
+  const isNpm = managers.includes('npm');
+  return `${FLAG_NOTE}${isNpm ? 'bftpkg ci' : 'the manager in bftpkg proxy -- …'}`;
+}
 
 /** `hook install`. */
 export async function hookInstall(
@@ -59,7 +66,7 @@ export async function hookInstall(
   const plan = await planOf(globals.project, options, version);
   const changes = await plannedChanges(globals.project, plan);
   if (options.dryRun !== true) await writeChanges(globals.project, changes);
-  const notes = [...plan.managers.flatMap((manager) => NOTES[manager]), FLAG_NOTE];
+  const notes = [...plan.managers.flatMap((manager) => NOTES[manager]), flagNote(plan.managers)];
   const lines = [
     ...changes.flatMap((change) => diffOf(change, options.dryRun === true)),
     ...(changes.length === 0 ? ['everything is in place'] : []),
@@ -154,12 +161,19 @@ async function lateNpm({ context }: Pick<Invocation, 'context'>): Promise<readon
 async function planOf(project: string, options: HookOptions, version: string): Promise<HookPlan> {
   const named = (options.manager ?? []).map(readManager);
   const managers = named.length > 0 ? [...new Set(named)] : await managersOf(project);
-  if (managers.length === 0) {
-    throw new CliError('BP9004', `${project}: no lockfile says which package manager it is for`, {
-      hints: [`bftpkg hook install --manager ${MANAGERS.join('|')}`],
-    });
-  }
+  if (managers.length === 0) throw await nobodySays(project);
   return { managers, version, requireNpm12: options.requireNpm12 === true };
+}
+
+/** In a workspace's own folder the lockfile is that of the whole project, and so is the hook. */
+async function nobodySays(project: string): Promise<CliError> {
+  const above = await findLockfile(project).then(dirname, () => undefined);
+  const hints =
+    above === undefined
+      ? [`bftpkg hook install --manager ${MANAGERS.join('|')}`]
+      : [`the lockfile is in ${above}: bftpkg hook install -C ${above}`];
+  const message = `${project}: no lockfile says which package manager it is for`;
+  return new CliError('BP9004', message, { hints });
 }
 
 function readManager(text: string): Manager {

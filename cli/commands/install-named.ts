@@ -7,7 +7,7 @@ import type { Invocation } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { readText, readTextIfThere } from '../read-file.ts';
 import { parseLockfile } from '../lockfiles/parse.ts';
-import { exists, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
+import { exists, loadLockfile, requireNpm, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
 import {
   parseInstallSpec,
@@ -67,6 +67,7 @@ async function installChosen(
   const { project } = invocation.globals;
   const wanted = specs.map(parseInstallSpec);
   const npm = await findNpm(invocation.context);
+  await requireNpm(project);
   const { flags } = await readSettings(invocation);
   const packageJson = await readManifest(project, verb === 'update' ? [] : specs);
   if (await exists(join(project, 'npm-shrinkwrap.json'))) {

@@ -347,6 +347,17 @@ describe('install', () => {
     assert.equal((await fake.run(['verify'])).code, EXIT.verified);
   });
 
+  it('makes no second lockfile in a project of another package manager', async () => {
+    await emptyProject();
+    await writeFile(join(fake.project, 'pnpm-lock.yaml'), "lockfileVersion: '9.0'\n");
+    for (const args of [['install', '@acme/beta'], ['install'], ['update'], ['ci']]) {
+      const { code, stderr } = await fake.run(args);
+      assert.equal(code, EXIT.usage, stderr);
+      assert.match(stderr, /BP9005.*not npm’s\s+next {2}bftpkg install --with pnpm\n/);
+    }
+    await assert.rejects(readFile(join(fake.project, 'package-lock.json')), { code: 'ENOENT' });
+  });
+
   // Whoever waits for a writer to such a file waits for ever.
   it('waits for no pipe in the project', { skip: noShell }, async () => {
     for (const path of ['packages/w/package.json', '.npmrc']) {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 
 import type { Invocation } from '../context.ts';
 import { readText } from '../read-file.ts';
-import { exists, loadLockfile, type Lockfile } from '../npm/lockfile.ts';
+import { exists, loadLockfile, requireNpm, type Lockfile } from '../npm/lockfile.ts';
 import { findNpm } from '../npm/npm.ts';
 import { readProjectNpmrc } from '../npm/npmrc.ts';
 import { recoverSwaps } from '../npm/swap.ts';
@@ -38,6 +38,7 @@ export async function installLocked(
     await recoverProject(invocation, project);
     lockfile = await loadLockfile(invocation.globals.project);
   }
+  await requireNpm(project);
   const { flags } = await readSettings(invocation, project);
   const packageJson = await readText(join(project, 'package.json'));
   const wish: Wish = { packageJson, lockfile, files: new Map() };

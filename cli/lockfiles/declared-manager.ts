@@ -25,17 +25,38 @@ const READS: ReadonlyMap<string, readonly LockFormat[]> = new Map([
  */
 export async function requireDeclaredManager({ path, file, format }: Lockfile): Promise<void> {
   const manifest = join(dirname(path), 'package.json');
-  const document = await readManifest(manifest);
-  if (document === undefined) return;
-  const engines = asTable(document['devEngines'])?.['packageManager'];
-  for (const names of [namesOf(document['packageManager']), namesOf(engines)]) {
-    const known = names.flatMap((name) => READS.get(name) ?? []);
-    if (known.length === 0 || known.includes(format)) continue;
+  for (const names of await declarationsIn(manifest)) {
+    if (formatsOf(names).includes(format)) continue;
     const said = names.map((name) => quote(name)).join(', ');
     throw new CliError('BP9005', `${manifest}: is for ${said}, which does not read ${file}`, {
       hints: ['verify the lockfile that it reads', `or this one all the same: --lockfile ${file}`],
     });
   }
+}
+
+/**
+ * The package manager that a project names in package.json, when it is not npm.
+ *
+ * @throws {CliError} BP9004 for a package.json that can't be read
+ */
+export async function otherDeclaredManager(project: string): Promise<string | undefined> {
+  for (const names of await declarationsIn(join(project, 'package.json'))) {
+    if (!names.includes('npm')) return names.find((name) => READS.has(name));
+  }
+  return undefined;
+}
+
+// Those that name a manager that is known: of others nothing can be said.
+async function declarationsIn(manifest: string): Promise<readonly (readonly string[])[]> {
+  const document = await readManifest(manifest);
+  if (document === undefined) return [];
+  const engines = asTable(document['devEngines'])?.['packageManager'];
+  const declared = [namesOf(document['packageManager']), namesOf(engines)];
+  return declared.filter((names) => formatsOf(names).length > 0);
+}
+
+function formatsOf(names: readonly string[]): readonly LockFormat[] {
+  return names.flatMap((name) => READS.get(name) ?? []);
 }
 
 /** `pnpm@9.1.0+sha512…`, `{name: 'pnpm'}`, or a list of those. */

@@ -81,7 +81,10 @@ export async function findLockfile(project: string): Promise<string> {
     }
     if (first !== undefined) {
       throw new CliError('BP9005', `${folder}: several lockfiles: ${found.join(', ')}`, {
-        hints: [`bftpkg verify --lockfile ${first}`],
+        hints: [
+          'remove those that your package manager does not read',
+          `or verify one of them: bftpkg verify --lockfile ${first}`,
+        ],
       });
     }
     if (await isThere(join(folder, 'bun.lockb'))) {

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { CliError } from '../errors.ts';
-import { isNeededHere, parseLockfile, type LockEntry, type RegistryEntry } from './lockfile.ts';
+import {
+  isNeededHere,
+  loadLockfile,
+  parseLockfile,
+  requireNpm,
+  type LockEntry,
+  type RegistryEntry,
+} from './lockfile.ts';
 
 const DIGEST = `sha512-${'A'.repeat(86)}==`;
 const OTHER = `sha512-${'B'.repeat(85)}A==`;
@@ -210,4 +219,50 @@ describe('isNeededHere', () => {
       assert.equal(isNeededHere({ ...base, ...fields }, 'linux', 'x64'), expected);
     });
   }
+});
+
+describe('requireNpm', () => {
+  const PNPM = { packageManager: 'pnpm@10.0.0' };
+  const rows: readonly (readonly [string, object, readonly string[], string | undefined])[] = [
+    ['a new project', {}, [], undefined],
+    ['npm’s lockfile', {}, ['package-lock.json'], undefined],
+    ['npm’s beside another, which verify sees', {}, ['npm-shrinkwrap.json', 'bun.lock'], undefined],
+    ['pnpm’s lockfile', {}, ['pnpm-lock.yaml'], 'pnpm'],
+    ['Yarn’s lockfile', {}, ['yarn.lock'], 'yarn'],
+    ['bun’s lockfile', {}, ['bun.lock'], 'bun'],
+    ['pnpm in package.json', PNPM, [], 'pnpm'],
+    ['pnpm in package.json, whatever lies there', PNPM, ['package-lock.json'], 'pnpm'],
+    ['npm in package.json', { packageManager: 'npm@11.0.0' }, [], undefined],
+    ['an unknown one in package.json', { packageManager: 'other@1.0.0' }, [], undefined],
+  ];
+  for (const [why, manifest, files, other] of rows) {
+    it(`${other === undefined ? 'takes' : 'leaves'} a project with ${why}`, async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'bftpkg-require-npm-'));
+      try {
+        writeFileSync(join(folder, 'package.json'), JSON.stringify(manifest));
+        for (const file of files) writeFileSync(join(folder, file), '');
+        const refusal = await requireNpm(folder).then(
+          () => undefined,
+          (error: unknown) => error,
+        );
+        if (other === undefined) return assert.equal(refusal, undefined);
+        assert.ok(refusal instanceof CliError, String(refusal));
+        assert.equal(refusal.diagnostic.code, 'BP9005');
+        assert.equal(refusal.diagnostic.hints?.[0], `bftpkg install --with ${other}`);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+  }
+
+  it('is what ci says of another lockfile too', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'bftpkg-require-npm-'));
+    try {
+      writeFileSync(join(folder, 'package.json'), '{}');
+      writeFileSync(join(folder, 'pnpm-lock.yaml'), "lockfileVersion: '9.0'\n");
+      await assert.rejects(loadLockfile(folder), /pnpm-lock\.yaml: pnpm v9 is not npm’s/);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 });

@@ -85,7 +85,8 @@ export function parseNpmrc(text: string, path: string): NpmrcResult {
       });
     }
     if (PASSED_ON.has(key) && PLAIN_VALUE.test(value)) flags.push(`--${key}=${value}`);
-    else ignored.push(key);
+    // Those of none are so here anyway, and the hook writes one of them.
+    else if (!key.startsWith('allow-')) ignored.push(key);
   }
   return { flags, ignored };
 }
