@@ -25,7 +25,7 @@ import { listKeys } from '../keys/key-file.ts';
 import { loadLockfile } from '../lockfiles/load.ts';
 import type { DiagnosticCode } from '../output/codes.ts';
 import { wantsColor, wantsUnicode } from '../output/color.ts';
-import { describeFailure } from '../output/diagnose.ts';
+import { describeFailure, EMPTY_LOG_HINT, isOtherLog, OTHER_LOG_HINT } from '../output/diagnose.ts';
 import { formatAge } from '../output/human.ts';
 import { diagnostic, doneReport, failureReport, type Report } from '../output/report.ts';
 import {
@@ -324,8 +324,7 @@ async function checkLog(invocation: Invocation, access: Access): Promise<readonl
 // A log shows its first checkpoint with its first entry. That is no fault of anybody's connection.
 function emptyLogCheck({ replicas }: Access): Check {
   const text = `${replicas.length} of ${replicas.length} replicas answer; the log has no entry yet`;
-  const fix = 'publish something first: bftpkg package register <name>';
-  return { name: 'log', status: 'warn', text, fix };
+  return { name: 'log', status: 'warn', text, fix: EMPTY_LOG_HINT };
 }
 
 function replicaChecks(
@@ -379,7 +378,11 @@ function quorumCheck(views: Views): Check {
     const { origin } = newest.checkpoint.checkpoint;
     return { name, status: 'pass', text: `${count} of ${origin}` };
   }
-  const fix = 'try another network, or use bundles: bftpkg verify --bundle <file>';
+  const { failures } = views;
+  const isOther = failures.length > 0 && failures.every(({ error }) => isOtherLog(error));
+  const fix = isOther
+    ? OTHER_LOG_HINT
+    : 'try another network, or use bundles: bftpkg verify --bundle <file>';
   return { name, status: 'fail', text: `only ${count}`, fix, code: 'BP7001' };
 }
 

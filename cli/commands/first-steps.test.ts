@@ -1,7 +1,7 @@
 // What somebody meets who does it for the first time: a log without an entry, a file that is not there, a
 // list with nothing in it. Each answer has to say what to do, and blame nobody.
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
@@ -76,6 +76,23 @@ describe('the first steps', () => {
       assert.equal(result.code, code);
     });
   }
+
+  it('say whose hook it would be in the folder of a workspace', async () => {
+    await mkdir(join(fake.project, 'packages/web'), { recursive: true });
+    await write('packages/web/package.json', '{"name":"web","version":"1.0.0"}');
+    const { code, stderr } = await fake.run(['hook', 'install', '-C', 'packages/web']);
+    assert.equal(code, 2, stderr);
+    assert.ok(stderr.includes(`bftpkg hook install -C ${fake.project}\n`), stderr);
+  });
+
+  it('say that the pin is of another log', async () => {
+    const text = await readFile(join(fake.project, 'bftpkg.json'), 'utf8');
+    const config = { ...(JSON.parse(text) as object), pin: empty.log.pin };
+    await write('other-log.json', JSON.stringify(config));
+    const { code, stdout } = await fake.run(['doctor', '--config', 'other-log.json']);
+    assert.match(stdout, /✖ quorum .*\n\s+→ they run another log .* compare its pin/);
+    assert.equal(code, 3, stdout);
+  });
 
   it('call a log without an entry neither unreachable nor broken', async () => {
     const { code, stdout } = await empty.run(['doctor']);

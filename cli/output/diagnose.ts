@@ -116,11 +116,33 @@ export function diagnoseFailures(
     const refusal = diagnoseRefusal(worst);
     return { ...refusal, details: [...refusal.details, ...details] };
   }
-  return diagnostic('BP7001', message, {
-    details,
-    hints: RETRY_HINTS,
-  });
+  return diagnostic('BP7001', message, { details, hints: hintsAfter(failures) });
 }
+
+/** What to do about a log that is not the pinned one. Never: take the pin that its servers show. */
+export const OTHER_LOG_HINT =
+  'they run another log than the one in bftpkg.json: compare its pin with what the operators publish';
+
+/** Whether a server says, or shows, that it runs another log than the pinned one. */
+export function isOtherLog(error: Error): boolean {
+  const isRefused = error instanceof VerifyError && error.code === 'ROSTER_NOT_PINNED';
+  return isRefused || saysOf(error) === 'PIN_UNKNOWN';
+}
+
+function saysOf(error: Error): string | undefined {
+  return error instanceof TransportError ? error.remote?.code : undefined;
+}
+
+// Only where all agree: one of them may say what it likes.
+function hintsAfter(failures: readonly ReplicaFailure[]): readonly string[] {
+  const areAll = (is: (error: Error) => boolean): boolean =>
+    failures.length > 0 && failures.every(({ error }) => is(error));
+  if (areAll(isOtherLog)) return [OTHER_LOG_HINT, 'bftpkg explain BP3003'];
+  return areAll((error) => saysOf(error) === 'NOT_READY') ? [EMPTY_LOG_HINT] : RETRY_HINTS;
+}
+
+/** What to do about a log without an entry. */
+export const EMPTY_LOG_HINT = 'publish something first: bftpkg package register <name>';
 
 /** Anything that was thrown, as diagnostics. Never throws, never empty. */
 export function diagnoseThrown(thrown: unknown): readonly Diagnostic[] {

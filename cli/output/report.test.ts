@@ -152,6 +152,25 @@ describe('diagnoseFailures', () => {
   it('reports silence as silence however many are silent', () => {
     assert.equal(diagnoseFailures('x', [dead, dead, dead, dead], true).code, 'BP7001');
   });
+
+  const said = (code: string): { readonly url: string; readonly error: TransportError } => {
+    const remote = { code, message: 'as it says' };
+    return { url, error: new TransportError('STATUS', 'answered 404', { status: 404, remote }) };
+  };
+  const other = said('PIN_UNKNOWN');
+  const hints: readonly (readonly [string, readonly (typeof dead)[], RegExp])[] = [
+    ['all run another log', [other, other, other, other], /^they run another log.*its pin/],
+    // One server must not send people after their pin.
+    ['one says that it runs another log', [other, dead, dead, dead], /^try again/],
+    ['all have nothing yet', [said('NOT_READY'), said('NOT_READY')], /^publish something first/],
+    ['nobody answers', [dead, dead, dead, dead], /^try again/],
+    ['nobody was asked', [], /^try again/],
+  ];
+  for (const [why, failures, expected] of hints) {
+    it(`says what to do when ${why}`, () => {
+      assert.match(diagnoseFailures('x', failures, false).hints[0] ?? '', expected);
+    });
+  }
 });
 
 describe('renderHuman', () => {

@@ -20,7 +20,7 @@ import { isNotReady, ReplicaClient, type EvidenceQuery } from '../client/replica
 import type { Invocation } from '../context.ts';
 import { tuneForLargeDocuments } from '../engine.ts';
 import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
-import { diagnoseFailures } from '../output/diagnose.ts';
+import { diagnoseFailures, EMPTY_LOG_HINT } from '../output/diagnose.ts';
 import { loadConfig, type Config } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
 import { RememberedReleases } from '../trust/remembered-releases.ts';
@@ -46,7 +46,7 @@ const ADVANCE_ATTEMPTS_MAX = 4;
 export class EmptyLogError extends CliError {
   constructor() {
     super('BP7001', 'could not check: the log has no checkpoint yet', {
-      hints: ['publish something first: bftpkg package register <name>'],
+      hints: [EMPTY_LOG_HINT],
     });
   }
 }
