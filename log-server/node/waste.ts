@@ -20,8 +20,8 @@ const MESSAGE_COST = 1024;
 /** Of each request that is handed on, besides: it is judged. */
 const REQUEST_COST = 1024;
 
-/** Of each signature that was checked in vain: a tenth of a millisecond of another core. */
-const SIGNATURE_COST: number = 12 * 1024;
+/** Of each signature that was checked in vain: a tenth of a millisecond of another core, and no correct replica sends one. */
+const SIGNATURE_COST: number = 64 * 1024;
 
 /** What peers have cost lately that was of no use. */
 export class Waste {
