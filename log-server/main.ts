@@ -34,9 +34,9 @@ function report(error: unknown): number {
   }
   // By name: the module that knows these classes loads the database, which most commands don't need.
   const name = error instanceof Error ? error.name : '';
-  if (name === 'DatabaseError' || name === 'DamagedStoreError') {
+  if (name === 'DatabaseError' || name === 'DamagedStoreError' || name === 'TemporaryFileError') {
     process.stderr.write(`bftpkg-log: error: ${describeError(error)}\n`);
-    return name === 'DatabaseError' ? EXIT.usage : EXIT.damaged;
+    return name === 'DamagedStoreError' ? EXIT.damaged : EXIT.usage;
   }
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   if (isMissingDatabase(error, code)) {

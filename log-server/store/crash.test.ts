@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
+import { smallLedger } from '../../fixtures/pages-in-memory.ts';
 import { rosterEnvelope } from '../../fixtures/test-ledger.ts';
 import { openTestStorage, withFolder } from '../../fixtures/test-storage.ts';
 import { nativeVerifier } from '../../verifier/node/ed25519.ts';
@@ -63,7 +64,12 @@ describe('SqliteStore', () => {
       const database = openDatabase(join(folder, DATABASE_FILE), SCHEMA);
       const tables = openTables(database);
       assert.ok(tables.map.count() > 0, 'changes were brought into the table of the map');
-      const { problems } = await checkDatabase(database, tables, rosterEnvelope(4), nativeVerifier);
+      const { problems } = await checkDatabase(
+        database,
+        tables,
+        smallLedger(rosterEnvelope(4)),
+        nativeVerifier,
+      );
       database.close();
       // Those of the test are filled in.
       const others = problems.filter((line) => !line.includes('certificate'));

@@ -12,6 +12,7 @@ import {
   upload,
   withFolder,
 } from '../../fixtures/test-storage.ts';
+import { smallLedger } from '../../fixtures/pages-in-memory.ts';
 import { Author, TEST_TIME, rosterEnvelope } from '../../fixtures/test-ledger.ts';
 import { parseEvidence } from '../../verifier/evidence/format.ts';
 import { verifyEvidence } from '../../verifier/evidence/verify.ts';
@@ -108,7 +109,7 @@ async function check(folder: string): Promise<readonly string[]> {
   const database = openDatabase(join(folder, DATABASE_FILE), SCHEMA);
   try {
     const tables = openTables(database);
-    return (await checkDatabase(database, tables, GENESIS, nativeVerifier)).problems;
+    return (await checkDatabase(database, tables, smallLedger(GENESIS), nativeVerifier)).problems;
   } finally {
     database.close();
   }

@@ -2,10 +2,9 @@
 // alone, under the same rules as at first, and compared. What is compared is named in the problems.
 import { equalBytes } from '../../verifier/bytes.ts';
 import { decodeHex, encodeHex } from '../../verifier/encoding.ts';
-import type { Envelope } from '../../verifier/dsse.ts';
 import type { BatchExecution } from '../../verifier/ledger/batch.ts';
-import { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
 import { IllegalBatchError, LogReplay } from '../../verifier/ledger/replay.ts';
+import type { ReplayLedger } from '../../verifier/ledger/replay-ledger.ts';
 import { EMPTY_MAP_ROOT } from '../../verifier/map/node.ts';
 import type { Hash } from '../../verifier/merkle/hash.ts';
 import { TILE_HEIGHT, TILE_WIDTH } from '../../verifier/merkle/tile.ts';
@@ -33,14 +32,18 @@ export interface CheckReport {
   readonly releases: number;
 }
 
-/** Checks a database that nobody else has open. */
+/**
+ * Checks a database that nobody else has open.
+ *
+ * @param ledger a new one, on which the log is replayed
+ */
 export async function checkDatabase(
   database: Database,
   tables: Tables,
-  genesis: Envelope,
+  ledger: ReplayLedger,
   verifier: SignatureVerifier,
 ): Promise<CheckReport> {
-  const check = new DatabaseCheck(database, tables, genesis, verifier);
+  const check = new DatabaseCheck(database, tables, ledger, verifier);
   await check.run();
   return check.report();
 }
@@ -49,20 +52,25 @@ class DatabaseCheck {
   readonly #database: Database;
   readonly #tables: Tables;
   readonly #verifier: SignatureVerifier;
-  readonly #ledger: MemoryLedger;
+  readonly #ledger: ReplayLedger;
   readonly #problems: string[] = [];
   #releases = 0;
 
-  constructor(database: Database, tables: Tables, genesis: Envelope, verifier: SignatureVerifier) {
+  constructor(
+    database: Database,
+    tables: Tables,
+    ledger: ReplayLedger,
+    verifier: SignatureVerifier,
+  ) {
     this.#database = database;
     this.#tables = tables;
     this.#verifier = verifier;
-    this.#ledger = new MemoryLedger(genesis);
+    this.#ledger = ledger;
   }
 
   report(): CheckReport {
     const { height, size } = this.#ledger.tip;
-    const packages = this.#ledger.contents().packages.size;
+    const { packages } = this.#ledger.rows.counts;
     return { problems: this.#problems, height, size, packages, releases: this.#releases };
   }
 
@@ -177,14 +185,15 @@ class DatabaseCheck {
 
   async #checkState(): Promise<void> {
     const { state } = this.#tables;
-    const { packages, releases, sets, statements } = this.#ledger.contents();
+    const { rows } = this.#ledger;
     const same = (what: string, found: unknown, expected: unknown): Promise<boolean> =>
       this.#attempt(() => {
         if (JSON.stringify(found) === JSON.stringify(expected)) return;
         throw new DamagedStoreError(`the row of ${what} is not what the log says`);
       });
-    let [releaseCount, setCount] = [0, 0];
-    for (const [name, { record, activity, folded }] of packages) {
+    let setCount = 0;
+    for (const { name, change } of rows.packages()) {
+      const { record, activity, folded } = change;
       await same(
         name,
         reading(name, () => state.packageRecord(name)),
@@ -192,7 +201,7 @@ class DatabaseCheck {
       );
       await same(`the rate of ${name}`, state.activity(name), activity);
       await same(`the folded ${name}`, state.nameLike(folded), name);
-      const inForce = sets.get(name);
+      const inForce = this.#ledger.maintainerSet(name);
       setCount += record.sequence + 1;
       await same(
         `the maintainers of ${name}`,
@@ -203,19 +212,19 @@ class DatabaseCheck {
           hash: inForce?.hash,
         },
       );
-      for (const [version, release] of releases.get(name) ?? []) {
-        releaseCount += 1;
-        await same(`${name}@${version}`, state.releaseRecord(name, version), release);
-      }
     }
-    for (const [id, index] of statements) {
+    for (const { name, version, record } of rows.releases()) {
+      await same(`${name}@${version}`, state.releaseRecord(name, version), record);
+    }
+    for (const { id, index } of rows.statements()) {
       await same(`the statement ${id}`, state.statementIndex(id), index);
     }
-    const counts = state.counts();
-    await same('all packages', counts.packages, packages.size);
-    await same('all maintainer sets', counts.sets, setCount);
-    await same('all releases', counts.releases, releaseCount);
-    await same('all statements', counts.statements, statements.size);
+    const found = state.counts();
+    const { counts } = rows;
+    await same('all packages', found.packages, counts.packages);
+    await same('all maintainer sets', found.sets, setCount);
+    await same('all releases', found.releases, counts.releases);
+    await same('all statements', found.statements, counts.statements);
   }
 
   #checkRosters(): void {

@@ -6,6 +6,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
+import { smallLedger } from '../../fixtures/pages-in-memory.ts';
 import {
   Author,
   TEST_BOUNDS,
@@ -157,7 +158,12 @@ function damage(folder: string, ...statements: readonly string[]): void {
 async function requireWhole(world: World, isVoter: boolean): Promise<void> {
   const { folder, generation, last, large } = world;
   const database = openDatabase(join(folder, DATABASE_FILE), SCHEMA);
-  const report = await checkDatabase(database, openTables(database), GENESIS, nativeVerifier);
+  const report = await checkDatabase(
+    database,
+    openTables(database),
+    smallLedger(GENESIS),
+    nativeVerifier,
+  );
   database.close();
   assert.deepEqual(report.problems, []);
   const storage = await openTestStorage(folder);

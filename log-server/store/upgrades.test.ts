@@ -7,6 +7,7 @@ import { describe, it } from 'node:test';
 
 import Sqlite from 'better-sqlite3';
 
+import { smallLedger } from '../../fixtures/pages-in-memory.ts';
 import { Author, TEST_TIME, rosterEnvelope } from '../../fixtures/test-ledger.ts';
 import {
   certificateFor,
@@ -100,7 +101,7 @@ describe('a database of schema version 2', () => {
       const { problems } = await checkDatabase(
         database,
         openTables(database),
-        GENESIS,
+        smallLedger(GENESIS),
         nativeVerifier,
       );
       // Those of the test are filled in.

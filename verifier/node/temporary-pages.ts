@@ -5,10 +5,14 @@ import { closeSync, constants, openSync, readSync, unlinkSync, writeSync } from 
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 
+import type { Envelope } from '../dsse.ts';
+import { PagedLedger } from '../ledger/paged-ledger.ts';
 import { PAGE_BYTES, PagePool, type PageFile } from '../paging/pages.ts';
 
 /** Bytes of pages in memory: what fits into that, some hundred thousand releases, never gets to the disk. */
-const MEMORY_BYTES: number = 128 * 1024 * 1024;
+export const PAGES_MEMORY_BYTES: number = 128 * 1024 * 1024;
+
+const SALT_BYTES = 16;
 
 /** The disk is full, or does not give back what was written. */
 export class TemporaryFileError extends Error {
@@ -33,9 +37,18 @@ export class TemporaryPages {
   readonly #file: TemporaryFile;
 
   /** @param folder for the file; on a disk, not in memory */
-  constructor(folder: string, memoryBytes: number = MEMORY_BYTES) {
+  constructor(folder: string, memoryBytes: number = PAGES_MEMORY_BYTES) {
     this.#file = new TemporaryFile(folder);
     this.pool = new PagePool(Math.floor(memoryBytes / PAGE_BYTES), this.#file);
+  }
+
+  /**
+   * A new ledger in these pages.
+   *
+   * @param genesis the signed roster of epoch 0, whose signatures have been checked
+   */
+  ledger(genesis: Envelope): PagedLedger {
+    return new PagedLedger(genesis, this.pool, randomBytes(SALT_BYTES));
   }
 
   /** Gives the room back. The pool can't be used any more. */
