@@ -4,10 +4,12 @@ import { equalBytes } from '../../verifier/bytes.ts';
 import type { Envelope } from '../../verifier/dsse.ts';
 import { parseEntry, type CommitEntry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
-import { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
 import { IllegalBatchError, LogReplay } from '../../verifier/ledger/replay.ts';
+import type { ReplayLedger } from '../../verifier/ledger/replay-ledger.ts';
+import type { LedgerView } from '../../verifier/ledger/view.ts';
 import { leafHash } from '../../verifier/merkle/hash.ts';
 import { TILE_WIDTH, formatTilePath } from '../../verifier/merkle/tile.ts';
+import type { TemporaryPages } from '../../verifier/node/temporary-pages.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { KnownSignatures } from './known-signatures.ts';
 import type { Leaves } from './leaves.ts';
@@ -21,7 +23,7 @@ const FINDINGS_MAX = 20;
 
 /** The state at the end of an earlier check. */
 export interface EarlierCheck {
-  readonly ledger: MemoryLedger;
+  readonly ledger: ReplayLedger;
   readonly leaves: Leaves;
   readonly lastCommit: CommitEntry;
   /** Note of the checkpoint that it ended with. */
@@ -39,6 +41,8 @@ export interface EntryCheckRequest {
   readonly tiles: TileClient;
   readonly verifier: SignatureVerifier;
   readonly signal: AbortSignal;
+  /** Where the log's state is kept while it is checked: they have to stay open as long as the result. */
+  readonly pages: TemporaryPages;
   /** Where an earlier check ended, if there was one. */
   readonly earlier: EarlierCheck | undefined;
   readonly progress: (text: string) => void;
@@ -46,7 +50,7 @@ export interface EntryCheckRequest {
    * Told each new entry, once it is known to be the tree's and before its batch is judged, with the
    * state before that batch.
    */
-  readonly onEntry?: (index: number, data: Uint8Array, before: MemoryLedger) => Promise<void>;
+  readonly onEntry?: (index: number, data: Uint8Array, before: LedgerView) => Promise<void>;
 }
 
 /** What a check of entries did. */
@@ -73,13 +77,13 @@ export class EntryCheck {
   lastCommit: CommitEntry | undefined;
   /** Whether every entry so far could be replayed. */
   replayed = true;
-  readonly ledger: MemoryLedger;
+  readonly ledger: ReplayLedger;
 
   /** @param genesis the signed roster of epoch 0 */
   constructor(request: EntryCheckRequest, genesis: Envelope, tree: CheckedTree) {
     this.#request = request;
     this.#tree = tree;
-    this.ledger = request.earlier?.ledger ?? new MemoryLedger(genesis);
+    this.ledger = request.earlier?.ledger ?? request.pages.ledger(genesis);
     this.#signatures = new KnownSignatures(request.verifier);
     this.#signatures.learnRoster(this.ledger.roster);
     this.#replay = new LogReplay(this.ledger, this.#signatures);

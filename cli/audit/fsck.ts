@@ -6,7 +6,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import type { CommitEntry } from '../../verifier/entry.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { ForkError, type TrustState } from '../../verifier/evidence/trust.ts';
-import type { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
+import type { ReplayLedger } from '../../verifier/ledger/replay-ledger.ts';
 import { formatNote, parseNote, type SignedNote } from '../../verifier/note.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { configError } from '../errors.ts';
@@ -16,15 +16,16 @@ import {
   type EntryCheckRequest,
   type EntryOutcome,
 } from './entry-check.ts';
-import type { Leaves } from './leaves.ts';
+import { Leaves } from './leaves.ts';
 import { cosignedBy, genesisOf, type LogView } from './log-view.ts';
 import { readTree } from './tree-check.ts';
 
 /**
- * Most leaves that are audited in memory: 512 MiB of leaf hashes, and the records beside them. A log
- * that has grown beyond needs an auditor with a database.
+ * Most leaves that are audited in one go. Memory does not grow with them but for the names of their tiles, half
+ * a byte each; the temporary file does, a thousand bytes each, and an hour goes by for every ten million.
  */
-const SIZE_MAX = 2 ** 24;
+const SIZE_MAX = 2 ** 28;
+
 /** What to check and how. */
 export interface FsckRequest extends EntryCheckRequest {
   readonly view: LogView;
@@ -36,7 +37,7 @@ export interface FsckRequest extends EntryCheckRequest {
 
 /** What was found. Without findings, every transition of the log was legal. */
 export interface FsckResult extends EntryOutcome {
-  readonly ledger: MemoryLedger;
+  readonly ledger: ReplayLedger;
   readonly leaves: Leaves;
   /** Of the last batch; `undefined` in an empty log. */
   readonly lastCommit: CommitEntry | undefined;
@@ -57,7 +58,7 @@ export async function checkLog(request: FsckRequest): Promise<FsckResult> {
   const { checkpoint } = view.checkpoint;
   if (checkpoint.size > SIZE_MAX) {
     throw configError(
-      `the log has ${checkpoint.size} entries, more than ${SIZE_MAX} fit into memory`,
+      `the log has ${checkpoint.size} entries, more than the ${SIZE_MAX} that are checked in one go`,
     );
   }
   requireNotBefore(view, request.trusted);
@@ -66,7 +67,8 @@ export async function checkLog(request: FsckRequest): Promise<FsckResult> {
     requireNotBefore(view, { ...earlier.ledger.tip, note: earlier.note });
   }
   const genesis = await genesisOf(view, request.pin, request.verifier);
-  const tree = await readTree(tiles, checkpoint, signal, earlier?.leaves);
+  const leaves = new Leaves(request.pages.pool.space());
+  const tree = await readTree(tiles, checkpoint, signal, earlier?.leaves, leaves);
   const check = new EntryCheck(request, genesis, tree);
   await check.run();
   const { ledger } = check;
@@ -113,7 +115,7 @@ async function requireCosigned(
 }
 
 // After the replay, the root at every earlier size is known.
-function requireContinues(ledger: MemoryLedger, view: LogView, known: Known | undefined): void {
+function requireContinues(ledger: ReplayLedger, view: LogView, known: Known | undefined): void {
   const root = known && ledger.rootAt(known.size);
   if (known === undefined || (root !== undefined && equalBytes(root, known.root))) return;
   throw new VerifyError(
@@ -131,7 +133,7 @@ function requireContinues(ledger: MemoryLedger, view: LogView, known: Known | un
 // The roster that had to cosign is the one in force after the last batch or, when that batch ended an
 // epoch, also the one before: a quorum of a replaced roster could otherwise go on extending the log.
 async function requireRoster(
-  ledger: MemoryLedger,
+  ledger: ReplayLedger,
   view: LogView,
   lastCommit: CommitEntry | undefined,
   verifier: SignatureVerifier,

@@ -78,6 +78,19 @@ describe('KnownSignatures', () => {
     ]);
   });
 
+  it('foresees nothing by keys that were named too long ago, and verifies that when it is asked', async () => {
+    const counting = new Counting();
+    const known = new KnownSignatures(counting, 2);
+    await known.foresee([set, release]);
+    // Of the set and the release those of ben and eve: ada's key was the first of three.
+    assert.deepEqual(counting.calls, [3]);
+    assert.deepEqual(await known.verifyMany([jobOf(set, 0, 1), jobOf(release, 1, 2)]), [
+      true,
+      true,
+    ]);
+    assert.deepEqual(counting.calls, [3, 1]);
+  });
+
   it('verifies what nobody could foresee, and forgets what is over', async () => {
     const counting = new Counting();
     const known = new KnownSignatures(counting);

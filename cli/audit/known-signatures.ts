@@ -15,10 +15,14 @@ import {
   parseMaintainerSet,
 } from '../../verifier/statements/maintainers.ts';
 
+/** Keys that are remembered, some 250 bytes each: a long log may have named any number. */
+const KEYS_MAX = 65_536;
+
 /** A verifier that has been told what it will be asked. */
 export class KnownSignatures implements SignatureVerifier {
   readonly #verifier: SignatureVerifier;
-  // Every key that a set or roster has named so far, by key id.
+  readonly #keysMax: number;
+  // The keys that sets and rosters have named last, by key id.
   readonly #keys = new Map<string, PublicKey>();
   #answers = new Map<string, boolean>();
   // Of the window before: a batch may begin in one and end in the next.
@@ -26,8 +30,9 @@ export class KnownSignatures implements SignatureVerifier {
   /** Signatures verified so far. */
   verified = 0;
 
-  constructor(verifier: SignatureVerifier) {
+  constructor(verifier: SignatureVerifier, keysMax: number = KEYS_MAX) {
     this.#verifier = verifier;
+    this.#keysMax = keysMax;
   }
 
   /**
@@ -80,7 +85,12 @@ export class KnownSignatures implements SignatureVerifier {
   }
 
   #put(key: PublicKey): void {
-    this.#keys.set(keyId(key), key);
+    const id = keyId(key);
+    this.#keys.delete(id);
+    this.#keys.set(id, key);
+    if (this.#keys.size <= this.#keysMax) return;
+    const [oldest = ''] = this.#keys.keys();
+    this.#keys.delete(oldest);
   }
 
   #jobsOf({ payloadType, payload, signatures }: Envelope): readonly SignatureJob[] {

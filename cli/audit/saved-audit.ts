@@ -33,7 +33,7 @@ import { NOTE_LENGTH_MAX, formatNote, parseNote } from '../../verifier/note.ts';
 import { foldName } from '../../verifier/npm/name.ts';
 import { formatMaintainerSet, parseMaintainerSet } from '../../verifier/statements/maintainers.ts';
 import { decodeUtf8 } from '../../verifier/text.ts';
-import { configError } from '../errors.ts';
+import { configError, type CliError } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
 import { replaceFile } from '../../verifier/node/durable-file.ts';
 import type { EarlierCheck } from './entry-check.ts';
@@ -61,8 +61,9 @@ export async function saveAudit(
   result: FsckResult,
 ): Promise<string> {
   const path = resolve(folder, file);
+  if (lengthAtLeast(result) > AUDIT_LENGTH_MAX) throw tooLarge();
   const text = `${canonicalJson(auditJson(pin, view, result))}\n`;
-  if (text.length > AUDIT_LENGTH_MAX) throw configError('the log is too large for a state file');
+  if (text.length > AUDIT_LENGTH_MAX) throw tooLarge();
   try {
     await replaceFile(path, text);
   } catch (error) {
@@ -71,12 +72,23 @@ export async function saveAudit(
   return path;
 }
 
+function tooLarge(): CliError {
+  return configError('the log is too large for a state file', 'check it without --save');
+}
+
+// Before the rows are put together, all of them in memory: it would end there. What each takes at least, with
+// names, versions and numbers of one character.
+function lengthAtLeast({ ledger, leaves }: FsckResult): number {
+  const { statements, packages, releases } = ledger.rows.counts;
+  return Math.floor(leaves.size * 42.6 + statements * 85 + packages * 350 + releases * 150);
+}
+
 function auditJson(
   pin: string,
   view: LogView,
   { ledger, leaves, lastCommit }: FsckResult,
 ): JsonObject {
-  const { rosterEnvelope, statements, packages, sets, releases } = ledger.contents();
+  const { rosterEnvelope, rows } = ledger;
   return {
     format: AUDIT_FORMAT,
     pin,
@@ -84,16 +96,18 @@ function auditJson(
     commit: lastCommit === undefined ? null : decodeUtf8(formatEntry(lastCommit)),
     roster: envelopeJson(rosterEnvelope),
     leaves: encodeBase64(leaves.toBytes()),
-    statements: [...statements].map(([id, index]) => ({ id, index })),
-    packages: [...packages].map(([name, { record, activity }]) => ({
+    statements: [...rows.statements()].map(({ id, index }) => ({ id, index })),
+    packages: [...rows.packages()].map(({ name, change: { record, activity } }) => ({
       name,
       record: { ...record },
       activity: { ...activity },
-      set: setText(sets.get(name)),
+      set: setText(ledger.maintainerSet(name)),
     })),
-    releases: [...releases].flatMap(([name, versions]) =>
-      [...versions].map(([version, record]) => ({ name, version, record: { ...record } })),
-    ),
+    releases: [...rows.releases()].map(({ name, version, record }) => ({
+      name,
+      version,
+      record: { ...record },
+    })),
   };
 }
 

@@ -36,6 +36,7 @@ export interface CheckedTree {
  * Reads the tree of a checkpoint.
  *
  * @param known leaves of an earlier checkpoint, already verified; the log has to begin with them
+ * @param leaves none yet: where they are put
  * @throws {VerifyError} `CONSISTENCY_PROOF_INVALID` when it does not, `INCLUSION_PROOF_INVALID` when
  *         the tiles lead to another root, `TILE_MALFORMED`
  * @throws {TransportError}
@@ -45,8 +46,9 @@ export async function readTree(
   { size, root }: Pick<Checkpoint, 'size' | 'root'>,
   signal: AbortSignal,
   known: Leaves = new Leaves(),
+  leaves: Leaves = new Leaves(),
 ): Promise<CheckedTree> {
-  const tree = new TreeReader(known);
+  const tree = new TreeReader(known, leaves);
   const tiles = newTiles(known.size, size).filter(({ level }) => level !== 'entries');
   const lowest = tiles.filter(({ level }) => level === 0);
   const fetched = fetchedInOrder(lowest.length, TILES_AHEAD, signal, async (position, stop) => {
@@ -98,14 +100,15 @@ function childPath(tile: Tile, position: number, size: number): string {
 }
 
 class TreeReader {
-  readonly leaves = new Leaves();
+  readonly leaves: Leaves;
   readonly #known: Leaves;
   #range = CompactRange.EMPTY;
   // Hashes of tree level 8, 16, …: what the tiles above level 0 have to hold.
   readonly #levels: Hash[][] = [];
 
-  constructor(known: Leaves) {
+  constructor(known: Leaves, leaves: Leaves) {
     this.#known = known;
+    this.leaves = leaves;
     for (let index = 0; index < known.size; index++) this.#append(known.at(index));
     const bytes = known.toBytes();
     for (let at = 0; at < bytes.length; at += TILE_WIDTH * HASH_LENGTH) {

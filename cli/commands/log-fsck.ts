@@ -1,7 +1,10 @@
 // `bftpkg log fsck`: is everything that a log ever did legal, and does this server have all of it?
+import { tmpdir } from 'node:os';
+
 import { encodeBase64, encodeHex } from '../../verifier/encoding.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
 import type { JsonObject } from '../../verifier/json.ts';
+import { TemporaryPages } from '../../verifier/node/temporary-pages.ts';
 import { withAccess, type Access, type AccessOptions } from '../audit/access.ts';
 import type { Finding } from '../audit/entry-check.ts';
 import { checkLog, type FsckResult } from '../audit/fsck.ts';
@@ -47,6 +50,7 @@ export async function logFsck(
         ? undefined
         : await loadAudit(context.cwd, options.from, access.pin);
     const view = await openView(replica, access.pin, access.verifier, context.signal);
+    const pages = new TemporaryPages(tmpdir());
     try {
       const result = await checkLog({
         view,
@@ -55,6 +59,7 @@ export async function logFsck(
         verifier: access.verifier,
         signal: context.signal,
         trusted,
+        pages,
         earlier,
         progress: invocation.progress,
       });
@@ -62,6 +67,8 @@ export async function logFsck(
     } catch (error) {
       if (error instanceof ForkError) throw await keepForkEvidence(error, context.cwd);
       throw error;
+    } finally {
+      pages.close();
     }
   });
 }

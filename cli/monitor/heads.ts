@@ -5,7 +5,7 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { VerifyError } from '../../verifier/errors.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
 import { parseCheckpoint } from '../../verifier/checkpoint.ts';
-import type { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
+import type { LedgerView } from '../../verifier/ledger/view.ts';
 import { formatNote, type SignedNote } from '../../verifier/note.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { cosignedBy } from '../audit/log-view.ts';
@@ -75,7 +75,7 @@ export async function sourceHeads(
 export function compareHeads(
   heads: readonly Head[],
   { views }: Views,
-  ledger: MemoryLedger | undefined,
+  ledger: LedgerView | undefined,
 ): ComparedHeads {
   const forks: ForkError[] = [];
   const notices: Notice[] = [];

@@ -1,8 +1,11 @@
 // One round of a monitor: what do all servers show, is it one log, was every new step of it legal, and is
 // there anything that somebody asked to be told about?
+import { tmpdir } from 'node:os';
+
 import { VerifyError } from '../../verifier/errors.ts';
 import { ForkError } from '../../verifier/evidence/trust.ts';
-import type { MemoryLedger } from '../../verifier/ledger/memory-ledger.ts';
+import type { LedgerView } from '../../verifier/ledger/view.ts';
+import { TemporaryPages } from '../../verifier/node/temporary-pages.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import {
   describeParted,
@@ -59,6 +62,19 @@ export interface Round {
 
 /** Makes one round and writes the new state. */
 export async function makeRound(request: RoundRequest, before: MonitorState): Promise<Round> {
+  const pages = new TemporaryPages(tmpdir());
+  try {
+    return await makeRoundIn(pages, request, before);
+  } finally {
+    pages.close();
+  }
+}
+
+async function makeRoundIn(
+  pages: TemporaryPages,
+  request: RoundRequest,
+  before: MonitorState,
+): Promise<Round> {
   const { config, store, http, verifier, signal } = request;
   const replicas = config.replicas.map((url) => new ReplicaClient(url, http));
   const views = await openViews(replicas, config.pin, verifier, signal);
@@ -68,7 +84,7 @@ export async function makeRound(request: RoundRequest, before: MonitorState): Pr
   const parted = partedRosters(views.views);
   if (parted !== undefined) found.push(partedNotice(parted));
 
-  const checked = await checkNewest(request, views, before);
+  const checked = await checkNewest(pages, request, views, before);
   found.push(...checked.found);
   const shown = [...headsOf(views), ...(await sourceHeads(request, views))];
   const compared = compareHeads([...before.heads, ...shown], views, checked.ledger);
@@ -122,7 +138,7 @@ interface Checked {
   readonly audit?: string;
   readonly size?: number;
   /** The log that was checked, as far as that. */
-  readonly ledger?: MemoryLedger;
+  readonly ledger?: LedgerView;
   /** Who showed a checkpoint and not what is below it. */
   readonly withheld: ReadonlyMap<string, Error>;
   readonly isUnchecked: boolean;
@@ -131,6 +147,7 @@ interface Checked {
 // The newest tree first. A bad copy is told about, and whoever shows a large tree and keeps back what is in
 // it has only put off its own view: the next server is asked, for a smaller one if there is no other.
 async function checkNewest(
+  pages: TemporaryPages,
   request: RoundRequest,
   views: Views,
   before: MonitorState,
@@ -156,6 +173,7 @@ async function checkNewest(
         verifier: request.verifier,
         signal: request.signal,
         trusted: undefined,
+        pages,
         earlier,
         progress: request.progress,
         onEntry: async (index, data, ledger) => {
@@ -209,7 +227,7 @@ async function noticesOf(
   { config }: RoundRequest,
   index: number,
   data: Uint8Array,
-  ledger: MemoryLedger,
+  ledger: LedgerView,
 ): Promise<readonly Notice[]> {
   return await entryNotices(index, data, {
     watches: config.watches,
