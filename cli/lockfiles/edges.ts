@@ -7,9 +7,10 @@ import { quote } from '../../verifier/errors.ts';
 import type { JsonObject } from '../../verifier/json.ts';
 import { asStrings } from './classify.ts';
 import type { Edge, EdgeKind, LockEntry, Lockfile } from './lockfile.ts';
+import { MODULES } from './look-up.ts';
 import { statedEdges } from './npm-lock.ts';
 import type { ProjectWishes } from './project.ts';
-import { parseRange } from './range.ts';
+import { isAddress, parseRange } from './range.ts';
 import type { Askers } from './ways.ts';
 
 /** What the walk found. */
@@ -50,6 +51,13 @@ export function walkEdges(
   const overridden = new Set<string>();
   const folders = new Map<string, Set<string>>();
 
+  const elsewhere = new Set(
+    lockfile.entries.flatMap(({ kind, name, key }) =>
+      // Under the name of its folder as well, which an alias is.
+      kind === 'local' || kind === 'refused' ? [name, key.split(MODULES).at(-1) ?? name] : [],
+    ),
+  );
+
   const askers = new Map<string, string>();
   const nodes = new Map<string, string>();
   const queue = [...starts];
@@ -82,7 +90,7 @@ export function walkEdges(
       // in the same signed tarball.
       if (isBundled && entry.kind !== 'bundled') continue;
       for (const project of projectsBehind(edge, entry, target, wishes)) meet(project, node);
-      const verdict = judge(edge, entry, wishes);
+      const verdict = judge(edge, entry, wishes, elsewhere);
       if (verdict.kind === 'overridden') overridden.add(entry.key);
       if (verdict.kind === 'wrong' && !problems.has(entry.key)) {
         problems.set(entry.key, `${askedBy(from, entries)} ${verdict.reason}`);
@@ -233,11 +241,22 @@ type Judgement =
   | { readonly kind: 'overridden' }
   | { readonly kind: 'wrong'; readonly reason: string };
 
-function judge(edge: Edge, entry: LockEntry, { overrides }: ProjectWishes): Judgement {
+function judge(
+  edge: Edge,
+  entry: LockEntry,
+  { overrides }: ProjectWishes,
+  elsewhere: ReadonlySet<string>,
+): Judgement {
   if (entry.kind === 'local' || entry.kind === 'refused') return { kind: 'asked' };
+  const replacements = overrides.get(edge.name) ?? [];
+  // Whether it is meant for this place is not told here: but the lockfile has it nowhere, so it will be fetched.
+  const address = elsewhere.has(edge.name) ? undefined : replacements.find(isAddress);
+  if (address !== undefined && entry.kind !== 'bundled') {
+    const reason = `asks for ${quote(edge.name)}, which the project replaces by ${quote(address)}: that is not in the lockfile`;
+    return { kind: 'wrong', reason };
+  }
   const problem = mismatch(edge, entry);
   if (problem === undefined) return { kind: 'asked' };
-  const replacements = overrides.get(edge.name) ?? [];
   const isReplaced = replacements.some(
     (range) => mismatch({ ...edge, kind: 'required', range }, entry) === undefined,
   );
@@ -249,6 +268,11 @@ function mismatch({ name, range, kind }: Edge, entry: LockEntry): string | undef
   const alias = /^npm:(@?[^@]+)(?:@(.*))?$/s.exec(range ?? '');
   const isAlias = alias?.[1] !== undefined && parseRange(alias[1]) === undefined;
   const real = isAlias ? (alias[1] ?? name) : name;
+  // npm and bun leave the lockfile aside then and fetch from there, also where its own copy of the range is the same
+  // (tried). What is bundled comes with the tarball of who asks.
+  if (range !== null && isAddress(range) && entry.kind !== 'bundled') {
+    return `asks for ${quote(`${name}@${range}`)}, which is no release of a registry`;
+  }
   // Without its range, a lockfile's edge says nothing about an alias.
   if (entry.name !== real && range !== null) {
     return `asks for ${quote(real)} as ${quote(name)}, not for ${quote(entry.name)}`;
@@ -256,7 +280,7 @@ function mismatch({ name, range, kind }: Edge, entry: LockEntry): string | undef
   const plain = isAlias ? (alias[2] ?? '*') : (range ?? '*').replace(/^npm:/, '');
   // Package managers take peers out of range with a warning, when their user says so.
   if (kind === 'peer' || entry.version === null) return undefined;
-  // Tags, catalogs and addresses choose any version.
+  // Tags and catalogs choose any version.
   const wanted = parseRange(plain);
   if (wanted === undefined) return undefined;
   return wanted.test(entry.version)

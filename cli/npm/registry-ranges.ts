@@ -7,6 +7,7 @@ import type { JsonValue } from '../../verifier/json.ts';
 import { CliError } from '../errors.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import type { Lockfile } from '../lockfiles/lockfile.ts';
+import { isRegistryRange } from '../lockfiles/range.ts';
 import { parsePackageJson } from './npm.ts';
 
 /** A package.json of the project. */
@@ -55,17 +56,10 @@ function checkRanges(
   if (depth > DEPTH_MAX) throw new CliError('BP9005', `${place}: overrides are nested too deeply`);
   for (const [name, range] of Object.entries(asTable(value) ?? {})) {
     if (typeof range !== 'string') checkRanges(range, folder, place, depth + 1);
-    else if (!isOfRegistry(range) && !isFolderInside(range, folder)) {
+    else if (!isRegistryRange(range) && !isFolderInside(range, folder)) {
       throw refused(place, name, range);
     }
   }
-}
-
-// npm takes `x.tgz` for a file, `a/b` for a repository, and whatever has a colon for an address. An alias may
-// only name a package of the registry; npm refuses others.
-function isOfRegistry(range: string): boolean {
-  const plain = range.trim().replace(/^npm:(?:@[^@/\s]+\/)?/i, '');
-  return !/[:/\\]|^\.|\.(?:tgz|tar|tar\.gz)$/i.test(plain);
 }
 
 /** A folder of the user's own, which npm links: it is copied, and has nothing in it that npm could unpack. */
