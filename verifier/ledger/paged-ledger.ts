@@ -1,5 +1,5 @@
 // The ledger's state in pages, of which a fixed number is in memory: for auditors of logs of any length.
-// It answers as the one in memory does (paged-ledger.test.ts holds it to that), with some 900 bytes per
+// It answers as the one in memory does (paged-ledger.test.ts holds it to that), with some 1,000 bytes per
 // release instead of 5,000, and most of them in a file.
 import { concat, utf8 } from '../bytes.ts';
 import { statementHash, type Envelope } from '../dsse.ts';

@@ -9,8 +9,8 @@ import type { Envelope } from '../dsse.ts';
 import { PagedLedger } from '../ledger/paged-ledger.ts';
 import { PAGE_BYTES, PagePool, type PageFile } from '../paging/pages.ts';
 
-/** Bytes of pages in memory: what fits into that, some hundred thousand releases, never gets to the disk. */
-export const PAGES_MEMORY_BYTES: number = 128 * 1024 * 1024;
+/** Bytes of pages in memory: what fits into that, some sixty thousand releases, never gets to the disk. */
+const MEMORY_BYTES: number = 64 * 1024 * 1024;
 
 const SALT_BYTES = 16;
 
@@ -37,7 +37,7 @@ export class TemporaryPages {
   readonly #file: TemporaryFile;
 
   /** @param folder for the file; on a disk, not in memory */
-  constructor(folder: string, memoryBytes: number = PAGES_MEMORY_BYTES) {
+  constructor(folder: string, memoryBytes: number = MEMORY_BYTES) {
     this.#file = new TemporaryFile(folder);
     this.pool = new PagePool(Math.floor(memoryBytes / PAGE_BYTES), this.#file);
   }
