@@ -4,6 +4,7 @@ import { concatBytes } from '@noble/hashes/utils.js';
 // `TextEncoder` exists in Node and in browsers but in no type library that this folder may see.
 declare class TextEncoder {
   encode(text: string): Uint8Array;
+  encodeInto(text: string, target: Uint8Array): { readonly read: number; readonly written: number };
 }
 
 // Without state: one serves everybody.
@@ -19,6 +20,17 @@ const ASCII_MAX = 0x7f;
 /** Text to UTF-8. The text must hold no lone surrogates (our parsers refuse them). */
 export function utf8(text: string): Uint8Array {
   return (text.length <= SHORT_LENGTH_MAX ? shortAscii(text) : undefined) ?? UTF8.encode(text);
+}
+
+/**
+ * Writes text as UTF-8 into `target`, from its start: for bytes that are only looked at, which then need no memory of
+ * their own. The text must hold no lone surrogates.
+ *
+ * @returns how many bytes it takes; `undefined` when there is no room for all of it
+ */
+export function writeUtf8(text: string, target: Uint8Array): number | undefined {
+  const { read, written } = UTF8.encodeInto(text, target);
+  return read === text.length ? written : undefined;
 }
 
 /** The bytes of ASCII; `undefined` for other texts. */

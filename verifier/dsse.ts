@@ -1,10 +1,10 @@
 // Envelopes with several signatures: DSSE v1 (github.com/secure-systems-lab/dsse, protocol.md and
 // envelope.md). The set of signatures is malleable (anyone may add, drop or repeat lines), so nothing
 // is ever identified by its envelope: identity is the hash of the payload.
-import { concat, utf8 } from './bytes.ts';
+import { utf8 } from './bytes.ts';
 import { SIGNATURE_LENGTH, keyId, type PublicKey } from './ed25519.ts';
-import { encodeBase64 } from './encoding.ts';
-import { splitEnvelope } from './envelope-text.ts';
+import { decodeBase64, encodeBase64 } from './encoding.ts';
+import { splitEnvelope, type EnvelopeTexts } from './envelope-text.ts';
 import { VerifyError, assert } from './errors.ts';
 import {
   ObjectReader,
@@ -29,6 +29,10 @@ export const ENVELOPE_LENGTH_MAX = 65_535;
  * as a maintainer set or a roster may have members.
  */
 export const ENVELOPE_SIGNATURES_MAX = 64;
+
+/** Digits of base64 in an envelope's payload at most, and in a signature exactly. */
+const PAYLOAD_DIGITS_MAX: number = 4 * Math.ceil(ENVELOPE_LENGTH_MAX / 3);
+const SIGNATURE_DIGITS: number = 4 * Math.ceil(SIGNATURE_LENGTH / 3);
 
 /** Longest `payloadType` and `keyid`, in UTF-16 units. Ours are at most 45 and exactly 64. */
 const PAYLOAD_TYPE_LENGTH_MAX = 128;
@@ -77,6 +81,42 @@ export function readEnvelope(value: JsonValue, path: string): Envelope {
   });
 }
 
+/**
+ * Reads an envelope out of its canonical text inside of a document, by the one form that it has.
+ *
+ * @returns undefined for what is no such text or no such envelope: `readEnvelope` of what the text is as JSON says
+ *          which, and why
+ */
+export function readEnvelopeText(text: string): Envelope | undefined {
+  const split = splitEnvelope(text, ENVELOPE_SIGNATURES_MAX);
+  return split === undefined ? undefined : envelopeOf(split);
+}
+
+// What `readEnvelope` makes of these texts, without a reader for each field; undefined where it refuses.
+function envelopeOf({ payload, payloadType, signatures }: EnvelopeTexts): Envelope | undefined {
+  const isTyped =
+    payloadType.length <= PAYLOAD_TYPE_LENGTH_MAX && PAYLOAD_TYPE_PATTERN.test(payloadType);
+  if (!isTyped || payload.length > PAYLOAD_DIGITS_MAX) return undefined;
+  const isBounded = signatures.length > 0 && signatures.length <= ENVELOPE_SIGNATURES_MAX;
+  if (!isBounded || !signatures.every(isSignatureText)) return undefined;
+  try {
+    return {
+      payloadType,
+      payload: decodeBase64(payload),
+      signatures: signatures.map(({ keyid, sig }) => ({ keyid, signature: decodeBase64(sig) })),
+    };
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    return undefined;
+  }
+}
+
+// 64 bytes end in two padded digits: 88 digits with less padding would be 65 or 66.
+function isSignatureText({ keyid, sig }: EnvelopeTexts['signatures'][number]): boolean {
+  const isKeyId = keyid.length <= KEY_ID_LENGTH_MAX && KEY_ID_PATTERN.test(keyid);
+  return isKeyId && sig.length === SIGNATURE_DIGITS && sig.endsWith('==');
+}
+
 function readSignature(value: JsonValue, path: string): EnvelopeSignature {
   const reader = new ObjectReader(value, path);
   const keyid = reader.string('keyid', KEY_ID_LENGTH_MAX);
@@ -105,7 +145,9 @@ export function parseEnvelope(source: string | Uint8Array): Envelope {
       typeof text === 'string' && isBounded
         ? splitEnvelope(text, ENVELOPE_SIGNATURES_MAX)
         : undefined;
-    const envelope = readEnvelope(split ?? parseCanonicalJson(text, ENVELOPE_LENGTH_MAX), '');
+    const envelope =
+      (split === undefined ? undefined : envelopeOf(split)) ??
+      readEnvelope(split ?? parseCanonicalJson(text, ENVELOPE_LENGTH_MAX), '');
     if (typeof text === 'string') texts.set(envelope, text);
     return envelope;
   });
@@ -145,7 +187,10 @@ export function preAuthenticationEncoding(payloadType: string, payload: Uint8Arr
   const type = utf8(payloadType);
   // The type has been made text of bytes and back only to be measured: lengths are in bytes.
   const head = utf8(`DSSEv1 ${type.length} ${payloadType} ${payload.length} `);
-  return concat(head, payload);
+  const bytes = new Uint8Array(head.length + payload.length);
+  bytes.set(head);
+  bytes.set(payload, head.length);
+  return bytes;
 }
 
 /** A statement's identity: hex SHA-256 of its payload. The signatures are not part of it. */

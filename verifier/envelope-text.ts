@@ -1,6 +1,12 @@
 // Envelopes by the one form that their canonical text has. A submission is mostly payload: having it parsed,
 // written back and compared costs more than anything else that is done with it before its signatures.
-import type { JsonObject } from './json.ts';
+
+/** The texts of an envelope's fields, as they stand in its JSON. Not an interface: it is to pass for a JSON value. */
+export type EnvelopeTexts = {
+  readonly payload: string;
+  readonly payloadType: string;
+  readonly signatures: readonly { readonly keyid: string; readonly sig: string }[];
+};
 
 const HEAD = '{"payload":"';
 const BEFORE_TYPE = '","payloadType":"';
@@ -19,7 +25,7 @@ const BEHIND_ALL = ']}';
  * @param linesMax most signatures read
  * @returns undefined for what does not look like one, which may be canonical all the same
  */
-export function splitEnvelope(text: string, linesMax: number): JsonObject | undefined {
+export function splitEnvelope(text: string, linesMax: number): EnvelopeTexts | undefined {
   if (!text.startsWith(HEAD) || text.includes('\\')) return undefined;
   const payloadEnd = text.indexOf('"', HEAD.length);
   if (!text.startsWith(BEFORE_TYPE, payloadEnd)) return undefined;
@@ -35,8 +41,12 @@ export function splitEnvelope(text: string, linesMax: number): JsonObject | unde
   };
 }
 
-function splitLines(text: string, start: number, linesMax: number): JsonObject[] | undefined {
-  const lines: JsonObject[] = [];
+function splitLines(
+  text: string,
+  start: number,
+  linesMax: number,
+): EnvelopeTexts['signatures'] | undefined {
+  const lines: EnvelopeTexts['signatures'][number][] = [];
   let at = start;
   while (lines.length < linesMax && text.startsWith(BEFORE_KEY, at)) {
     const keyStart = at + BEFORE_KEY.length;

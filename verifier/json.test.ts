@@ -94,6 +94,39 @@ describe('parseCanonicalJson', () => {
     for (let end = 0; end < text.length; end++) assert.ok(!accepts(text.slice(0, end)), `${end}`);
   });
 
+  it('agrees with the rule on literals, however they are spelled', () => {
+    const parts = [
+      'a',
+      '"',
+      '\\',
+      '\\"',
+      '\\\\',
+      '\\n',
+      '\\/',
+      '\\u0041',
+      '\\ud800',
+      '\\u007f',
+      '\u007f',
+      'é',
+      '\u0001',
+      ' ',
+      '\ud800',
+    ];
+    const around = fc.constantFrom('', '', '', ' ', '\n', '\ufeff');
+    const inside = fc.array(fc.constantFrom(...parts), { maxLength: 6 });
+    let good = 0;
+    fc.assert(
+      fc.property(around, inside, around, (before, pieces, behind) => {
+        const text = `${before}"${pieces.join('')}"${behind}`;
+        const expected = oracle(text);
+        if (expected) good += 1;
+        assert.equal(accepts(text), expected, text);
+      }),
+      { numRuns: 3_000 },
+    );
+    assert.ok(good >= 100, `only ${good} good literals were made`);
+  });
+
   it('agrees with the rule on whatever JSON there is', () => {
     const key = fc.oneof(fc.string({ maxLength: 3 }), fc.constantFrom('__proto__', '9', '10', 'a'));
     const { tree } = fc.letrec((tie) => ({

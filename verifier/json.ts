@@ -89,9 +89,20 @@ export function parseCanonicalJson(source: Uint8Array | string, lengthMax: numbe
 // already: the engine's own writer is several times as fast. It agrees with RFC 8785 about a value whose
 // keys come in order and whose text has no escaped surrogates; everything else goes the long way.
 function isCanonical(value: JsonValue, text: string): boolean {
+  if (typeof value === 'string' && isPlainLiteral(text)) return true;
   if (isOrdered(value, 0) && !text.includes('\\ud') && JSON.stringify(value) === text) return true;
   return canonicalJson(value) === text;
 }
+
+// Whether a text that was read as a string is the one spelling of it: nothing around the quotes, nothing in between but
+// what stands for itself and the two escapes that nothing else can spell shorter. `false` decides nothing.
+function isPlainLiteral(text: string): boolean {
+  return text.startsWith('"') && text.endsWith('"') && !ODD_IN_LITERAL.test(text);
+}
+
+// Beyond printable ASCII, and escapes of anything but the quote and the backslash. Two backslashes and what follows
+// them look like one, too: that is left to the long way.
+const ODD_IN_LITERAL = /[^ -~]|\\[^"\\]/;
 
 // Whether keys are in canonical order throughout, numbers are plain and the depth is bounded (JSON.stringify
 // recurses). `false` decides nothing.
@@ -100,11 +111,13 @@ function isOrdered(value: JsonValue, depth: number): boolean {
   if (typeof value === 'number') return Number.isSafeInteger(value);
   if (value === null || typeof value !== 'object') return true;
   if (Array.isArray(value)) {
-    return (value as readonly JsonValue[]).every((item) => isOrdered(item, depth + 1));
+    for (const item of value as readonly JsonValue[]) if (!isOrdered(item, depth + 1)) return false;
+    return true;
   }
   const object = value as JsonObject;
   let before: string | undefined;
-  for (const key of Object.keys(object)) {
+  // Without a list of the keys. A key that came from a prototype would be one too many for `JSON.stringify`, too.
+  for (const key in object) {
     if (key === '__proto__' || (before !== undefined && before >= key)) return false;
     const member = object[key];
     if (member === undefined || !isOrdered(member, depth + 1)) return false;
@@ -154,12 +167,15 @@ export class ObjectReader {
 
   /** A string of at most `lengthMax` UTF-16 units. */
   string(name: string, lengthMax: number): string {
-    return readString(this.required(name), this.pathOf(name), lengthMax);
+    const value = this.required(name);
+    // Paths are put together for messages alone.
+    if (typeof value === 'string' && value.length <= lengthMax) return value;
+    return readString(value, this.pathOf(name), lengthMax);
   }
 
   /** One of the listed strings. */
   oneOf<T extends string>(name: string, values: readonly T[]): T {
-    const found = readString(this.required(name), this.pathOf(name), 256);
+    const found = this.string(name, 256);
     const match = values.find((value) => value === found);
     if (match === undefined) {
       throw malformed(`${this.pathOf(name)} is ${quote(found)}, not one of ${values.join(', ')}`);
@@ -169,7 +185,7 @@ export class ObjectReader {
 
   /** The exact format name; another one is a version that this program can't read. */
   format(name: string, expected: string): void {
-    const found = readString(this.required(name), this.pathOf(name), 256);
+    const found = this.string(name, 256);
     if (found !== expected) {
       throw new VerifyError(
         'FORMAT_UNSUPPORTED',

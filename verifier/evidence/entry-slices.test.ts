@@ -4,11 +4,12 @@ import { describe, it } from 'node:test';
 import * as fc from 'fast-check';
 
 import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
+import { concat, utf8 } from '../bytes.ts';
 import { VerifyError } from '../errors.ts';
 import { canonicalJson, parseCanonicalJson } from '../json.ts';
 import { decodeUtf8 } from '../text.ts';
 import { cutEntries } from './entry-slices.ts';
-import { EVIDENCE_BYTES_MAX, formatEvidence, parseEvidence } from './format.ts';
+import { EVIDENCE_BYTES_MAX, formatEvidence, parseEvidence, type Evidence } from './format.ts';
 
 const TEXT = ((): string => {
   const log = new SyntheticLog({ weights: [1] });
@@ -100,6 +101,52 @@ describe('cutEntries', () => {
       assert.throws(() => parseEvidence(text), VerifyError);
     });
   }
+
+  const outcomeOf = (source: Uint8Array | string): Evidence | string => {
+    try {
+      return parseEvidence(source);
+    } catch (error) {
+      assert.ok(error instanceof VerifyError, String(error));
+      return error.code;
+    }
+  };
+
+  // Bytes are decoded in two halves. What is well-formed, and what it says, must not depend on that.
+  it('reads damaged bytes as the text that they are as a whole', () => {
+    const bytes = utf8(TEXT);
+    const list = TEXT.indexOf('"entries":[');
+    const near = fc.integer({ min: Math.max(0, list - 16), max: list + 40 });
+    const pieces = [[], [0xc3], [0xa9], [0xc3, 0xa9], [0xed, 0xa0, 0x80], [0xef, 0xbb, 0xbf]];
+    const piece = fc.constantFrom(
+      ...pieces,
+      [0xff],
+      [0x22],
+      [0x5b],
+      Array.from(utf8('"entries":[')),
+    );
+    const edit = fc.record({ at: fc.oneof(near, fc.nat(bytes.length)), length: fc.nat(3), piece });
+    let good = 0;
+    fc.assert(
+      fc.property(edit, ({ at, length, piece: part }) => {
+        const damaged = concat(
+          bytes.subarray(0, at),
+          Uint8Array.from(part),
+          bytes.subarray(at + length),
+        );
+        let text: string;
+        try {
+          text = decodeUtf8(damaged);
+        } catch {
+          assert.equal(outcomeOf(damaged), 'EVIDENCE_MALFORMED');
+          return;
+        }
+        good += 1;
+        assert.deepEqual(outcomeOf(damaged), outcomeOf(text));
+      }),
+      { numRuns: 1_000 },
+    );
+    assert.ok(good >= 100, `only ${good} were still a text`);
+  });
 
   // What is accepted is the one spelling of what it says, however its text was damaged: cut or read as a whole.
   it('accepts what the whole is canonical of, and nothing else', () => {

@@ -4,11 +4,13 @@
 //
 // What is cut here is exactly what `formatShownEntry` writes. Anything else is none of this file's business: it is
 // left to the reader of the whole document, which says what is wrong with it.
+import { utf8 } from '../bytes.ts';
 import { parseUint } from '../encoding.ts';
 import { ENTRY_BYTES_MAX } from '../entry.ts';
 import { VerifyError } from '../errors.ts';
 import { parseCanonicalJson } from '../json.ts';
 import { TREE_SIZE_MAX } from '../merkle/hash.ts';
+import { decodeUtf8 } from '../text.ts';
 
 /** An entry as it was cut. */
 export interface CutEntry {
@@ -24,6 +26,7 @@ export interface CutDocument {
 }
 
 const LIST = '"entries":[';
+const LIST_BYTES: Uint8Array = utf8(LIST);
 const HEAD = '{"data":';
 const MIDDLE = ',"index":';
 
@@ -41,13 +44,12 @@ const DIGITS_MAX = 16;
  * @param countMax most entries
  * @returns `undefined` for what isn't cut easily, whatever the reason
  */
-export function cutEntries(text: string, countMax: number): CutDocument | undefined {
-  // Inside of a JSON text's strings no quote stands without a backslash before it, and so none of these marks.
-  const list = text.indexOf(LIST);
-  if (list < 0) return undefined;
-  const start = list + LIST.length;
+export function cutEntries(source: Uint8Array | string, countMax: number): CutDocument | undefined {
+  const parts = splitAtList(source);
+  if (parts === undefined) return undefined;
+  const { head, text } = parts;
   const entries: CutEntry[] = [];
-  let at = start;
+  let at = 0;
   while (text[at] !== ']') {
     if (entries.length > 0 && text[at++] !== ',') return undefined;
     if (entries.length === countMax || !text.startsWith(HEAD, at)) return undefined;
@@ -62,7 +64,39 @@ export function cutEntries(text: string, countMax: number): CutDocument | undefi
     entries.push(entry);
     at = end + 1;
   }
-  return { entries, frame: text.slice(0, start) + text.slice(at) };
+  return { entries, frame: head + text.slice(at) };
+}
+
+interface ListParts {
+  /** Up to and with the bracket that opens the list. */
+  readonly head: string;
+  /** Everything behind it. */
+  readonly text: string;
+}
+
+// Inside of a JSON text's strings no quote stands without a backslash before it, and so none of these marks.
+//
+// Bytes become two texts: what a note says in front of the list (a dash of its signatures is enough) would make two bytes a
+// character of megabytes of ASCII behind it, and all that reads them slower. A mark of ASCII is no part of a longer
+// sequence, so both halves are well-formed exactly when the whole is.
+function splitAtList(source: Uint8Array | string): ListParts | undefined {
+  const list = typeof source === 'string' ? source.indexOf(LIST) : indexOfList(source);
+  if (list < 0) return undefined;
+  const start = list + LIST.length;
+  if (typeof source === 'string')
+    return { head: source.slice(0, start), text: source.slice(start) };
+  return { head: decodeUtf8(source.subarray(0, start)), text: decodeUtf8(source.subarray(start)) };
+}
+
+function indexOfList(bytes: Uint8Array): number {
+  const last = bytes.length - LIST.length;
+  for (let at = 0; at <= last; at++)
+    if (bytes[at] === LIST_BYTES[0] && isListAt(bytes, at)) return at;
+  return -1;
+}
+
+function isListAt(bytes: Uint8Array, start: number): boolean {
+  return LIST_BYTES.every((byte, i) => bytes[start + i] === byte);
 }
 
 function readEntry(literal: string, digits: string): CutEntry | undefined {

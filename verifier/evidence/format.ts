@@ -73,9 +73,8 @@ export interface Evidence {
 export function parseEvidence(source: Uint8Array | string): Evidence {
   return readingAs('EVIDENCE_MALFORMED', 'evidence', () => {
     if (source.length > EVIDENCE_BYTES_MAX) throw malformed(`longer than ${EVIDENCE_BYTES_MAX}`);
-    const text = typeof source === 'string' ? source : decodeUtf8(source);
-    const cut = cutEntries(text, EVIDENCE_ENTRIES_MAX);
-    const frame = cut?.frame ?? text;
+    const cut = cutEntries(source, EVIDENCE_ENTRIES_MAX);
+    const frame = cut?.frame ?? (typeof source === 'string' ? source : decodeUtf8(source));
     // Each value takes two characters at least, its own first and what parts it from the next.
     if (frame.length > 2 * VALUES_MAX) requireBoundedShape(frame, VALUES_MAX);
     const reader = new ObjectReader(parseCanonicalJson(frame, EVIDENCE_BYTES_MAX), '');

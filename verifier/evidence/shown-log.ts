@@ -1,25 +1,21 @@
 // Step 5 and the inclusion half of step 6 (DESIGN section 7): the entries shown are leaves of the
 // checkpoint's tree, the last one is its commit entry, and that says the root of the map.
-import { equalBytes, utf8 } from '../bytes.ts';
+import { equalBytes } from '../bytes.ts';
 import type { Checkpoint } from '../checkpoint.ts';
 import { parseEntry, type CommitEntry, type Entry, type StatementEntry } from '../entry.ts';
 import { VerifyError, assert } from '../errors.ts';
 import { openPrunedMap, type PrunedMap } from '../map/pruned-map.ts';
-import { leafHash, type Hash } from '../merkle/hash.ts';
+import { leafHashOfText, type Hash } from '../merkle/hash.ts';
 import { rootFromPrunedTree } from '../merkle/pruned-tree.ts';
 import { openMaintainerSet, type MaintainerSet } from '../statements/maintainers.ts';
 import type { OpenedStatement } from '../statements/payload.ts';
-import type { Evidence } from './format.ts';
+import type { Evidence, ShownEntry } from './format.ts';
 
 /** A maintainer set shown with its place in the log. Its signatures are not checked yet. */
 export interface ShownSet {
   readonly index: number;
   readonly opened: OpenedStatement<MaintainerSet>;
 }
-
-type Parsed =
-  | { readonly kind: 'entry'; readonly entry: Entry }
-  | { readonly kind: 'refused'; readonly error: VerifyError };
 
 /**
  * The part of a log that evidence shows. Everything in it is in the tree of the checkpoint that it
@@ -31,11 +27,12 @@ export class ShownLog {
   /** Leaves in the tree of the checkpoint. */
   readonly size: number;
   readonly #leaves: ReadonlyMap<number, Hash>;
-  readonly #entries: ReadonlyMap<number, Parsed>;
+  // Unread: most are asked for once, and what a reader makes of them is twice as large.
+  readonly #entries: ReadonlyMap<number, string>;
   readonly #sets: ReadonlyMap<string, readonly ShownSet[]>;
 
   /**
-   * Reads the entries, each once, and checks them against the checkpoint.
+   * Checks the entries against the checkpoint.
    *
    * @param hidden hashes of leaves that the evidence may leave out, by index: whoever asked has read them
    * @throws {VerifyError} `INCLUSION_PROOF_INVALID` when an entry is not in the tree,
@@ -48,8 +45,8 @@ export class ShownLog {
   ) {
     this.size = checkpoint.size;
     this.#leaves = provenLeaves(evidence, checkpoint, hidden);
-    this.#entries = new Map(evidence.entries.map(({ index, data }) => [index, parse(data)]));
-    this.#sets = groupSets(this.#entries);
+    this.#entries = new Map(evidence.entries.map(({ index, data }) => [index, data]));
+    this.#sets = groupSets(evidence.entries);
     this.commit = this.#commitOf(checkpoint);
     this.map = openPrunedMap(evidence.map, this.commit.map);
   }
@@ -94,9 +91,8 @@ export class ShownLog {
   }
 
   #entryAt(index: number): Entry | undefined {
-    const parsed = this.#entries.get(index);
-    if (parsed?.kind === 'refused') throw parsed.error;
-    return parsed?.entry;
+    const data = this.#entries.get(index);
+    return data === undefined ? undefined : parseEntry(data);
   }
 
   #commitOf({ size }: Checkpoint): CommitEntry {
@@ -119,7 +115,7 @@ function provenLeaves(
   hidden: ReadonlyMap<number, Hash>,
 ): ReadonlyMap<number, Hash> {
   const leaves = new Map(hidden);
-  for (const { index, data } of evidence.entries) leaves.set(index, leafHash(utf8(data)));
+  for (const { index, data } of evidence.entries) leaves.set(index, leafHashOfText(data));
   if (!equalBytes(rootFromPrunedTree(size, leaves, evidence.log), root)) {
     throw new VerifyError(
       'INCLUSION_PROOF_INVALID',
@@ -129,36 +125,29 @@ function provenLeaves(
   return leaves;
 }
 
-// An entry that can't be read concerns only the subjects that need it: the log may hold kinds of
-// entries that this version does not know.
-function parse(data: string): Parsed {
-  try {
-    return { kind: 'entry', entry: parseEntry(data) };
-  } catch (error) {
-    if (!(error instanceof VerifyError)) throw error;
-    return { kind: 'refused', error };
-  }
-}
+// How an entry of a maintainer set ends, but for its time: in canonical JSON there is no other spelling. Its envelope is
+// base64 and names, where no quote can stand.
+const SET_MARK = '"kind":"maintainers","time":';
 
-function groupSets(entries: ReadonlyMap<number, Parsed>): Map<string, ShownSet[]> {
+function groupSets(entries: readonly ShownEntry[]): Map<string, ShownSet[]> {
   const groups = new Map<string, ShownSet[]>();
-  for (const [index, parsed] of entries) {
-    if (parsed.kind !== 'entry' || parsed.entry.kind !== 'maintainers') continue;
-    const { entry } = parsed;
-    const opened = readSet(entry);
+  for (const { index, data } of entries) {
+    const opened = data.includes(SET_MARK) ? readSet(data) : undefined;
     if (opened === undefined) continue;
     const { statement } = opened;
-    const group = groups.get(statement.package) ?? [];
-    group.push({ index, opened });
-    groups.set(statement.package, group);
+    const group = groups.get(statement.package);
+    if (group === undefined) groups.set(statement.package, [{ index, opened }]);
+    else group.push({ index, opened });
   }
   return groups;
 }
 
-// A set that can't be read belongs to no package here; the chain that needs it will have a gap.
-function readSet(entry: StatementEntry): OpenedStatement<MaintainerSet> | undefined {
+// An entry that can't be read concerns only the subjects that need it: the log may hold kinds of entries that this
+// version does not know. A set that can't be read belongs to no package here; the chain that needs it will have a gap.
+function readSet(data: string): OpenedStatement<MaintainerSet> | undefined {
   try {
-    return openMaintainerSet(entry.envelope);
+    const entry = parseEntry(data);
+    return entry.kind === 'maintainers' ? openMaintainerSet(entry.envelope) : undefined;
   } catch (error) {
     if (!(error instanceof VerifyError)) throw error;
     return undefined;

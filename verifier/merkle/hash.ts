@@ -1,4 +1,5 @@
 // The hashes of RFC 6962 trees (section 2.1). The prefixes keep a leaf from ever passing as a node.
+import { utf8, writeUtf8 } from '../bytes.ts';
 import { assert } from '../errors.ts';
 import { sha256 } from '../sha256.ts';
 
@@ -22,6 +23,14 @@ export function leafHash(data: Uint8Array): Hash {
   return sha256(bytes);
 }
 
+/** The same of data that is a text, as UTF-8. It must hold no lone surrogates (our parsers refuse them). */
+export function leafHashOfText(data: string): Hash {
+  const length = writeUtf8(data, LEAF_DATA);
+  if (length === undefined) return leafHash(utf8(data));
+  LEAF_SCRATCH[0] = LEAF_PREFIX;
+  return sha256(LEAF_SCRATCH.subarray(0, 1 + length));
+}
+
 /** `SHA-256(0x01 || left || right)`. Both must be 32 bytes: 31 and 33 would hash to the same node. */
 export function nodeHash(left: Hash, right: Hash): Hash {
   assert(isHash(left) && isHash(right), 'a node is made of two hashes');
@@ -43,6 +52,7 @@ const NODE_PREFIX = 0x01;
 // and the hash keeps no view.
 const NODE = Uint8Array.of(NODE_PREFIX, ...new Uint8Array(2 * HASH_LENGTH));
 const LEAF_SCRATCH = new Uint8Array(1 + 4096);
+const LEAF_DATA: Uint8Array = LEAF_SCRATCH.subarray(1);
 
 function scratch(length: number): Uint8Array {
   return length <= LEAF_SCRATCH.length ? LEAF_SCRATCH.subarray(0, length) : new Uint8Array(length);

@@ -3,8 +3,9 @@ import { describe, it } from 'node:test';
 
 import { readMerkleVectors } from '../../fixtures/merkle-vectors.ts';
 import { flipBit, naivePath, naiveRoot, testLeaves } from '../../fixtures/naive-tree.ts';
+import { utf8 } from '../bytes.ts';
 import { decodeBase64 } from '../encoding.ts';
-import { EMPTY_ROOT, type Hash } from './hash.ts';
+import { EMPTY_ROOT, leafHash, leafHashOfText, type Hash } from './hash.ts';
 import { checkInclusion, rootFromInclusionProof, splitPoint } from './inclusion.ts';
 
 const refusal = { code: 'INCLUSION_PROOF_INVALID' };
@@ -16,6 +17,21 @@ function at(leaves: readonly Hash[], index: number): Hash {
   assert.ok(leaf !== undefined);
   return leaf;
 }
+
+describe('leafHashOfText', () => {
+  // Around the length of the place where leaves are put together, with one to four bytes a character.
+  for (const length of [
+    0, 1, 64, 65, 1023, 1024, 1025, 2047, 2048, 2049, 4094, 4095, 4096, 4097, 20_000,
+  ]) {
+    it(`is the hash of the text's bytes: ${length} characters`, () => {
+      for (const character of ['a', 'é', '—', '😀']) {
+        const text = character.repeat(length);
+        assert.deepEqual(leafHashOfText(text), leafHash(utf8(text)));
+        assert.deepEqual(leafHashOfText(`a${text}`), leafHash(utf8(`a${text}`)));
+      }
+    });
+  }
+});
 
 describe('checkInclusion', () => {
   it('agrees with all vectors of transparency-dev/merkle', () => {
