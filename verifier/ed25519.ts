@@ -44,24 +44,26 @@ export function parsePublicKey(bytes: Uint8Array): PublicKey {
   if (bytes.length !== PUBLIC_KEY_LENGTH) {
     throw malformed(`${bytes.length} bytes instead of ${PUBLIC_KEY_LENGTH}`);
   }
-  const y = Uint8Array.from(bytes);
-  y[31] = (y[31] ?? 0) & 0x7f;
-  if (!isBelowFieldPrime(y)) throw malformed('not a canonical encoding');
-  if (isSmallOrder(y)) throw malformed('point of small order');
   // A copy: the key must not change with a buffer that it was cut from.
-  return Uint8Array.from(bytes) as PublicKey;
+  const key = new Uint8Array(bytes) as PublicKey;
+  if (!isBelowFieldPrime(key)) throw malformed('not a canonical encoding');
+  if (isSmallOrder(key)) throw malformed('point of small order');
+  return key;
 }
 
 // Few keys begin like one of the five: the others need no text made of them.
 const SMALL_ORDER_FIRST: ReadonlySet<number> = new Set([0x00, 0x01, 0xec, 0x26, 0xc7]);
 
-function isSmallOrder(y: Uint8Array): boolean {
-  return SMALL_ORDER_FIRST.has(y[0] ?? 0) && SMALL_ORDER_Y.has(encodeHex(y));
+function isSmallOrder(key: Uint8Array): boolean {
+  if (!SMALL_ORDER_FIRST.has(key[0] ?? 0)) return false;
+  const y = new Uint8Array(key);
+  y[31] = (y[31] ?? 0) & 0x7f;
+  return SMALL_ORDER_Y.has(encodeHex(y));
 }
 
-/** Whether little-endian `y` (bit 255 clear) is below 2^255 - 19 = 7fff…ffed. */
+/** Whether little-endian `y` is below 2^255 - 19 = 7fff…ffed; bit 255 is the sign of the other coordinate. */
 function isBelowFieldPrime(y: Uint8Array): boolean {
-  if (y[31] !== 0x7f) return true;
+  if (((y[31] ?? 0) & 0x7f) !== 0x7f) return true;
   for (let i = 30; i >= 1; i--) if (y[i] !== 0xff) return true;
   return (y[0] ?? 0) < 0xed;
 }
@@ -72,17 +74,27 @@ function malformed(detail: string): VerifyError {
 
 // Both texts of a key are asked for wherever it is looked up, many times for a maintainer of many packages.
 // They live as long as the key does.
-const keyIds = new WeakMap<PublicKey, string>();
-const keyTexts = new WeakMap<PublicKey, string>();
+const keyNames = new WeakMap<PublicKey, KeyNames>();
+
+interface KeyNames {
+  id: string | undefined;
+  text: string | undefined;
+}
+
+// One place for both: a WeakMap is gone through by the collector, key by key.
+function namesOf(key: PublicKey): KeyNames {
+  let names = keyNames.get(key);
+  if (names === undefined) {
+    names = { id: undefined, text: undefined };
+    keyNames.set(key, names);
+  }
+  return names;
+}
 
 /** The identity of a key in our formats: lower-case hex of SHA-256 over its 32 bytes. */
 export function keyId(key: PublicKey): string {
-  let id = keyIds.get(key);
-  if (id === undefined) {
-    id = sha256Hex(key);
-    keyIds.set(key, id);
-  }
-  return id;
+  const names = namesOf(key);
+  return (names.id ??= sha256Hex(key));
 }
 
 /**
@@ -92,16 +104,12 @@ export function keyId(key: PublicKey): string {
  */
 export function parsePublicKeyHex(text: string): PublicKey {
   const key = parsePublicKey(decodeHex(text, PUBLIC_KEY_LENGTH));
-  keyTexts.set(key, text);
+  keyNames.set(key, { id: undefined, text });
   return key;
 }
 
 /** The key itself in lower-case hex, as our JSON formats spell it. */
 export function publicKeyHex(key: PublicKey): string {
-  let text = keyTexts.get(key);
-  if (text === undefined) {
-    text = encodeHex(key);
-    keyTexts.set(key, text);
-  }
-  return text;
+  const names = namesOf(key);
+  return (names.text ??= encodeHex(key));
 }

@@ -52,12 +52,21 @@ export interface RememberedRelease extends KnownLeaf {
 /** By purl. */
 export type Remembered = ReadonlyMap<string, RememberedRelease>;
 
-// By identity, beside the releases: what they say is the same whether or not anybody keeps it.
-const bases = new WeakMap<VerifiedRelease, RememberedRelease>();
+// With the release, where nobody sees it who compares or prints one: what it says is the same whether or not anybody
+// keeps it. A WeakMap of thousands of releases would have the collector go through all of it again and again.
+const BASIS = Symbol('basis');
+
+interface WithBasis {
+  readonly [BASIS]?: RememberedRelease;
+}
+
+function setBasis(release: VerifiedRelease, value: RememberedRelease): void {
+  Object.defineProperty(release, BASIS, { value });
+}
 
 /** What to keep of a release that was just verified. */
 export function rememberRelease(release: VerifiedRelease): RememberedRelease {
-  const basis = bases.get(release);
+  const basis = (release as VerifiedRelease & WithBasis)[BASIS];
   assert(basis !== undefined, 'a release that evidence has proven');
   return basis;
 }
@@ -70,7 +79,7 @@ export function noteBasis(
   packages: ReadonlyMap<string, { readonly sets: readonly ShownSet[] }>,
 ): void {
   const leafAt = (index: number): KnownLeaf => ({ index, leaf: log.leafAt(index) });
-  bases.set(release, {
+  setBasis(release, {
     ...leafAt(release.index),
     purl: release.purl,
     size: log.size,
@@ -155,5 +164,5 @@ export function noteRecalled(
   known: RememberedRelease,
   size: number,
 ): void {
-  bases.set(release, { ...known, size });
+  setBasis(release, { ...known, size });
 }
