@@ -80,7 +80,7 @@ function tooLarge(): CliError {
 // names, versions and numbers of one character.
 function lengthAtLeast({ ledger, leaves }: FsckResult): number {
   const { statements, packages, releases } = ledger.rows.counts;
-  return Math.floor(leaves.size * 42.6 + statements * 85 + packages * 350 + releases * 150);
+  return Math.floor(leaves.size * 42.6 + statements * 84 + packages * 350 + releases * 150);
 }
 
 function auditJson(

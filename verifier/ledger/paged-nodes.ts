@@ -39,9 +39,12 @@ export class PagedNodes implements MapNodes {
   readonly #space: PagedBytes;
   readonly #slots: Slots;
   readonly #known = new Map<string, Known>();
+  readonly #knownMax: number;
   #count = 0;
 
-  constructor(pool: PagePool) {
+  /** @param knownMax nodes that are remembered between two updates */
+  constructor(pool: PagePool, knownMax: number = KNOWN_MAX) {
+    this.#knownMax = knownMax;
     this.#space = pool.space();
     this.#slots = new Slots(this.#space);
   }
@@ -49,6 +52,11 @@ export class PagedNodes implements MapNodes {
   /** How many nodes the present map has. */
   get count(): number {
     return this.#count;
+  }
+
+  /** How many are remembered, or known by where they are. */
+  get remembered(): number {
+    return this.#known.size;
   }
 
   get(hash: Hash): MapNode | undefined {
@@ -63,7 +71,7 @@ export class PagedNodes implements MapNodes {
     for (const hash of removed) this.#remove(encodeHex(hash));
     for (const node of added) this.#add(node);
     if (equalBytes(root, EMPTY_MAP_ROOT)) return;
-    if (this.#known.size <= KNOWN_MAX) return;
+    if (this.#known.size <= this.#knownMax) return;
     const place = this.#placeOf(root);
     this.#known.clear();
     this.#known.set(encodeHex(root), { place, node: undefined });
