@@ -312,6 +312,9 @@ describe('findLockfile', () => {
     ['two of different package managers', [NPM, YARN], 'BP9005'],
     ['three', [NPM, 'npm-shrinkwrap.json', PNPM], 'BP9005'],
     ['the binary one of bun', ['bun.lockb'], 'BP9005'],
+    // A bun before 1.2 reads that one, of which nothing would have been said.
+    ['both of bun', [BUN, 'bun.lockb'], 'BP9005'],
+    ['that of npm beside the binary one of bun', [NPM, 'bun.lockb'], 'BP9005'],
   ];
   for (const [why, files, code] of refused) {
     it(`refuses ${why}`, async () => {
@@ -321,6 +324,21 @@ describe('findLockfile', () => {
       });
     });
   }
+
+  it('says what to do with the binary one of bun, under any name', async () => {
+    const root = await project();
+    for (const [name, text] of [
+      ['bun.lockb', '# yarn lockfile v1\n'],
+      [YARN, '#!/usr/bin/env bun\nbun-lockfile-format-v0\n\u0000'],
+    ] as const) {
+      await writeFile(join(root, name), text);
+      await assert.rejects(loadLockfile(root, join(root, name)), (error) => {
+        assert.ok(error instanceof CliError, String(error));
+        assert.match(error.diagnostic.hints?.join() ?? '', /--save-text-lockfile/);
+        return error.diagnostic.code === 'BP9005';
+      });
+    }
+  });
 
   it('does not look above the repository', async () => {
     const root = await project();

@@ -19,6 +19,10 @@ export const LOCKFILE_NAMES = [
   'bun.lock',
 ] as const;
 
+/** bun's own format before version 1.2, which leaves bun.lock aside. */
+const BUN_BINARY = 'bun.lockb';
+const BUN_MARK = Buffer.from('#!/usr/bin/env bun\nbun-lockfile-format-');
+
 /**
  * Of some thousand packages, evidence for which is larger than everything else together. Told to V8 before the
  * lockfile is read: what its young generation has grown to by then it never gives back.
@@ -52,8 +56,19 @@ export async function loadLockfile(project: string, named?: string): Promise<Loc
   return lockfile;
 }
 
+function binary(path: string): CliError {
+  return new CliError('BP9005', `${path}: the binary format of bun is not read`, {
+    hints: [
+      `bun install --save-text-lockfile --frozen-lockfile --lockfile-only, then remove ${BUN_BINARY}`,
+    ],
+  });
+}
+
 // npm's is by far the most common one; the readers of the others are loaded when one is met.
-async function parse(bytes: Uint8Array, path: string): Promise<Lockfile> {
+async function parse(bytes: Buffer, path: string): Promise<Lockfile> {
+  if (fileNameOf(path) === BUN_BINARY || bytes.subarray(0, BUN_MARK.length).equals(BUN_MARK)) {
+    throw binary(path);
+  }
   if (fileNameOf(path).endsWith('.json')) return parseNpmLock(bytes, path);
   const { parseLockfile } = await import('./parse.ts');
   return parseLockfile(bytes, path);
@@ -71,9 +86,12 @@ export async function findLockfile(project: string): Promise<string> {
   for (let folder = project; ; folder = dirname(folder)) {
     const found: string[] = [];
     for (const name of LOCKFILE_NAMES) if (await isThere(join(folder, name))) found.push(name);
+    // Counted although it can't be read: a bun that finds it may go by it.
+    if (await isThere(join(folder, BUN_BINARY))) found.push(BUN_BINARY);
     const [first, second] = found;
     // npm itself has a rule for its own two.
     const isOne = second === undefined || (second === 'package-lock.json' && found.length === 2);
+    if (first === BUN_BINARY) throw binary(join(folder, first));
     if (first !== undefined && isOne) {
       const path = join(folder, first);
       if (folder !== project) await requireOwnAbove(path, project, '--lockfile');
@@ -85,11 +103,6 @@ export async function findLockfile(project: string): Promise<string> {
           'remove those that your package manager does not read',
           `or verify one of them: bftpkg verify --lockfile ${first}`,
         ],
-      });
-    }
-    if (await isThere(join(folder, 'bun.lockb'))) {
-      throw new CliError('BP9005', `${join(folder, 'bun.lockb')}: the binary format is not read`, {
-        hints: ['bun install --save-text-lockfile --frozen-lockfile --lockfile-only'],
       });
     }
     if (dirname(folder) === folder || (await isThere(join(folder, REPOSITORY_MARK)))) break;

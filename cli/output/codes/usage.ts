@@ -49,14 +49,15 @@ export const USAGE_CODES: Readonly<Record<Code, CodeEntry>> = {
   BP9005: {
     title: 'unsupported lockfile',
     exit: EXIT.usage,
-    happened: 'The lockfile is in a format that this version of bftpkg cannot check.',
+    happened:
+      'The lockfile is in a format that this version of bftpkg cannot check, or two parts of it say different things.',
     matters: 'It was not checked: it is never silently taken as fine.',
     innocent:
       'A lockfile of npm 6, a binary one of bun, one of a newer version, or two of different package managers.',
     attack:
       'A damaged or second lockfile, put there so that another one is looked at than is installed from.',
     action:
-      'It reads package-lock.json and npm-shrinkwrap.json (2, 3), pnpm-lock.yaml (6, 9), yarn.lock (1 and later) and bun.lock. npm 6: `npm install --package-lock-only` with npm 7 or later. bun.lockb: `bun install --save-text-lockfile`. Two of them: remove the one that is not used, or name the other with --lockfile. A newer format: upgrade bftpkg. Damaged: get it back from git.',
+      'It reads package-lock.json and npm-shrinkwrap.json (2, 3), pnpm-lock.yaml (6, 9), yarn.lock (1 and later) and bun.lock. npm 6: `npm install --package-lock-only` with npm 7 or later. bun.lockb: `bun install --save-text-lockfile`. Two of them: remove the one that is not used, or name the other with --lockfile. Two parts that differ: look at who changed it, and let npm write it anew. A newer format: upgrade bftpkg. Damaged: get it back from git.',
     suppress: NEVER,
   },
   BP9999: {
