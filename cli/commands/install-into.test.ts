@@ -1,6 +1,16 @@
 // `install <name>@<version> --into <folder>`: what ends up there, and when nothing does.
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  lutimes,
+  mkdir,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 
@@ -55,6 +65,29 @@ describe('install --into', () => {
     const all = await readdir(fake.project, { recursive: true });
     return all.filter((name) => name !== 'bftpkg.json').toSorted();
   }
+
+  it('removes what a run that was killed has left beside the place, and nothing else', async () => {
+    const beside = join(fake.project, 'tools');
+    const old = new Date(Date.now() - 25 * 3600 * 1000);
+    const make = async (name: string, when: Date, content = 'index.js'): Promise<void> => {
+      await mkdir(join(beside, name), { recursive: true });
+      await writeFile(join(beside, name, content), '');
+      await utimes(join(beside, name), when, when);
+    };
+    await make('.bftpkg-aB3dE6', old);
+    await make('.bftpkg-young1', new Date());
+    await make('.bftpkg-withPl', old, 'journal.json');
+    await make('.bftpkg-tooLong', old);
+    await mkdir(join(fake.project, 'mine'));
+    await writeFile(join(fake.project, 'mine/file'), '');
+    await symlink('../mine', join(beside, '.bftpkg-linked'));
+    await lutimes(join(beside, '.bftpkg-linked'), old, old);
+    const { code, stderr } = await run('tool@1.0.0');
+    assert.equal(code, EXIT.verified, stderr);
+    const kept = ['.bftpkg-linked', '.bftpkg-tooLong', '.bftpkg-withPl', '.bftpkg-young1', 'tool'];
+    assert.deepEqual((await readdir(beside)).toSorted(), kept);
+    assert.deepEqual(await readdir(join(fake.project, 'mine')), ['file']);
+  });
 
   it('unpacks exactly the files of the verified tarball', async () => {
     const { code, stdout, stderr } = await run('tool@1.2.0');

@@ -4,6 +4,7 @@
 // A repository can contain a private folder with a plan in it. So a plan counts only when the user's own
 // state folder has a record of exactly its bytes in exactly that place.
 import { createHash, randomUUID } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { lstat, mkdir, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 
@@ -286,7 +287,7 @@ export async function recoverSwaps(
       const facts = await lstat(folder);
       // A repository may contain such a name: a link out of it is followed by nobody.
       if (!facts.isDirectory()) continue;
-      const isOld = Date.now() - facts.mtimeMs > STALE_AFTER_MS;
+      const isOld = isStale(facts);
       if (!(await namesIn(folder)).includes(JOURNAL)) {
         if (isOld) await remove(folder);
         continue;
@@ -310,6 +311,31 @@ export async function recoverSwaps(
     throw failure(project, error);
   }
   return { undone, strange };
+}
+
+function isStale({ mtimeMs }: Stats): boolean {
+  return Date.now() - mtimeMs > STALE_AFTER_MS;
+}
+
+/**
+ * Removes what runs that were killed have left of unpacking beside a place: folders of this user, older than any run
+ * lasts, without a plan (those are undone where they were made). What can't be removed stays: it is in nobody's way.
+ *
+ * @param parent any folder, which others may be able to write to
+ */
+export async function removeStaleFolders(parent: string): Promise<void> {
+  const names = await namesIn(parent).catch(() => []);
+  for (const name of names.filter((each) => FOLDER_PATTERN.test(each))) {
+    const folder = join(parent, name);
+    try {
+      const facts = await lstat(folder);
+      const isOurs = process.getuid === undefined || facts.uid === process.getuid();
+      if (!facts.isDirectory() || !isOurs || !isStale(facts)) continue;
+      if (!(await isUnderWay(folder))) await remove(folder);
+    } catch {
+      continue;
+    }
+  }
 }
 
 async function namesIn(project: string): Promise<readonly string[]> {

@@ -8,6 +8,7 @@ import type { ArchiveListing } from '../../verifier/archive/tarball.ts';
 import { asTable } from '../lockfiles/classify.ts';
 import { CliError, systemCode } from '../errors.ts';
 import { systemReason } from '../system-reasons.ts';
+import { removeStaleFolders } from './swap.ts';
 
 const FILE_MODE = 0o644;
 const PROGRAM_MODE = 0o755;
@@ -44,6 +45,7 @@ export async function unpackInto(listing: ArchiveListing, target: string): Promi
   let made: string | undefined;
   try {
     await mkdir(parent, { recursive: true });
+    await removeStaleFolders(parent);
     // Beside the target: a rename works within one file system only.
     made = await mkdtemp(join(parent, '.bftpkg-'));
     await writeFiles(listing, made);
