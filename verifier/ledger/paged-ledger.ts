@@ -199,7 +199,9 @@ export class PagedLedger implements ReplayLedger {
 
   versions(name: string): readonly VersionStatus[] {
     const versions: VersionStatus[] = [];
-    for (let version = this.#package(name)?.newest ?? null; version !== null;) {
+    const state = this.#package(name);
+    for (let version = state?.newest ?? null; version !== null;) {
+      assert(versions.length < (state?.record.releases ?? 0), 'a package has so many releases');
       const row = this.#releases.get(releaseRowKey(name, version));
       assert(row !== undefined, 'a package names a release of its own');
       const { record, before } = readRelease(row);
