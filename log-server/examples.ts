@@ -12,6 +12,7 @@ export const LOG_EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'roster propose': [
     'bftpkg-log roster propose --config r0/config.json --add r4=<cosign key>,<vote key>,<url>,<peer url>,1 --out next.json',
     'bftpkg-log roster propose --config r0/config.json --remove r2 --out next.json',
+    'bftpkg-log roster propose --config r0/config.json --move r1=https://new.example,https://new.example:8701 --out next.json',
   ],
   'roster sign': ['bftpkg-log roster sign next.json --config r1/config.json'],
   'roster submit': ['bftpkg-log roster submit next.json --url https://r0.example'],

@@ -69,7 +69,7 @@ export async function bindKeyFile(
  * @throws {ConfigError} missing, malformed, readable by others, owned by somebody else, a link
  */
 export async function loadKeyFile(path: string): Promise<ReplicaKeys> {
-  const text = await readSmallFile(path, LENGTH_MAX);
+  const text = await readSmallFile(path, LENGTH_MAX, 'bftpkg-log genkey makes it');
   const info = await lstat(path);
   const problems: string[] = [];
   if ((info.mode & 0o077) !== 0) problems.push('others can read it: run `chmod 600` on it');

@@ -61,6 +61,8 @@ describe('bftpkg-log', () => {
     ['an option that a command of a command needs', ['roster', 'propose', '--config', 'x']],
     ['an address that is none', ['status', '--url', 'nonsense']],
     ['a name that is none', ['cluster', 'init', '--out', 'x', '--origin', 'a b']],
+    ['an address to submit to that is none', ['roster', 'submit', 'x', '--url', 'nonsense']],
+    ['a folder for a configuration', ['check-config', '--config', tmpdir()]],
     ['a configuration that does not exist', ['run', '--config', '/nonexistent/config.json']],
   ];
   for (const [why, args] of usage) {
@@ -111,6 +113,45 @@ describe('bftpkg-log', () => {
     const again = await run(...args);
     assert.equal(again.code, 2);
     assert.match(again.stderr, /there is a log already: name a new folder/);
+  });
+
+  it('says what a next roster costs, and who signs it next', async () => {
+    const folder = join(root, 'roster');
+    const ports = ['--ports', '1,2,3,4,5,6,7,8'];
+    const args = ['--out', folder, '--origin', 'log.example/roster'];
+    assert.equal((await run('cluster', 'init', ...args, ...ports)).code, 0);
+    const keys = await run('genkey', '--name', 'r4', '--dir', join(folder, 'r4'));
+    const { cosignKey, voteKey } = JSON.parse(keys.stdout) as Record<string, string>;
+    const out = join(folder, 'next.json');
+    const config = (name: string): string => join(folder, name, 'config.json');
+    const propose = ['roster', 'propose', '--config', config('r0'), '--out', out];
+    // More than four replicas of weight 1 bear.
+    const wrong = await run(...propose, '--faulty', '2');
+    assert.equal(wrong.code, 2, wrong.stderr);
+    assert.match(wrong.stderr, /roster: 1 problem.*\n.*total weight 4 is below 7/);
+    assert.doesNotMatch(wrong.stderr, /^ +at /m);
+
+    const address = 'http://127.0.0.1';
+    const addition = `r4=${cosignKey},${voteKey},${address}:9,${address}:10,1`;
+    const made = await run(...propose, '--add', addition);
+    assert.equal(made.code, 0, made.stderr);
+    assert.match(made.stderr, /a quorum is 4 of 5 now, .* weight of 1 as before; 7 would bear 2/);
+    assert.match(
+      made.stderr,
+      /next {2}bftpkg-log roster sign .*, by weight 2 more of r1, r2, r3, and r4\n/,
+    );
+    for (const name of ['r1', 'r2']) await run('roster', 'sign', out, '--config', config(name));
+    const last = await run('roster', 'sign', out, '--config', config('r1'));
+    assert.match(last.stderr, /roster sign .* by r4\n/);
+    assert.match(last.stderr, /next {2}bftpkg-log roster submit .* --url <address of a replica>\n/);
+
+    const nobody = ['--url', 'http://127.0.0.1:1', '--force'];
+    const sent = await run('roster', 'submit', out, ...nobody);
+    assert.equal(sent.code, 3, sent.stderr);
+    assert.match(sent.stderr, /127\.0\.0\.1:1 does not answer: .*\n.*next {2}the same again/);
+    await rm(join(folder, 'r0', 'rosters.json'));
+    const lacking = await run('check-config', '--config', config('r0'));
+    assert.match(lacking.stderr, /there is no such file: copy it from any replica/);
   });
 
   it('says that a replica does not answer with 3', async () => {

@@ -46,7 +46,11 @@ export async function loadSetup(
 async function loadRosters(
   config: Config,
 ): Promise<{ rosterEnvelopes: readonly Envelope[]; rosters: readonly Roster[] }> {
-  const text = await readSmallFile(config.rostersFile, ROSTERS_LENGTH_MAX);
+  const text = await readSmallFile(
+    config.rostersFile,
+    ROSTERS_LENGTH_MAX,
+    'copy it from any replica; the pin says whether it is good',
+  );
   try {
     const { envelopes, rosters } = await readRosterChain(config.pin, text);
     return { rosterEnvelopes: envelopes, rosters };

@@ -27,7 +27,7 @@ export async function genkey(name: string, folder: string): Promise<void> {
   // On stderr: what is on stdout is read by programs.
   for (const step of [
     `beside it: rosters.json of any replica, and config.json: ${JSON.stringify(config)}`,
-    `a member: bftpkg-log roster propose --add ${name}=${cosignKey},${voteKey},<url>,<peer url>,1`,
+    `a member: bftpkg-log roster propose --config <its config.json> --out next.json --add ${name}=${cosignKey},${voteKey},<url>,<peer url>,1`,
   ]) {
     process.stderr.write(`bftpkg-log: next  ${step}\n`);
   }

@@ -7,7 +7,9 @@ import {
   formatRoster,
   parseRoster,
   type Roster,
+  type RosterFields,
 } from '../../verifier/roster.ts';
+import { VerifyError } from '../../verifier/errors.ts';
 import { ConfigError } from '../config.ts';
 import { createFile } from '../../verifier/node/durable-file.ts';
 import {
@@ -16,6 +18,7 @@ import {
   parseAdmission,
   parseMove,
   parseWeight,
+  type SigningState,
 } from '../roster-change.ts';
 import { loadSetup, type Setup } from '../setup.ts';
 import {
@@ -32,10 +35,10 @@ export interface ProposeOptions {
   readonly config: string;
   readonly out: string;
   readonly url?: string;
-  readonly add: readonly string[];
-  readonly remove: readonly string[];
-  readonly weight: readonly string[];
-  readonly move: readonly string[];
+  readonly add?: readonly string[];
+  readonly remove?: readonly string[];
+  readonly weight?: readonly string[];
+  readonly move?: readonly string[];
   readonly faulty?: number;
   readonly admission?: string;
 }
@@ -44,20 +47,60 @@ export interface ProposeOptions {
 export async function proposeRoster(options: ProposeOptions): Promise<void> {
   const setup = await loadSetup(options.config, process.env);
   const { present } = await presentChain(setup, options.url);
+  const { add = [], remove = [], weight = [], move = [] } = options;
   const fields = nextRoster(present, {
-    add: options.add.map(parseAddition),
-    remove: options.remove,
-    weights: new Map(options.weight.map(parseWeight)),
-    moves: new Map(options.move.map(parseMove)),
+    add: add.map(parseAddition),
+    remove,
+    weights: new Map(weight.map(parseWeight)),
+    moves: new Map(move.map(parseMove)),
     ...(options.faulty === undefined ? {} : { faultyWeight: options.faulty }),
     ...(options.admission === undefined ? {} : { admission: parseAdmission(options.admission) }),
   });
-  const payload = formatRoster(fields);
+  const payload = payloadOf(fields);
   const roster = parseRoster(payload);
   const unsigned = { payloadType: ROSTER_PAYLOAD_TYPE, payload, signatures: [] };
   const envelope = signWith(setup, unsigned, present, roster);
   await createFile(options.out, `${formatEnvelope(envelope)}\n`, 0o644);
-  print((await reportOn({ envelope, roster }, present)).json);
+  const { json, state } = await reportOn({ envelope, roster }, present);
+  print(json);
+  for (const line of [...warnings(present, roster), ...nextSteps(options.out, state, present)]) {
+    process.stderr.write(`bftpkg-log: ${line}\n`);
+  }
+}
+
+// What is given on the command line decides, so it is a person's mistake and no bug.
+function payloadOf(fields: RosterFields): Uint8Array {
+  try {
+    return formatRoster(fields);
+  } catch (error) {
+    if (!(error instanceof VerifyError)) throw error;
+    throw new ConfigError('roster', [error.message]);
+  }
+}
+
+/** More replicas of which no more may fail: a quorum is larger, and the log stands still sooner. */
+function warnings(present: Roster, next: Roster): readonly string[] {
+  const [before, after] = [present.thresholds, next.thresholds];
+  if (after.quorum <= before.quorum || after.faulty > before.faulty) return [];
+  const enough = 3 * (after.faulty + 1) + 1;
+  return [
+    `warning: a quorum is ${after.quorum} of ${after.total} now, and bears a faulty weight of ${after.faulty} as before; ` +
+      `${enough} would bear ${after.faulty + 1}`,
+  ];
+}
+
+// On stderr: what is on stdout is read by programs.
+function nextSteps(file: string, state: SigningState, present: Roster): readonly string[] {
+  const { signed, quorum, weight, missing, isComplete } = state;
+  const submit = `next  bftpkg-log roster submit ${file} --url <address of a replica>`;
+  if (isComplete) return [submit];
+  const others = present.replicas.filter(({ name }) => !signed.includes(name));
+  const more = weight >= quorum ? [] : others.map(({ name }) => name);
+  const some = more.length === 0 ? [] : [`weight ${quorum - weight} more of ${more.join(', ')}`];
+  return [
+    `next  bftpkg-log roster sign ${file} --config <its config.json>, by ${[...some, ...missing].join(', and ')}`,
+    submit,
+  ];
 }
 
 /** Options of `roster sign`. */
@@ -74,7 +117,11 @@ export async function signRoster(file: string, options: SignOptions): Promise<vo
   requireNext(file, draft, chain);
   const envelope = signWith(setup, draft.envelope, chain.present, draft.roster);
   await writeDraft(file, envelope);
-  print((await reportOn({ envelope, roster: draft.roster }, chain.present)).json);
+  const { json, state } = await reportOn({ envelope, roster: draft.roster }, chain.present);
+  print(json);
+  for (const line of nextSteps(file, state, chain.present)) {
+    process.stderr.write(`bftpkg-log: ${line}\n`);
+  }
 }
 
 function signWith(setup: Setup, envelope: Envelope, present: Roster, next: Roster): Envelope {

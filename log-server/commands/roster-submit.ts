@@ -10,6 +10,8 @@ import { hasQuorum, weightOf } from '../../verifier/quorum.ts';
 import { rosterWeights, type Roster } from '../../verifier/roster.ts';
 import { ConfigError } from '../config.ts';
 import { EXIT } from '../exit-codes.ts';
+import { describeError } from '../log.ts';
+import { readAddress } from './address.ts';
 import { print, readDraft } from './roster-files.ts';
 
 const ANSWER_BYTES_MAX: number = 1024 * 1024;
@@ -34,6 +36,7 @@ export async function submitRoster(
   files: readonly string[],
   options: SubmitOptions,
 ): Promise<void> {
+  const url = readAddress(options.url);
   const drafts = await Promise.all(files.map(readDraft));
   const [first] = drafts;
   if (first === undefined) throw new ConfigError('roster submit', ['no file']);
@@ -47,7 +50,7 @@ export async function submitRoster(
   const agent = new Agent({ maxResponseSize: ANSWER_BYTES_MAX, connect: { timeout: 3000 } });
   try {
     if (!options.force) await requireRunning(agent, first.roster);
-    await submit(agent, options.url, envelope);
+    await submit(agent, url, envelope);
   } finally {
     await agent.destroy();
   }
@@ -88,16 +91,37 @@ async function heightOf(agent: Agent, url: string): Promise<number | undefined> 
   }
 }
 
-async function submit(agent: Agent, url: string, envelope: Envelope): Promise<void> {
-  const deadline = performance.now() + SUBMIT_TIMEOUT_MS;
-  for (;;) {
-    const answer = await request(`${url}/v1/entries?wait=${WAIT_SECONDS}`, {
+async function ask(
+  agent: Agent,
+  url: string,
+  envelope: Envelope,
+): Promise<{ readonly statusCode: number; readonly body: JsonObject } | Error> {
+  try {
+    const { statusCode, body } = await request(`${url}/v1/entries?wait=${WAIT_SECONDS}`, {
       method: 'POST',
       body: formatEnvelope(envelope),
       dispatcher: agent,
       signal: AbortSignal.timeout(2000 * WAIT_SECONDS),
     });
-    const body = (await answer.body.json()) as JsonObject;
+    return { statusCode, body: (await body.json()) as JsonObject };
+  } catch (error) {
+    return error instanceof Error ? error : new Error(String(error));
+  }
+}
+
+async function submit(agent: Agent, url: string, envelope: Envelope): Promise<void> {
+  const deadline = performance.now() + SUBMIT_TIMEOUT_MS;
+  for (;;) {
+    const answer = await ask(agent, url, envelope);
+    if (answer instanceof Error) {
+      process.stderr.write(
+        `bftpkg-log: error: ${url} does not answer: ${describeError(answer)}\n` +
+          'bftpkg-log: next  the same again, or with --url of another replica: it counts once\n',
+      );
+      process.exitCode = EXIT.unavailable;
+      return undefined;
+    }
+    const { body } = answer;
     if (answer.statusCode === 200) return print(body);
     // The same payload again is the same submission: it costs nothing and loses nothing.
     const isPending = answer.statusCode === 202 || answer.statusCode === 503;

@@ -51,9 +51,10 @@ export function rosterCommand(): Command {
 }
 
 function proposeCommand(): Command {
-  const several = (what: string): readonly [string, (one: string, all: string[]) => string[]] => [
+  // No empty list as default, which help would show.
+  const several = (what: string): readonly [string, (one: string, all?: string[]) => string[]] => [
     what,
-    (one, all) => [...all, one],
+    (one, all = []) => [...all, one],
   ];
   return new Command('propose')
     .description('write the next roster into a file and sign it')
@@ -63,11 +64,10 @@ function proposeCommand(): Command {
     .option(
       '--add <name=cosignKey,voteKey,url,peerUrl,weight>',
       ...several('a new replica; may be repeated'),
-      [],
     )
-    .option('--remove <name>', ...several('a replica that leaves; may be repeated'), [])
-    .option('--weight <name=weight>', ...several('another weight; may be repeated'), [])
-    .option('--move <name=url,peerUrl>', ...several('other addresses; may be repeated'), [])
+    .option('--remove <name>', ...several('a replica that leaves; may be repeated'))
+    .option('--weight <name=weight>', ...several('another weight; may be repeated'))
+    .option('--move <name=url,peerUrl>', ...several('other addresses; may be repeated'))
     .option('--faulty <weight>', 'weight that may be faulty; the most possible unless told', uint)
     .option('--admission <rule>', 'who may claim names: open, or faulty:key,key,…')
     .action(async (options: ProposeOptions) => {

@@ -1,21 +1,16 @@
 // `bftpkg-log status`: what a replica says about itself. Nothing of it is proven.
 import { Agent, request } from 'undici';
 
-import { isBaseUrl } from '../../verifier/base-url.ts';
-import { quote } from '../../verifier/errors.ts';
-import { ConfigError } from '../config.ts';
 import { EXIT } from '../exit-codes.ts';
 import { describeError } from '../log.ts';
+import { readAddress } from './address.ts';
 
 const TIMEOUT_MS = 5000;
 const ANSWER_BYTES_MAX: number = 1024 * 1024;
 
 /** Asks and prints the answer as it came. */
 export async function status(address: string): Promise<void> {
-  const url = address.replace(/\/$/, '');
-  if (!isBaseUrl(url)) {
-    throw new ConfigError('--url', [`${quote(address)} is no address like http://127.0.0.1:8700`]);
-  }
+  const url = readAddress(address);
   const dispatcher = new Agent({
     maxResponseSize: ANSWER_BYTES_MAX,
     connect: { timeout: TIMEOUT_MS },
