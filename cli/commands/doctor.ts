@@ -339,7 +339,9 @@ function replicaChecks(
     if (view === undefined || newest === undefined) {
       const failure = failures.find((each) => each.url === url);
       const text = failure === undefined ? 'no answer' : describeFailure(failure.error);
-      const fix = left?.fix ?? 'the others are enough while a quorum answers';
+      const isOther = failure !== undefined && isOtherLog(failure.error);
+      const otherwise = isOther ? OTHER_LOG_HINT : 'the others are enough while a quorum answers';
+      const fix = left?.fix ?? otherwise;
       return { name, status: 'warn', text: `${text}${left?.text ?? ''}`, fix };
     }
     const latencyMs = glances.get(url)?.latencyMs ?? 0;

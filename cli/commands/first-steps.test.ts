@@ -90,6 +90,7 @@ describe('the first steps', () => {
     const config = { ...(JSON.parse(text) as object), pin: empty.log.pin };
     await write('other-log.json', JSON.stringify(config));
     const { code, stdout } = await fake.run(['doctor', '--config', 'other-log.json']);
+    assert.doesNotMatch(stdout, /the others are enough/);
     assert.match(stdout, /✖ quorum .*\n\s+→ they run another log .* compare its pin/);
     assert.equal(code, 3, stdout);
   });
