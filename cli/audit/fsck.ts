@@ -10,6 +10,7 @@ import type { ReplayLedger } from '../../verifier/ledger/replay-ledger.ts';
 import { formatNote, parseNote, type SignedNote } from '../../verifier/note.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
 import { configError } from '../errors.ts';
+import { cosignedBy } from '../trust/cosigned-by.ts';
 import {
   EntryCheck,
   type EarlierCheck,
@@ -17,7 +18,7 @@ import {
   type EntryOutcome,
 } from './entry-check.ts';
 import { Leaves } from './leaves.ts';
-import { cosignedBy, genesisOf, type LogView } from './log-view.ts';
+import { genesisOf, type LogView } from './log-view.ts';
 import { readTree } from './tree-check.ts';
 
 /**

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, beforeEach, describe, it } from 'node:test';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 
 import { FakeLog } from '../../fixtures/fake-log.ts';
+import { SyntheticLog } from '../../fixtures/synthetic-log.ts';
+import { envelopeJson, type Envelope } from '../../verifier/dsse.ts';
+import { canonicalJson } from '../../verifier/json.ts';
 import { runCli } from '../run.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
@@ -221,5 +224,59 @@ describe('init', () => {
     assert.equal(await readFile(join(fake.project, 'bftpkg.json'), 'utf8'), '{}');
     assert.equal((await init(...pinned(), '--force')).exit.code, 0);
     assert.equal((await config())['pin'], fake.log.pin);
+  });
+});
+
+describe('init, after a change of the roster', () => {
+  let changed: FakeLog;
+  let urls: readonly string[];
+  let rosters: readonly Envelope[];
+  beforeEach(async () => {
+    changed = await FakeLog.start();
+    await changed.publish({ name: 'alpha', version: '1.0.0' });
+    rosters = changed.log.rosters.map(({ envelope }) => envelope);
+    // The first one leaves.
+    urls = changed.replicas.slice(1).map(({ url }) => url);
+  });
+  afterEach(async () => changed.stop());
+
+  const named = async (): Promise<unknown> => {
+    await rm(join(changed.project, 'bftpkg.json'));
+    const argv = changed.replicas.flatMap(({ url }) => ['--replica', url]);
+    const { code, stdout } = await changed.run(['init', ...argv, '--pin', changed.log.pin]);
+    assert.equal(code, 0, stdout);
+    const written = await readFile(join(changed.project, 'bftpkg.json'), 'utf8');
+    return (JSON.parse(written) as { readonly replicas: unknown }).replicas;
+  };
+  const showFirst = (shown: readonly Envelope[]): void => {
+    for (const replica of changed.replicas.slice(0, 1)) {
+      replica.note = { size: changed.log.snapshots[0]?.size ?? 0, time: changed.log.time };
+      replica.misbehave = ({ path }, response) => {
+        if (path !== '/rosters') return false;
+        response.end(canonicalJson(shown.map(envelopeJson)));
+        return true;
+      };
+    }
+  };
+
+  it('names the members of today, whatever one from before it shows', async () => {
+    changed.log.changeRoster({ weights: [1, 1, 1], urls });
+    showFirst(rosters);
+    assert.deepEqual(await named(), urls);
+  });
+
+  it('names nobody of a roster that was signed and never came into force', async () => {
+    const { seed } = changed.log;
+    const draft = new SyntheticLog({
+      weights: [1, 1, 1, 1],
+      seed,
+      urls: changed.replicas.map(({ url }) => url),
+    });
+    draft.changeRoster({ weights: [1, 1, 1, 1, 1], urls: ['http://127.0.0.1:1'] });
+    showFirst(draft.rosters.map(({ envelope }) => envelope));
+    assert.deepEqual(
+      await named(),
+      changed.replicas.map(({ url }) => url),
+    );
   });
 });

@@ -8,11 +8,11 @@ import { parseCheckpoint } from '../../verifier/checkpoint.ts';
 import type { LedgerView } from '../../verifier/ledger/view.ts';
 import { formatNote, type SignedNote } from '../../verifier/note.ts';
 import type { SignatureVerifier } from '../../verifier/signatures.ts';
-import { cosignedBy } from '../audit/log-view.ts';
 import { sizeOf, verifiedChain, type Views } from '../audit/compare-views.ts';
 import type { HttpClient } from '../client/http.ts';
 import { ReplicaClient } from '../client/replica.ts';
 import { TransportError } from '../errors.ts';
+import { cosignedBy } from '../trust/cosigned-by.ts';
 import type { MonitorConfig } from './config.ts';
 import { notice, type Notice } from './notices.ts';
 

@@ -9,6 +9,7 @@ import { VerifyError } from '../../verifier/errors.ts';
 import type { SignedNote } from '../../verifier/note.ts';
 import { parseRoster, planRosterChain, type Roster } from '../../verifier/roster.ts';
 import { runPlan, type SignatureVerifier } from '../../verifier/signatures.ts';
+import { cosignedBy } from '../trust/cosigned-by.ts';
 
 /**
  * A replica may be late by so many changes of the roster and counts as alive. Each is tried with up to 64
@@ -73,11 +74,13 @@ async function judgeByNewest(
   note: SignedNote,
   verifier: SignatureVerifier,
 ): Promise<JudgedNote | undefined> {
-  for (const roster of rosters.toReversed()) {
-    const judged = await judgeBy(roster, note, verifier).catch(passOver);
-    if (judged !== undefined) return judged;
+  try {
+    const { roster, checkpoint } = await cosignedBy(note, rosters, verifier);
+    const { size, root } = checkpoint.checkpoint;
+    return { epoch: roster.epoch, size, root };
+  } catch (error) {
+    return passOver(error);
   }
-  return undefined;
 }
 
 // Of smaller trees only: who has left can sign larger ones as well, and other ones of the same size.

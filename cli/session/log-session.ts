@@ -11,10 +11,8 @@ import { encodeHex } from '../../verifier/encoding.ts';
 import { assert, VerifyError } from '../../verifier/errors.ts';
 import { collectGarbage } from '../../verifier/node/garbage.ts';
 import { threadedVerifier } from '../../verifier/node/threaded-verifier.ts';
-import { planRosterChain, type Roster } from '../../verifier/roster.ts';
-import { runPlan } from '../../verifier/signatures.ts';
+import type { Roster } from '../../verifier/roster.ts';
 import type { SignedNote } from '../../verifier/note.ts';
-import { askUntilGood } from '../client/hedge.ts';
 import { HttpClient } from '../client/http.ts';
 import { isNotReady, ReplicaClient, type EvidenceQuery } from '../client/replica.ts';
 import type { Invocation } from '../context.ts';
@@ -23,9 +21,11 @@ import { CliError, UnreachableError, type ReplicaFailure } from '../errors.ts';
 import { diagnoseFailures, EMPTY_LOG_HINT } from '../output/diagnose.ts';
 import { loadConfig, type Config } from '../trust/config.ts';
 import { stateFolder } from '../trust/folders.ts';
+import { requireKnownRoster } from '../trust/known-roster.ts';
 import { RememberedReleases } from '../trust/remembered-releases.ts';
 import { RememberedSignatures } from '../trust/remembered-signatures.ts';
 import { TrustStore } from '../trust/trust-store.ts';
+import { askForRoster } from './ask-roster.ts';
 import { askForView, AskedWrongError, type CheckedEvidence, type View } from './ask-view.ts';
 import { describeClock, judgeClock } from './clock.ts';
 import { verifyInParts } from './in-parts.ts';
@@ -391,39 +391,23 @@ export class LogSession {
   }
 
   /**
-   * The roster in force, from the pin on. A replica may hide those that are newer than what this machine has
-   * accepted, so it says who to ask and whom to count, never what is in the log.
+   * The roster in force, from the pin on, as far as replicas show it: it says whom to ask and whom to count, never
+   * what is in the log.
    *
    * @throws {CliError} BP7001
    */
   async roster(): Promise<Roster> {
-    const { pin } = this.config;
+    const { pin, replicas } = this.config;
     const trusted = await this.#trust.read();
-    const ask = async (replica: ReplicaClient, signal: AbortSignal): Promise<Roster> => {
-      const chain = await replica.rosters(signal);
-      const start = chain.findIndex(({ payload }) => statementHash(payload) === pin);
-      const rosters = await runPlan(
-        threadedVerifier,
-        planRosterChain(pin, chain.slice(Math.max(0, start))),
-      );
-      const newest = rosters.at(-1);
-      assert(newest !== undefined, 'a verified roster chain is not empty');
-      // The pinned roster alone verifies, too. Shown by one replica it would send signers to members that
-      // were replaced: to mailboxes that are gone, or that somebody else has by now.
-      // A pin beyond what was accepted is the user's own word.
-      const [first] = rosters;
-      if (trusted !== undefined && first !== undefined && first.epoch <= trusted.epoch) {
-        requireKnownRoster(
-          rosters.map(({ hash }) => hash),
-          newest,
-          trusted,
-        );
-      }
-      return newest;
-    };
     try {
-      const { signal } = this.#invocation.context;
-      return (await askUntilGood(this.replicas, ask, { signal })).value;
+      return await askForRoster({
+        replicas: this.replicas,
+        pin,
+        trusted,
+        enough: mostOf(replicas.length),
+        verifier: threadedVerifier,
+        signal: this.#invocation.context.signal,
+      });
     } catch (error) {
       if (!(error instanceof UnreachableError)) throw error;
       throw this.#allFailed(error.failures);
@@ -500,30 +484,6 @@ const loadVerifier = (): Promise<typeof import('../../verifier/evidence/verify.t
 // the report, would be put beside that.
 function giveBackMemory(source: Uint8Array): void {
   if (source.length > LARGE_DOCUMENT_BYTES) collectGarbage();
-}
-
-// A larger size is no proof that something is newer: keys of a replaced roster may have leaked since, and
-// their quorum could sign any. The chain from the pin has to go through the roster that was accepted.
-function requireKnownRoster(
-  hashes: readonly string[],
-  newest: Pick<Roster, 'epoch'>,
-  { epoch, rosterHash }: TrustState,
-  hint: string = 'ask another replica',
-): void {
-  if (hashes.includes(rosterHash)) return;
-  const facts = { found: `epoch ${newest.epoch}`, expected: `the roster of epoch ${epoch}` };
-  if (newest.epoch < epoch) {
-    throw new VerifyError(
-      'CHECKPOINT_ROLLBACK',
-      `the roster shown is of epoch ${newest.epoch}, this machine has accepted epoch ${epoch}`,
-      { ...facts, hint },
-    );
-  }
-  throw new VerifyError(
-    'ROSTER_CHAIN_BROKEN',
-    `the rosters shown do not lead through that of epoch ${epoch}, which this machine has accepted`,
-    facts,
-  );
 }
 
 // More than two thirds: a quorum of n = 3f + 1 equal replicas.
