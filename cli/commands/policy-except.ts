@@ -72,12 +72,16 @@ export async function exceptPrune(
     needs.some(({ name, version, codes }) =>
       codes.some((code) => covers(exception, name, version, code)),
     );
-  let after = text;
+  const { exceptions } = project;
+  const list = [...configRoot(project.path), 'exceptions'];
+  const isAnyNeeded = exceptions.some(isNeeded);
+  // An empty list would be left for people to wonder about. What was empty before is theirs.
+  let after = exceptions.length === 0 || isAnyNeeded ? text : editJson(text, list, undefined);
   // From the end, so that the places of the others stay.
-  for (let i = project.exceptions.length - 1; i >= 0; i--) {
-    const exception = project.exceptions[i];
+  for (let i = exceptions.length - 1; isAnyNeeded && i >= 0; i--) {
+    const exception = exceptions[i];
     if (exception === undefined || isNeeded(exception)) continue;
-    after = editJson(after, [...configRoot(project.path), 'exceptions', i], undefined);
+    after = editJson(after, [...list, i], undefined);
   }
   return await write('policy except prune', project.path, text, after, options);
 }

@@ -431,8 +431,19 @@ describe('policy except', () => {
     assert.match(await config(), /internal/, 'it is needed');
     await fake.lock([{ name: 'alpha', version: '1.0.0', sha512: alpha }]);
     await run('policy', 'except', 'prune');
-    assert.doesNotMatch(await config(), /internal/);
+    assert.doesNotMatch(await config(), /internal|exceptions/, 'no empty list');
     assert.match(await config(), /\/\/ about us\n/);
+    await lockWithUnlogged();
+    const gone = { ...EXCEPTION, package: 'gone' };
+    const lost = { ...EXCEPTION, package: 'lost' };
+    await fake.configure({ exceptions: [gone, EXCEPTION, lost] });
+    await run('policy', 'except', 'prune');
+    const { exceptions } = JSON.parse(await config()) as { exceptions: unknown };
+    assert.deepEqual(exceptions, [EXCEPTION]);
+    await fake.configure({ exceptions: [] });
+    const before = await config();
+    await run('policy', 'except', 'prune');
+    assert.equal(await config(), before, 'not ours to remove');
   });
 
   const wrong: readonly (readonly [string, readonly string[]])[] = [

@@ -24,6 +24,22 @@ describe('editJson', () => {
     assert.doesNotMatch(editJson(TEXT, ['exceptions'], undefined), /exceptions/);
     assert.match(editJson(TEXT, ['exceptions', 0], undefined), /"exceptions": \[\s*\]/);
   });
+
+  // The last one of a list on one line left its closing brace behind.
+  for (const gap of [undefined, 1]) {
+    it(`removes any item of a list ${gap === undefined ? 'on one line' : 'on lines'}`, () => {
+      const items = [{ a: 1 }, { b: 1 }, { c: 1 }];
+      for (const at of items.keys()) {
+        const text = editJson(JSON.stringify({ items }, null, gap), ['items', at], undefined);
+        const kept = items.filter((_, i) => i !== at);
+        assert.deepEqual(JSON.parse(text), { items: kept }, text);
+      }
+    });
+  }
+
+  it('leaves a comma at the end where there was one', () => {
+    assert.equal(editJson('{"items": [1, 2,]}', ['items', 1], undefined), '{"items": [1,]}');
+  });
 });
 
 describe('diffLines', () => {

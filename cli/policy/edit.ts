@@ -1,6 +1,6 @@
 // Changes to files that people write and review: in place, so that their comments and order stay, and
 // shown as a diff before anything is written.
-import { applyEdits, modify, type JSONPath } from 'jsonc-parser';
+import { applyEdits, findNodeAtLocation, modify, parseTree, type JSONPath } from 'jsonc-parser';
 
 /** Lines of the file shown around a change. */
 const CONTEXT_LINES = 2;
@@ -12,12 +12,27 @@ const CONTEXT_LINES = 2;
  * @param value `undefined` removes it
  */
 export function editJson(text: string, path: JSONPath, value: unknown): string {
+  if (value === undefined) {
+    const removed = withoutLastItem(text, path);
+    if (removed !== undefined) return removed;
+  }
   const isAppended = path.at(-1) === -1;
   const edits = modify(text, path, value, {
     formattingOptions: { insertSpaces: true, tabSize: 2, eol: '\n' },
     ...(isAppended ? { isArrayInsertion: true } : {}),
   });
   return applyEdits(text, edits);
+}
+
+// The library takes the last item off up to one character before the end of its list: the end of a line, it believes.
+// Of a list on one line the item's own `}` stayed, and nothing could be removed any more.
+function withoutLastItem(text: string, path: JSONPath): string | undefined {
+  const root = parseTree(text);
+  const item = root === undefined ? undefined : findNodeAtLocation(root, path);
+  const items = item?.parent?.type === 'array' ? (item.parent.children ?? []) : [];
+  const before = items.at(-2);
+  if (item === undefined || before === undefined || items.at(-1) !== item) return undefined;
+  return text.slice(0, before.offset + before.length) + text.slice(item.offset + item.length);
 }
 
 /** Where the configuration stands in its file: at the root, or in package.json. */
