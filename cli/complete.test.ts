@@ -10,7 +10,7 @@ import * as fc from 'fast-check';
 import { projectRoot } from '../fixtures/tree.ts';
 import { completionScript } from './commands/completion.ts';
 import { complete, formatCompletion, type CompletionSources } from './complete.ts';
-import { SHELLS } from './output/formats.ts';
+import { SHELLS, type Shell } from './output/formats.ts';
 import { buildProgram } from './program/program.ts';
 
 const program = buildProgram('1.2.3', () => undefined);
@@ -95,6 +95,49 @@ describe('completionScript', () => {
       const script = completionScript(shell).result?.raw ?? '';
       assert.match(script, /bftpkg __complete/);
       assert.doesNotMatch(script, /\beval\b/, 'nothing that comes back is run');
+    });
+  }
+
+  // Each shell's own word on its syntax, where it is there: a script that does not parse offers nothing, in silence.
+  const checks: readonly (readonly [Shell, readonly string[]])[] = [
+    ['bash', ['--norc', '-n']],
+    ['zsh', ['-f', '-n']],
+    ['fish', ['--no-config', '--no-execute']],
+  ];
+  for (const [shell, flags] of checks) {
+    const isThere = spawnSync(shell, ['--version'], { timeout: 60_000 }).status === 0;
+    it(`parses in ${shell}`, { skip: isThere ? false : `no ${shell} here` }, () => {
+      const file = join(folder, `script.${shell}`);
+      writeFileSync(file, completionScript(shell).result?.raw ?? '');
+      const result = spawnSync(shell, [...flags, file], { encoding: 'utf8', timeout: 60_000 });
+      assert.deepEqual([result.status, result.stderr], [0, '']);
+    });
+  }
+
+  // How each of them asks, and what it does with the answer: a change has to be tried in the shell itself.
+  const contract: readonly (readonly [Shell, readonly RegExp[]])[] = [
+    ['bash', [/"\$\{words\[@\]:1\}"/, /== ":files"/, /^complete -F _bftpkg bftpkg$/m]],
+    [
+      'zsh',
+      [
+        /"\$\{\(@\)words\[2,CURRENT\]\}"/,
+        /== ":files" \]\] && _files/,
+        /^compdef _bftpkg bftpkg$/m,
+      ],
+    ],
+    [
+      'fish',
+      [/\$words\[2\.\.-1\]/, /= ':files'/, /^complete -c bftpkg -f -a '\(__bftpkg_complete\)'$/m],
+    ],
+    ['pwsh', [/--complete-empty/, /StartsWith\(':'\)/, /-CommandName bftpkg/]],
+  ];
+  for (const [shell, parts] of contract) {
+    it(`hands over the words, and tells files from words, in ${shell}`, () => {
+      const script = completionScript(shell).result?.raw ?? '';
+      for (const part of parts) assert.match(script, part);
+      assert.match(script, /bftpkg __complete/);
+      // What goes wrong must not end up between the words.
+      assert.match(script, /2>(?:\/dev\/null|\$null)/);
     });
   }
 
