@@ -9,6 +9,10 @@ export const LOG_EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   'cluster init': ['bftpkg-log cluster init --n 4 --out cluster --origin log.example.org'],
   run: ['bftpkg-log run --config cluster/r0/config.json'],
   'check-config': ['bftpkg-log check-config --config r4/config.json'],
+  'roster found': [
+    'bftpkg-log roster found --origin log.example.org --add r0=<cosign key>,<vote key>,<url>,<peer url>,1 --key r0/replica-key.json --out rosters.json',
+  ],
+  'roster join': ['bftpkg-log roster join rosters.json --key r1/replica-key.json'],
   'roster propose': [
     'bftpkg-log roster propose --config r0/config.json --add r4=<cosign key>,<vote key>,<url>,<peer url>,1 --out next.json',
     'bftpkg-log roster propose --config r0/config.json --remove r2 --out next.json',

@@ -115,6 +115,60 @@ describe('bftpkg-log', () => {
     assert.match(again.stderr, /there is a log already: name a new folder/);
   });
 
+  it('founds a log whose keys never met', async () => {
+    const folder = join(root, 'founded');
+    const names = ['r0', 'r1', 'r2', 'r3'];
+    const additions: string[] = [];
+    for (const [i, name] of names.entries()) {
+      const made = await run('genkey', '--name', name, '--dir', join(folder, name));
+      const { cosignKey, voteKey } = JSON.parse(made.stdout) as Record<string, string>;
+      const urls = `https://${name}.example,https://${name}.example:${8701 + i}`;
+      additions.push('--add', `${name}=${cosignKey},${voteKey},${urls},1`);
+    }
+    const file = join(folder, 'rosters.json');
+    const key = (name: string): string[] => ['--key', join(folder, name, 'replica-key.json')];
+    const found = [
+      'roster',
+      'found',
+      '--origin',
+      'log.example/founded',
+      '--out',
+      file,
+      ...additions,
+    ];
+    const first = await run(...found, ...key('r0'));
+    assert.equal(first.code, 0, first.stderr);
+    assert.match(first.stderr, /roster join .* by r1, r2, r3, each after comparing the pin/);
+    const { pin } = JSON.parse(first.stdout) as { pin: string };
+    const check = async (): Promise<Outcome> => {
+      const config = {
+        format: 'bftpkg-log-config/v1',
+        replica: 'r3',
+        pin,
+        publicPort: 1,
+        peerPort: 2,
+      };
+      await writeFile(join(folder, 'r3', 'config.json'), JSON.stringify(config));
+      await writeFile(join(folder, 'r3', 'rosters.json'), await readFile(file));
+      return await run('check-config', '--config', join(folder, 'r3', 'config.json'));
+    };
+    for (const name of ['r1', 'r2']) {
+      assert.equal((await run('roster', 'join', file, ...key(name))).code, 0, name);
+    }
+    assert.equal((await check()).code, 2, 'three of four have signed');
+    // Somebody else's keys under a name of the roster.
+    await run('genkey', '--name', 'r3', '--dir', join(folder, 'stranger'));
+    const stranger = await run('roster', 'join', file, ...key('stranger'));
+    assert.match(stranger.stderr, /"r3" has other keys in the roster/);
+    const last = await run('roster', 'join', file, ...key('r3'));
+    assert.match(last.stdout, /"missing":\[\],.*"complete":true|"complete":true.*"missing":\[\]/);
+    const checked = await check();
+    assert.equal(checked.code, 0, checked.stderr);
+    assert.match(checked.stdout, /"member":true/);
+    // Nothing is written over, and a chain of a running log is none to join.
+    assert.equal((await run(...found, ...key('r0'))).code, 2);
+  });
+
   it('says what a next roster costs, and who signs it next', async () => {
     const folder = join(root, 'roster');
     const ports = ['--ports', '1,2,3,4,5,6,7,8'];

@@ -23,7 +23,16 @@ export interface Draft {
 
 /** Reads a draft. @throws {ConfigError} not a signed roster */
 export async function readDraft(file: string): Promise<Draft> {
-  const text = await readSmallFile(file, DRAFT_LENGTH_MAX);
+  return parseDraft(file, await readDraftText(file));
+}
+
+/** The text of a draft's file. @throws {ConfigError} */
+export async function readDraftText(file: string): Promise<string> {
+  return await readSmallFile(file, DRAFT_LENGTH_MAX);
+}
+
+/** As {@link readDraft}, on the text. */
+export function parseDraft(file: string, text: string): Draft {
   try {
     const envelope = parseEnvelope(text.replace(/\n$/, ''));
     if (envelope.payloadType !== ROSTER_PAYLOAD_TYPE) {
