@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { VerifyError } from '../verifier/errors.ts';
+import { TemporaryPages } from '../verifier/node/temporary-pages.ts';
+import { PAGE_BYTES } from '../verifier/paging/pages.ts';
 import { EXIT } from './output/exit-codes.ts';
 import { codeEntry } from './output/codes.ts';
 import { diagnoseThrown } from './output/diagnose.ts';
@@ -47,6 +49,23 @@ describe('machineTrouble', () => {
   it('is not what a missing file is, which a command should have expected', () => {
     assert.equal(machineTrouble(systemError('ENOENT')), undefined);
     assert.equal(diagnoseThrown(systemError('ENOENT'))[0]?.code, 'BP9999');
+  });
+
+  it('is a temporary file that could not be had, and where another may be', () => {
+    const pages = new TemporaryPages('/nowhere/that/there/is', 4 * PAGE_BYTES);
+    const space = pages.pool.space();
+    const fill = (): void => {
+      for (let page = 0; page < 5; page++) space.writeNumber(page * PAGE_BYTES, 1, page);
+    };
+    try {
+      fill();
+      assert.fail('there is room');
+    } catch (error) {
+      const [found] = diagnoseThrown(error);
+      assert.equal(found?.code, 'BP9004', String(error));
+      assert.equal(found.message, '/nowhere/that/there/is: no such file or folder (ENOENT)');
+      assert.match(found.hints.join(), /TMPDIR/);
+    }
   });
 
   it('needs an error of the system, not one with such a code', () => {

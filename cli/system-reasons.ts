@@ -62,7 +62,14 @@ const TEMPORARY = /\.[0-9a-f]{12}\.tmp$/;
 export function machineTrouble(
   thrown: unknown,
 ): { readonly message: string; readonly hint: string } | undefined {
-  const hint = isSystemError(thrown) ? TROUBLES.get(systemCode(thrown) ?? '') : undefined;
+  // By name: the module that knows the class loads the ledger, which most commands don't need. A missing folder is
+  // one that somebody has named.
+  const isTemporary = thrown instanceof Error && thrown.name === 'TemporaryFileError';
+  const hint = isTemporary
+    ? 'make room for the temporary file, or name another folder with TMPDIR'
+    : isSystemError(thrown)
+      ? TROUBLES.get(systemCode(thrown) ?? '')
+      : undefined;
   if (hint === undefined) return undefined;
   // A write to a file that is open does not say which one it was.
   const path =

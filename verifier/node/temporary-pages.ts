@@ -103,7 +103,8 @@ class TemporaryFile implements PageFile {
       return run((this.#descriptor ??= this.#open()));
     } catch (cause) {
       if (cause instanceof TemporaryFileError) throw cause;
-      throw new TemporaryFileError(call, this.#folder, String(cause), cause);
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new TemporaryFileError(call, this.#folder, reason, cause);
     }
   }
 
