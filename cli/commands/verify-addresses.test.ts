@@ -1,9 +1,16 @@
 // What a lockfile has of a registry although the project asks for an address: `npm install` and `bun install` leave
 // the lockfile aside then and fetch from there, so a pull request that changes package.json alone was verified.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, it } from 'node:test';
 
-import { digestOf, useLockedProject, verify, write } from '../../fixtures/locked-project.ts';
+import {
+  digestOf,
+  fakeLog,
+  useLockedProject,
+  verify,
+  write,
+} from '../../fixtures/locked-project.ts';
 import { EXIT } from '../output/exit-codes.ts';
 
 type Manager = 'npm' | 'pnpm' | 'bun';
@@ -79,6 +86,25 @@ describe('verify of a project that asks for an address', () => {
       if (code !== EXIT.verified) assert.equal(exit.reason, 'BP6007');
     });
   }
+
+  it('is not left out as unchanged: package.json alone was changed since', async () => {
+    const git = (...argv: readonly string[]): void => {
+      const env = { PATH: process.env['PATH'], HOME: fakeLog().home, GIT_CONFIG_NOSYSTEM: '1' };
+      const who = ['-c', 'user.name=t', '-c', 'user.email=t@example.org'];
+      execFileSync('git', [...who, ...argv], { cwd: fakeLog().project, env, stdio: 'ignore' });
+    };
+    await project('npm', '^1.0.0');
+    git('init', '-q');
+    git('add', '-A');
+    git('commit', '-q', '-m', 'x');
+    assert.equal((await verify('--since', 'HEAD')).exit.code, EXIT.nothing);
+    for (const range of ['git+file:///tmp/x', '^2.0.0']) {
+      await project('npm', range);
+      const { exit, subjects } = await verify('--since', 'HEAD');
+      assert.equal(exit.code, EXIT.policy, JSON.stringify(subjects));
+      assert.equal(subjects[0]?.verdict, 'rejected');
+    }
+  });
 
   const replaced: readonly (readonly [why: string, fields: object, code: number])[] = [
     ['nothing', { overrides: { other: 'git+file:///tmp/x' } }, EXIT.verified],

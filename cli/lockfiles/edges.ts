@@ -17,6 +17,8 @@ import type { Askers } from './ways.ts';
 export interface EdgeCheck {
   /** Why an entry should not be where it is; by key of the entry, one reason each. */
   readonly problems: ReadonlyMap<string, string>;
+  /** Keys of entries that are not what a package.json of the project asks for. */
+  readonly ownProblems: ReadonlySet<string>;
   /** Keys of entries that were reached. */
   readonly reached: ReadonlySet<string>;
   /** Keys of entries that are what the project's overrides say, not what a manifest asks for. */
@@ -47,6 +49,7 @@ export function walkEdges(
   const { graph } = lockfile;
   const entries = new Map(lockfile.entries.map((entry) => [entry.key, entry]));
   const problems = new Map<string, string>();
+  const ownProblems = new Set<string>();
   const reached = new Set<string>();
   const overridden = new Set<string>();
   const folders = new Map<string, Set<string>>();
@@ -92,6 +95,7 @@ export function walkEdges(
       for (const project of projectsBehind(edge, entry, target, wishes)) meet(project, node);
       const verdict = judge(edge, entry, wishes, elsewhere);
       if (verdict.kind === 'overridden') overridden.add(entry.key);
+      if (verdict.kind === 'wrong' && own !== undefined) ownProblems.add(entry.key);
       if (verdict.kind === 'wrong' && !problems.has(entry.key)) {
         problems.set(entry.key, `${askedBy(from, entries)} ${verdict.reason}`);
       }
@@ -111,7 +115,7 @@ export function walkEdges(
   }
   judgeBundled(lockfile, manifests, problems);
   judgeUnreached(lockfile, reached, problems);
-  return { problems, reached, overridden, folders, walked: { askers, nodes } };
+  return { problems, ownProblems, reached, overridden, folders, walked: { askers, nodes } };
 }
 
 // A workspace that another one uses is an entry that says so and little more; what it asks for is in its own

@@ -95,11 +95,17 @@ export async function leftOut(
       }
     }
   }
+  // A package.json may have been changed and the lockfile not: an entry is unchanged then, and not what is asked for.
+  let notAsked: ReadonlySet<string> = new Set();
+  if (unchanged !== undefined) {
+    const { walkEdges } = await import('./edges.ts');
+    notAsked = walkEdges(lockfile, wishes, () => undefined).ownProblems;
+  }
   const matchers = only.map(globMatcher);
   for (const { key, name } of lockfile.entries) {
     if (matchers.length > 0 && !matchers.some((matches) => matches(name))) {
       reasons.set(key, { reason: `does not match ${only.join(', ')}`, isUnneeded: false });
-    } else if (unchanged?.has(key) === true) {
+    } else if (unchanged?.has(key) === true && !notAsked.has(key)) {
       reasons.set(key, { reason: 'unchanged', isUnneeded: false });
     }
   }
