@@ -7,6 +7,9 @@ import { describe, it } from 'node:test';
 import {
   digestOf,
   fakeLog,
+  honest,
+  npmProject,
+  ROOT,
   useLockedProject,
   verify,
   write,
@@ -104,6 +107,12 @@ describe('verify of a project that asks for an address', () => {
       assert.equal(exit.code, EXIT.policy, JSON.stringify(subjects));
       assert.equal(subjects[0]?.verdict, 'rejected');
     }
+    // Of a package that another one asks for.
+    await npmProject(honest());
+    git('add', '-A');
+    git('commit', '-q', '-m', 'y');
+    await npmProject(honest(), { ...ROOT, overrides: { helper: 'git+file:///tmp/x' } });
+    assert.equal((await verify('--since', 'HEAD')).exit.code, EXIT.policy);
   });
 
   const replaced: readonly (readonly [why: string, fields: object, code: number])[] = [

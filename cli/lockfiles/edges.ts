@@ -17,7 +17,7 @@ import type { Askers } from './ways.ts';
 export interface EdgeCheck {
   /** Why an entry should not be where it is; by key of the entry, one reason each. */
   readonly problems: ReadonlyMap<string, string>;
-  /** Keys of entries that are not what a package.json of the project asks for. */
+  /** Keys of entries that are not what the project's own files ask for. */
   readonly ownProblems: ReadonlySet<string>;
   /** Keys of entries that were reached. */
   readonly reached: ReadonlySet<string>;
@@ -95,7 +95,9 @@ export function walkEdges(
       for (const project of projectsBehind(edge, entry, target, wishes)) meet(project, node);
       const verdict = judge(edge, entry, wishes, elsewhere);
       if (verdict.kind === 'overridden') overridden.add(entry.key);
-      if (verdict.kind === 'wrong' && own !== undefined) ownProblems.add(entry.key);
+      if (verdict.kind === 'wrong' && (own !== undefined || verdict.isOwn === true)) {
+        ownProblems.add(entry.key);
+      }
       if (verdict.kind === 'wrong' && !problems.has(entry.key)) {
         problems.set(entry.key, `${askedBy(from, entries)} ${verdict.reason}`);
       }
@@ -243,7 +245,8 @@ function isBelow(key: string, keys: ReadonlySet<string>): boolean {
 type Judgement =
   | { readonly kind: 'asked' }
   | { readonly kind: 'overridden' }
-  | { readonly kind: 'wrong'; readonly reason: string };
+  /** `isOwn`: whoever asks, it is the project's own word that is not kept. */
+  | { readonly kind: 'wrong'; readonly reason: string; readonly isOwn?: boolean };
 
 function judge(
   edge: Edge,
@@ -257,7 +260,7 @@ function judge(
   const address = elsewhere.has(edge.name) ? undefined : replacements.find(isAddress);
   if (address !== undefined && entry.kind !== 'bundled') {
     const reason = `asks for ${quote(edge.name)}, which the project replaces by ${quote(address)}: that is not in the lockfile`;
-    return { kind: 'wrong', reason };
+    return { kind: 'wrong', reason, isOwn: true };
   }
   const problem = mismatch(edge, entry);
   if (problem === undefined) return { kind: 'asked' };
