@@ -117,7 +117,10 @@ export async function packageApprove(
       signatures: signed.signatures.map(({ keyid }) => keyid),
       missing: [...missing],
     };
-    const state = missing.length === 0 ? ['nothing is missing: it can be submitted'] : missing;
+    const isDone = missing.length === 0;
+    const state = isDone
+      ? ['nothing is missing: it can be submitted', `next  bftpkg package submit ${out}`]
+      : missing;
     return doneReport(
       'package approve',
       { data, lines: [...unread, `signed, in ${out}`, ...state] },

@@ -179,6 +179,8 @@ describe('agreement on a release', () => {
     }
     const seen = await as('bob', ['release', 'status']);
     assert.match(seen.stdout, /nothing waits for signatures/);
+    const lost = await as('bob', ['release', 'sign', 'nope.json']);
+    assert.match(lost.stderr, /no such file, and nothing waits for signatures: nope\.json/);
   });
 
   it('takes a faulty replica’s word for nothing', async () => {

@@ -272,7 +272,9 @@ export async function findProposal(
       : version === undefined
         ? name
         : `${name}@${version}`;
-    throw usageError(`nothing waits for signatures: ${printable(wanted)}`, STATUS_HINT);
+    // A file that is there is read before; one that is not looks like a name.
+    const file = what?.endsWith('.json') === true ? 'no such file, and ' : '';
+    throw usageError(`${file}nothing waits for signatures: ${printable(wanted)}`, STATUS_HINT);
   }
   if (fitting.length === 1) return only;
   throw new CliError('BP9003', `${fitting.length} proposals wait for signatures: say which`, {
