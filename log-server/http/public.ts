@@ -30,6 +30,7 @@ import { hasItsTurn } from './own-turn.ts';
 import { PacedReads } from './paced-reads.ts';
 import { npmRoutes } from './npm-routes.ts';
 import { proposalRoutes } from './proposal-routes.ts';
+import { RequestTurns } from './request-turns.ts';
 import type { PublicApp, RouteContext } from './routes.ts';
 import { submissionRoutes } from './submission-routes.ts';
 import { Uploads } from './uploads.ts';
@@ -54,6 +55,7 @@ export function createPublicApp(
   const app: PublicApp = new Hono<{ Bindings: HttpBindings }>();
   const limiter = new AddressLimiter(writesPerSecond, nowMs);
   const requests = new RequestCounts();
+  const turns = new RequestTurns();
   const shared: RouteContext = {
     face,
     requests,
@@ -74,6 +76,7 @@ export function createPublicApp(
   app.use(async (c, next) => {
     const { incoming, outgoing } = c.env;
     if (outgoing.socket === null && !(await hasItsTurn(c.env))) return new Response(null);
+    if (!(await turns.wait(c.env))) return new Response(null);
     if (c.req.method === 'OPTIONS') return preflight();
     // On Node's own answer: through the response's `headers` each would cost as much as the answer itself.
     for (const [name, value] of COMMON_HEADERS) outgoing.setHeader(name, value);

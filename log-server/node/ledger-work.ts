@@ -32,7 +32,7 @@ import type { Log } from '../log.ts';
 import { describeError } from '../log.ts';
 import { LruMap } from '../lru.ts';
 import type { ArtifactFetcher, Holder } from './artifact-fetcher.ts';
-import { HolderTurns } from './holder-turns.ts';
+import { HolderTurns } from '../http/holder-turns.ts';
 import type { Lane } from './lane.ts';
 
 /** Bytes of batches in one answer: half of the largest message. */
