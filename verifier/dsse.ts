@@ -212,7 +212,8 @@ export function planSigners(
   envelope: Envelope,
   keys: readonly PublicKey[],
 ): SignaturePlan<readonly PublicKey[]> {
-  const trusted = new Map(keys.map((key) => [keyId(key), key]));
+  const trusted = new Map<string, PublicKey>();
+  for (const key of keys) trusted.set(keyId(key), key);
   const message = preAuthenticationEncoding(envelope.payloadType, envelope.payload);
   const jobs: SignatureJob[] = [];
   const keyIds: string[] = [];
@@ -226,8 +227,11 @@ export function planSigners(
     jobs,
     finish: (valid) => {
       assert(valid.length === jobs.length, 'every signature was checked');
-      const signers = new Set(keyIds.filter((_, i) => valid[i] === true));
-      return [...trusted].filter(([id]) => signers.has(id)).map(([, key]) => key);
+      const signers = new Set<string>();
+      for (const [i, id] of keyIds.entries()) if (valid[i] === true) signers.add(id);
+      const signed: PublicKey[] = [];
+      for (const [id, key] of trusted) if (signers.has(id)) signed.push(key);
+      return signed;
     },
   };
 }

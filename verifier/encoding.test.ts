@@ -117,6 +117,59 @@ describe('hexadecimal', () => {
   }
 });
 
+// Texts of some length are read in another way than short ones and very long ones.
+describe('decodeBase64 of payloads', () => {
+  it('reads what Node reads and writes back the same, however it was damaged', () => {
+    const lengths = [93, 94, 95, 96, 97, 98, 99, 1_000, 6_141, 6_142, 6_143, 6_144, 6_145, 6_147];
+    const odd = [
+      '=',
+      '-',
+      '_',
+      ' ',
+      '\n',
+      '\u0000',
+      '\u007f',
+      '\u0080',
+      '\u00ff',
+      'Ā',
+      '\u0141',
+      '\ud800',
+      '😀',
+      'A',
+      '',
+      'AAAA',
+    ];
+    let good = 0;
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...lengths),
+        fc.nat(255),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        fc.nat(1),
+        fc.constantFrom(...odd),
+        (length, seed, place, count, snippet) => {
+          const bytes = Uint8Array.from({ length }, (_, i) => (i * 7 + seed) & 0xff);
+          const whole = encodeBase64(bytes);
+          assert.deepEqual(decodeBase64(whole), bytes);
+          const at = Math.floor(place * whole.length);
+          const text = whole.slice(0, at) + snippet + whole.slice(at + count);
+          const expected = oracle(text);
+          if (expected !== undefined) good += 1;
+          let found: Uint8Array | undefined;
+          try {
+            found = decodeBase64(text);
+          } catch (error) {
+            assert.ok(error instanceof VerifyError, String(error));
+          }
+          assert.deepEqual(found, expected, JSON.stringify(text));
+        },
+      ),
+      { numRuns: 1_000 },
+    );
+    assert.ok(good >= 30, `only ${good} were still good`);
+  });
+});
+
 describe('encodeUint64', () => {
   for (const value of [0, 1, 255, 256, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 7, 2 ** 53 - 1]) {
     it(`writes ${value} as Node does, and reads it again`, () => {

@@ -4,10 +4,10 @@ import { describe, it } from 'node:test';
 import { sha256 } from '@noble/hashes/sha2.js';
 import * as fc from 'fast-check';
 
-import { utf8 } from '../bytes.ts';
+import { concat, utf8 } from '../bytes.ts';
 import { encodeHex } from '../encoding.ts';
 import { VerifyError } from '../errors.ts';
-import { canonicalJson } from '../json.ts';
+import { ObjectReader, canonicalJson, parseCanonicalJson } from '../json.ts';
 import { decodeUtf8 } from '../text.ts';
 import { packageKey, releaseKey } from './keys.ts';
 import {
@@ -122,5 +122,103 @@ describe('formatPackageRecord and formatReleaseRecord', () => {
         );
       }),
     );
+  });
+});
+
+// Plain records are read by the form that they have; the long way is parsed, written back, compared.
+describe('records by form', () => {
+  const slowPackage = (bytes: Uint8Array): unknown => {
+    const reader = new ObjectReader(parseCanonicalJson(bytes, 1024), '');
+    const latest = reader.required('latest');
+    const record = {
+      latest: latest === null ? null : reader.string('latest', 256),
+      maintainers: reader.integer('maintainers', 0),
+      releases: reader.integer('releases', 0),
+      sequence: reader.integer('sequence', 0),
+    };
+    reader.end();
+    return record;
+  };
+  const slowRelease = (bytes: Uint8Array): unknown => {
+    const reader = new ObjectReader(parseCanonicalJson(bytes, 1024), '');
+    const withdrawal =
+      reader.required('withdrawal') === null ? null : reader.integer('withdrawal', 0);
+    const statement = reader.string('statement', 64);
+    const status = reader.oneOf('status', ['active', 'yanked', 'revoked']);
+    const index = reader.integer('index', 0);
+    reader.end();
+    if (!/^[0-9a-f]{64}$/.test(statement)) return undefined;
+    return status !== 'active' && withdrawal === null
+      ? undefined
+      : { index, statement, status, withdrawal };
+  };
+  const outcomeOf = (read: () => unknown): unknown => {
+    try {
+      return read();
+    } catch (error) {
+      assert.ok(error instanceof VerifyError, String(error));
+      return undefined;
+    }
+  };
+  const active = `{"index":9,"statement":"${STATEMENT}","status":"active","withdrawal":null}`;
+  const texts = [PACKAGE, PACKAGE.replace('"1.2.3"', 'null'), RELEASE, active];
+  const pieces = ['', '"', '0', '1', '-', 'e1', '.', ' ', ',', 'null', 'g', 'é', '\\u0031', '\n'];
+  const wide = ['9007199254740991', '9007199254740992', '999999999999999', '1000000000000000'];
+
+  it('agrees with the long way wherever one piece is put in or replaces a character', () => {
+    let good = 0;
+    for (const text of texts) {
+      for (let at = 0; at <= text.length; at++) {
+        for (const piece of [...pieces, ...wide]) {
+          const bytes = utf8(text.slice(0, at) + piece + text.slice(at + (at % 2)));
+          const found = outcomeOf(() => parsePackageRecord(bytes));
+          assert.deepEqual(
+            found,
+            outcomeOf(() => slowPackage(bytes)),
+          );
+          const release = outcomeOf(() => parseReleaseRecord(bytes));
+          assert.deepEqual(
+            release,
+            outcomeOf(() => slowRelease(bytes)),
+          );
+          if (found !== undefined || release !== undefined) good += 1;
+        }
+      }
+    }
+    assert.ok(good >= 100, `only ${good} were still good`);
+  });
+
+  it('agrees with the long way on damaged records', () => {
+    const edit = fc.record({
+      at: fc.nat(140),
+      length: fc.nat(2),
+      piece: fc.oneof(
+        fc.constantFrom(...pieces, ...wide).map((piece) => utf8(piece)),
+        fc.uint8Array({ minLength: 1, maxLength: 2 }),
+      ),
+    });
+    let good = 0;
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...texts),
+        fc.array(edit, { minLength: 1, maxLength: 2 }),
+        (text, edits) => {
+          let bytes = utf8(text);
+          for (const { at, length, piece } of edits) {
+            const start = at % (bytes.length + 1);
+            bytes = concat(bytes.subarray(0, start), piece, bytes.subarray(start + length));
+          }
+          const found = [
+            outcomeOf(() => parsePackageRecord(bytes)),
+            outcomeOf(() => parseReleaseRecord(bytes)),
+          ];
+          const slow = [outcomeOf(() => slowPackage(bytes)), outcomeOf(() => slowRelease(bytes))];
+          assert.deepEqual(found, slow);
+          if (found.some((one) => one !== undefined)) good += 1;
+        },
+      ),
+      { numRuns: 4_000 },
+    );
+    assert.ok(good >= 20, `only ${good} damaged records were still good`);
   });
 });

@@ -75,6 +75,16 @@ function formatOrdered(fields: JsonObject, isPlain: boolean): Uint8Array {
  * @throws {VerifyError} `MAP_MALFORMED`
  */
 export function parsePackageRecord(bytes: Uint8Array): PackageRecord {
+  const found = matchPlain(bytes, PLAIN_PACKAGE);
+  if (found !== undefined) {
+    const [, latest, maintainers, releases, sequence] = found;
+    return {
+      maintainers: Number(maintainers),
+      sequence: Number(sequence),
+      releases: Number(releases),
+      latest: latest ?? null,
+    };
+  }
   return parseRecord(bytes, 'package record', (reader) => {
     const latest = reader.required('latest');
     return {
@@ -92,6 +102,11 @@ export function parsePackageRecord(bytes: Uint8Array): PackageRecord {
  * @throws {VerifyError} `MAP_MALFORMED`
  */
 export function parseReleaseRecord(bytes: Uint8Array): ReleaseRecord {
+  const found = matchPlain(bytes, PLAIN_RELEASE);
+  if (found !== undefined) {
+    const [, index, statement = ''] = found;
+    return { index: Number(index), statement, status: 'active', withdrawal: null };
+  }
   return parseRecord(bytes, 'release record', (reader) => {
     const statement = reader.string('statement', HASH_HEX_LENGTH);
     if (!HASH_HEX.test(statement)) throw malformed('release record: statement is not a hash');
@@ -104,6 +119,28 @@ export function parseReleaseRecord(bytes: Uint8Array): ReleaseRecord {
     }
     return { index: reader.integer('index', 0), statement, status, withdrawal };
   });
+}
+
+// The form that most records have, in their only spelling; a number of fifteen digits is a safe one. Whatever else
+// there is, records of what was withdrawn among it, is read the long way, which says what is wrong.
+const PLAIN_NUMBER = '(0|[1-9][0-9]{0,14})';
+const PLAIN_PACKAGE = new RegExp(
+  `^\\{"latest":(?:null|"([0-9A-Za-z.-]{0,${VERSION_LENGTH_MAX}})"),"maintainers":${PLAIN_NUMBER},` +
+    `"releases":${PLAIN_NUMBER},"sequence":${PLAIN_NUMBER}\\}$`,
+);
+const PLAIN_RELEASE = new RegExp(
+  `^\\{"index":${PLAIN_NUMBER},"statement":"([0-9a-f]{64})","status":"active","withdrawal":null\\}$`,
+);
+
+function matchPlain(bytes: Uint8Array, pattern: RegExp): RegExpExecArray | undefined {
+  // Bytes that are no text are refused the long way, under their own code.
+  if (bytes.length > MAP_VALUE_BYTES_MAX) return undefined;
+  return pattern.exec(latin1(bytes)) ?? undefined;
+}
+
+// A character a byte, which for ASCII is its text; anything else does not match.
+function latin1(bytes: Uint8Array): string {
+  return String.fromCharCode.apply(undefined, bytes as unknown as number[]);
 }
 
 function parseRecord<T>(bytes: Uint8Array, what: string, read: (reader: ObjectReader) => T): T {

@@ -135,9 +135,13 @@ function readMaintainer(reader: ObjectReader): Maintainer {
 
 function requireDistinct(maintainers: readonly Maintainer[]): void {
   // One key under two names would be one thief with two votes.
-  const keys = new Set(maintainers.map(({ key }) => publicKeyHex(key)));
+  const keys = new Set<string>();
+  const names = new Set<string>();
+  for (const { name, key } of maintainers) {
+    keys.add(publicKeyHex(key));
+    names.add(name);
+  }
   if (keys.size !== maintainers.length) throw malformed('two maintainers have the same key');
-  const names = new Set(maintainers.map(({ name }) => name));
   if (names.size !== maintainers.length) throw malformed('two maintainers have the same name');
 }
 
@@ -279,7 +283,9 @@ function countSigned(keys: readonly PublicKey[], signed: ReadonlySet<string>): n
 }
 
 function distinct(keys: readonly PublicKey[]): readonly PublicKey[] {
-  return [...new Map(keys.map((key) => [publicKeyHex(key), key])).values()];
+  const byText = new Map<string, PublicKey>();
+  for (const key of keys) byText.set(publicKeyHex(key), key);
+  return [...byText.values()];
 }
 
 function broken(detail: string): VerifyError {
