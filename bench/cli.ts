@@ -126,9 +126,9 @@ interface ProjectOptions extends Pick<ClientBenchOptions, 'directory' | 'pin' | 
 function makeProject({ directory, pin, urls, releases }: ProjectOptions): string {
   const project = join(directory, 'project');
   mkdirSync(project);
+  const own = { name: 'bench-app', version: '1.0.0' };
   const root = {
-    name: 'bench-app',
-    version: '1.0.0',
+    ...own,
     dependencies: Object.fromEntries(releases.map(({ name, version }) => [name, version])),
   };
   const packages = Object.fromEntries(
@@ -142,7 +142,7 @@ function makeProject({ directory, pin, urls, releases }: ProjectOptions): string
       },
     ]),
   );
-  const lock = { ...root, lockfileVersion: 3, requires: true, packages: { '': root, ...packages } };
+  const lock = { ...own, lockfileVersion: 3, requires: true, packages: { '': root, ...packages } };
   const config = { format: 'bftpkg-config/v1', pin, replicas: urls };
   const documents = { 'package.json': root, 'package-lock.json': lock, 'bftpkg.json': config };
   for (const [file, content] of Object.entries(documents)) {

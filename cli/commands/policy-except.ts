@@ -74,15 +74,13 @@ export async function exceptPrune(
     );
   const { exceptions } = project;
   const list = [...configRoot(project.path), 'exceptions'];
-  const isAnyNeeded = exceptions.some(isNeeded);
+  const unneeded = exceptions.flatMap((exception, i) => (isNeeded(exception) ? [] : [i]));
   // An empty list would be left for people to wonder about. What was empty before is theirs.
-  let after = exceptions.length === 0 || isAnyNeeded ? text : editJson(text, list, undefined);
+  const isAll = unneeded.length > 0 && unneeded.length === exceptions.length;
   // From the end, so that the places of the others stay.
-  for (let i = exceptions.length - 1; isAnyNeeded && i >= 0; i--) {
-    const exception = exceptions[i];
-    if (exception === undefined || isNeeded(exception)) continue;
-    after = editJson(after, [...list, i], undefined);
-  }
+  const places = isAll ? [list] : unneeded.toReversed().map((i) => [...list, i]);
+  let after = text;
+  for (const place of places) after = editJson(after, place, undefined);
   return await write('policy except prune', project.path, text, after, options);
 }
 
