@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
+import Sqlite from 'better-sqlite3';
 import * as fc from 'fast-check';
 
 import { Author, rosterEnvelope } from '../../fixtures/test-ledger.ts';
@@ -15,6 +17,7 @@ import {
 import type { Subject } from '../../verifier/evidence/subject.ts';
 import { parseRoster } from '../../verifier/roster.ts';
 import { KnownEntries } from './evidence-reads.ts';
+import { DATABASE_FILE } from './storage.ts';
 
 const { hash: PIN } = parseRoster(rosterEnvelope(4).payload);
 
@@ -48,6 +51,22 @@ describe('EvidenceReads', () => {
       assert.equal(await ask(), grown, 'with nothing remembered');
       assert.equal(await ask(), grown, 'and again');
       await store.close();
+    }));
+
+  it('leaves nothing to be read anew for each checkpoint of a log at rest', () =>
+    withFolder(async (folder) => {
+      const storage = await openTestStorage(folder);
+      const { store } = storage;
+      const author = new Author(storage.view);
+      // As many batches as are brought into their table together.
+      for (let i = 0; i < 63; i++) await commitAll(storage, author.set(`package-${i}`));
+      const last = await commitAll(storage, author.set('package-63'));
+      await store.putCheckpoint(noteFor(last), last.size);
+      await storage.rest();
+      await store.close();
+      const database = new Sqlite(join(folder, DATABASE_FILE), { readonly: true });
+      assert.equal(database.prepare('SELECT count(*) FROM map_changes').pluck().get(), 0);
+      database.close();
     }));
 });
 

@@ -37,6 +37,7 @@ const step = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('note' as const), lag: fc.nat(3) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('fail' as const), ...batch }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('fold' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const), bounds }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('read' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('stop reading' as const) }) },
@@ -98,6 +99,9 @@ class History {
         break;
       case 'forget':
         this.#tables.forget();
+        break;
+      case 'fold':
+        this.#write(() => void this.#tables.foldDue());
         break;
       case 'restart':
         this.#readers.length = 0;

@@ -278,6 +278,50 @@ describe('MapTables', () => {
     });
   }
 
+  it('brings what is due into the table while there is nothing else to do, also what was begun and forgotten', () => {
+    for (const isBegun of [true, false]) {
+      const world = new World({ ...NEVER, count: 20, rowsMin: 5 });
+      for (let i = 0; i < 20; i++) world.set(40, `${i}`);
+      const height = world.set(40, 'z');
+      world.tables.serve(height);
+      if (isBegun) for (let i = 0; i < 5; i++) world.tables.prune(height);
+      world.tables.forget();
+      let parts = 0;
+      while (world.tables.foldDue()) {
+        parts += 1;
+        world.check(40, 'z');
+        assert.ok(parts <= 20, 'it ends');
+      }
+      assert.ok(parts > 2, 'in parts');
+      assert.equal(world.rows('map_changes'), 0);
+      world.tables.forget();
+      world.check(40, 'z');
+      assert.equal(world.tables.foldDue(), false);
+    }
+  });
+
+  it('brings nothing into the table that is not due, or not of the checkpoint that is served', () => {
+    const world = new World({ ...NEVER, count: 3 });
+    const first = world.set(40, 'a');
+    world.set(40, 'b');
+    world.set(40, 'c');
+    assert.equal(world.tables.foldDue(), false, 'nothing is served');
+    world.tables.serve(first);
+    world.set(40, 'd');
+    assert.equal(world.tables.foldDue(), false, 'all but one are later');
+    world.tables.serve(2);
+    assert.equal(world.tables.foldDue(), false, 'two are not enough');
+    const release = world.tables.hold(2);
+    world.tables.serve(world.set(40, 'e'));
+    assert.equal(world.tables.foldDue(), false, 'somebody reads the map of two');
+    release();
+    assert.equal(world.rows('map_changes'), 5);
+    while (world.tables.foldDue());
+    assert.equal(world.rows('map_changes'), 0);
+    world.tables.forget();
+    world.check(40, 'e');
+  });
+
   it('keeps a map that somebody begins to read when what is folded next is prepared beyond it', () => {
     const world = new World({ ...NEVER, count: 2, rowsMin: 5 });
     world.set(40, 'a');

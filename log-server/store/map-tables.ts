@@ -272,6 +272,27 @@ export class MapTables implements MapNodes {
     if (this.#fold !== undefined) this.#foldPart(this.#fold.rowsAtOnce);
   }
 
+  /**
+   * Brings a part of what is due under the served checkpoint into the table, for when there is nothing else to do: what
+   * is worked out for that is forgotten by who rests, and each checkpoint of a log at rest began anew, read twelve megabytes
+   * for it and never came to its end.
+   *
+   * @returns whether there is more
+   */
+  foldDue(): boolean {
+    if (this.#fold === undefined) {
+      const height = Math.min(this.#served ?? 0, ...this.#held.values());
+      if (!this.#isDue(this.#selectDue.get(height))) return false;
+      const changes = this.#read();
+      // Due, but not alone: more is prepared already than somebody who reads an older map can do without.
+      if (!this.#isDue(changes.prepare(height, Number.MAX_SAFE_INTEGER))) return false;
+      this.#fold = this.#begin(changes.fold());
+    }
+    if (this.#fold === undefined) return false;
+    this.#foldPart(this.#fold.rowsAtOnce);
+    return true;
+  }
+
   /** Brings some rows of the fold that is under way into the table. */
   #foldPart(count: number): void {
     const current = this.#fold;

@@ -43,6 +43,9 @@ type CommitWrite = Extract<Write, { kind: 'commit' }>;
 /** Batches in one answer, however small they are: what a peer's decoder takes at once. */
 const BATCH_COUNT_MAX = 64;
 
+/** Writes of a rest: a few times of what the largest fold is brought into its table with. */
+const REST_PARTS_MAX = 64;
+
 /** What the store works with. */
 export interface StoreParts {
   readonly database: Database;
@@ -377,8 +380,14 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** Drops what it keeps in memory and can read again. */
-  rest(): void {
+  /** Finishes what is begun and has to be in memory for that, and drops what it can read again. */
+  async rest(): Promise<void> {
+    const { map } = this.#tables;
+    for (let part = 0; part < REST_PARTS_MAX && this.#halted === undefined; part++) {
+      const found = { isMore: false };
+      await this.#inTurn(async () => this.#transaction(() => (found.isMore = map.foldDue())));
+      if (!found.isMore) break;
+    }
     this.#evidence.forget();
   }
 

@@ -134,8 +134,8 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     const claimIndex = (name: string): number | undefined =>
       tables.state.setIndexes(name, state.tip.size)[0];
     const rest = async (): Promise<void> => {
+      await store.rest();
       application.rest();
-      store.rest();
       tables.artifacts.rest();
       tables.log.forget();
       tables.map.forget();
