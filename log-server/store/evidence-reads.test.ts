@@ -62,8 +62,24 @@ describe('EvidenceReads', () => {
       for (let i = 0; i < 63; i++) await commitAll(storage, author.set(`package-${i}`));
       const last = await commitAll(storage, author.set('package-63'));
       await store.putCheckpoint(noteFor(last), last.size);
-      await storage.rest();
       await store.close();
+      const alter = (sql: string): void => {
+        const database = new Sqlite(join(folder, DATABASE_FILE));
+        database.exec(sql);
+        database.close();
+      };
+      alter(
+        "CREATE TRIGGER full BEFORE DELETE ON map_changes BEGIN SELECT raise(ABORT, 'no room'); END",
+      );
+      const full = await openTestStorage(folder);
+      // Nobody is there to hear that it failed: the next write says so.
+      await full.rest();
+      await assert.rejects(full.store.putCheckpoint(noteFor(last), last.size), /no room/);
+      await full.store.close();
+      alter('DROP TRIGGER full');
+      const whole = await openTestStorage(folder);
+      await whole.rest();
+      await whole.store.close();
       const database = new Sqlite(join(folder, DATABASE_FILE), { readonly: true });
       assert.equal(database.prepare('SELECT count(*) FROM map_changes').pluck().get(), 0);
       database.close();

@@ -284,7 +284,7 @@ export class MapTables implements MapNodes {
       const height = Math.min(this.#served ?? 0, ...this.#held.values());
       if (!this.#isDue(this.#selectDue.get(height))) return false;
       const changes = this.#read();
-      // Due, but not alone: more is prepared already than somebody who reads an older map can do without.
+      // More may be prepared already than somebody who reads an older map can do without: then it has to wait.
       if (!this.#isDue(changes.prepare(height, Number.MAX_SAFE_INTEGER))) return false;
       this.#fold = this.#begin(changes.fold());
     }

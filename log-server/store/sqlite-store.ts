@@ -380,15 +380,24 @@ export class SqliteStore implements Store {
     }
   }
 
-  /** Finishes what is begun and has to be in memory for that, and drops what it can read again. */
+  /**
+   * Finishes what is begun and has to be in memory for that, and drops what it can read again. A write that fails halts
+   * the store, as any does; whoever rests is not the one to be told.
+   */
   async rest(): Promise<void> {
-    const { map } = this.#tables;
-    for (let part = 0; part < REST_PARTS_MAX && this.#halted === undefined; part++) {
-      const found = { isMore: false };
-      await this.#inTurn(async () => this.#transaction(() => (found.isMore = map.foldDue())));
-      if (!found.isMore) break;
-    }
+    await this.#foldDue().catch((error: unknown) => {
+      if (this.#halted === undefined) throw error;
+    });
     this.#evidence.forget();
+  }
+
+  async #foldDue(): Promise<void> {
+    for (let part = 0; part < REST_PARTS_MAX; part++) {
+      const found = { isMore: false };
+      const fold = (): void => void (found.isMore = this.#tables.map.foldDue());
+      await this.#inTurn(async () => this.#transaction(fold));
+      if (!found.isMore) return;
+    }
   }
 
   /**
